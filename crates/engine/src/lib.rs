@@ -1,0 +1,1 @@
+//! Runs a model: sessions, KV cache, batching, sampling.

@@ -1,0 +1,1 @@
+//! Model files as checked views: GGUF, safetensors, config.

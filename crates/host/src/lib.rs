@@ -1,0 +1,1 @@
+//! What this machine is and how it feels: cores, memory, maps, pinned worker threads.

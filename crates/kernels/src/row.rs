@@ -1,0 +1,109 @@
+//! The rows: one table of functions per instruction set.
+
+use std::sync::OnceLock;
+
+use crate::{Columns, Format, QuantizedRowMut, QuantizedRows, scalar};
+
+/// The kernels of one instruction set.
+#[derive(Debug)]
+pub struct Row {
+    pub(crate) name: &'static str,
+    /// Whether this processor can run the row.
+    pub(crate) detect: fn() -> bool,
+    pub(crate) quantize: fn(&[f32], QuantizedRowMut<'_>),
+    pub(crate) matmul: fn(Format, &[u8], &QuantizedRows, &mut Scratch, &mut Columns<'_>),
+    pub(crate) matmul_float: fn(Format, &[u8], &[f32], &mut Scratch, &mut Columns<'_>),
+}
+
+/// Working memory of one thread, kept between calls.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    #[expect(dead_code, reason = "the vector rows unpack tiles into it")]
+    pub(crate) bytes: Vec<u8>,
+    #[expect(dead_code, reason = "the vector rows unpack tiles into it")]
+    pub(crate) floats: Vec<f32>,
+}
+
+impl Row {
+    /// The name of the instruction set: `scalar`, `avx2`, `avx512`, `neon`, …
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Rounds one row of activations to int8: per 32 values, `scale = max|x| / 127`.
+    ///
+    /// # Panics
+    /// If `x` and `out` differ in length.
+    pub fn quantize(&self, x: &[f32], out: QuantizedRowMut<'_>) {
+        assert_eq!(x.len(), out.q.len(), "activations and output differ in length");
+        (self.quantize)(x, out);
+    }
+
+    /// `out[t, r] = sum_i weights[r, i] * x[t, i]` for a quantised format.
+    ///
+    /// `weights` are `out.columns()` whole rows of `x.n()` values, `out` is `(tokens, rows)`.
+    ///
+    /// # Panics
+    /// If the format is not quantised or the lengths do not fit.
+    pub fn matmul(
+        &self,
+        format: Format,
+        weights: &[u8],
+        x: &QuantizedRows,
+        scratch: &mut Scratch,
+        out: &mut Columns<'_>,
+    ) {
+        assert!(format.is_quantized(), "`{format}` takes float activations");
+        check(format, weights, x.n(), x.tokens(), out);
+        (self.matmul)(format, weights, x, scratch, out);
+    }
+
+    /// As [`Row::matmul`] for the float formats; `x` is `(tokens, n)`.
+    ///
+    /// # Panics
+    /// If the format is quantised or the lengths do not fit.
+    pub fn matmul_float(
+        &self,
+        format: Format,
+        weights: &[u8],
+        x: &[f32],
+        scratch: &mut Scratch,
+        out: &mut Columns<'_>,
+    ) {
+        assert!(!format.is_quantized(), "`{format}` takes int8 activations");
+        let n = x.len() / out.tokens().max(1);
+        check(format, weights, n, out.tokens(), out);
+        (self.matmul_float)(format, weights, x, scratch, out);
+    }
+
+    /// The values of whole blocks of `format`.
+    ///
+    /// # Panics
+    /// If `bytes` do not hold exactly `out.len()` values.
+    pub fn dequantize(&self, format: Format, bytes: &[u8], out: &mut [f32]) {
+        assert_eq!(format.row_bytes(out.len()), Some(bytes.len()), "`{format}` bytes");
+        scalar::dequantize(format, bytes, out);
+    }
+}
+
+fn check(format: Format, weights: &[u8], n: usize, tokens: usize, out: &Columns<'_>) {
+    let want = format.row_bytes(n).and_then(|b| b.checked_mul(out.columns()));
+    assert_eq!(want, Some(weights.len()), "bytes of ({}, {n}) `{format}`", out.columns());
+    assert_eq!(tokens, out.tokens(), "tokens of input and output");
+}
+
+/// The rows that this processor can run, plainest first.
+pub fn rows() -> &'static [&'static Row] {
+    static ROWS: OnceLock<Vec<&'static Row>> = OnceLock::new();
+    ROWS.get_or_init(|| [&scalar::ROW].into_iter().filter(|row| (row.detect)()).collect())
+}
+
+/// The fastest row that this processor can run.
+pub fn best() -> &'static Row {
+    rows().last().expect("the scalar row runs everywhere")
+}
+
+/// The row of this name, if this processor can run it.
+pub fn by_name(name: &str) -> Option<&'static Row> {
+    rows().iter().copied().find(|row| row.name == name)
+}

@@ -1,0 +1,1 @@
+//! Architectures as data, the tensor schema, checked and mapped weights.

@@ -1,0 +1,1 @@
+//! Models by digest in an OCI image layout.

@@ -1,0 +1,1 @@
+//! Development only: tiny models, golden files, seeded randomness.

@@ -1,0 +1,2 @@
+//! Development only: ci, layers, sizes, golden, bench.
+fn main() {}
