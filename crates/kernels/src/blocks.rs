@@ -1,8 +1,7 @@
 //! The block layouts, as ggml writes them (`ggml-common.h`, `block_*`).
-#![expect(non_camel_case_types, reason = "the names are the field's, underscores included")]
 
 mod k_quants;
-mod legacy;
+mod plain;
 
-pub(crate) use k_quants::Q6_K;
-pub(crate) use legacy::{Q4_0, Q4_1, Q8_0};
+pub(crate) use k_quants::{Q4_K, Q5_K, Q6_K};
+pub(crate) use plain::{Q4_0, Q4_1, Q5_0, Q8_0};

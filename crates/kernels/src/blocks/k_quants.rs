@@ -4,6 +4,29 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::block::{Block, f16};
 
+/// `d * scale * q - dmin * min`: 4 bits, a 6-bit scale and minimum per 32 values.
+///
+/// Each 32 bytes hold 64 values: the low nibbles are the first 32 of them, the high the last.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct Q4_K {
+    d: [u8; 2],
+    dmin: [u8; 2],
+    scales: [u8; 12],
+    qs: [u8; 128],
+}
+
+/// As [`Q4_K`] with a fifth bit: that of value `32 * j + i` is bit `j` of `qh[i]`.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct Q5_K {
+    d: [u8; 2],
+    dmin: [u8; 2],
+    scales: [u8; 12],
+    qh: [u8; 32],
+    qs: [u8; 128],
+}
+
 /// `d * scale * (q - 32)`: 6 bits, an i8 scale per 16 values.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
@@ -14,6 +37,43 @@ pub(crate) struct Q6_K {
     d: [u8; 2],
 }
 
+impl Block for Q4_K {
+    const LEN: usize = 256;
+    const GROUP: usize = 32;
+    const HAS_MIN: bool = true;
+
+    #[inline(always)]
+    fn unpack(&self, q: &mut [i8], scale: &mut [f32], min: &mut [f32]) {
+        scales_and_minima(self.d, self.dmin, self.scales, scale, min);
+        let q = q.as_chunks_mut::<64>().0;
+        for (q, bytes) in q.iter_mut().zip(self.qs.as_chunks::<32>().0) {
+            for i in 0..32 {
+                q[i] = (bytes[i] & 15) as i8;
+                q[i + 32] = (bytes[i] >> 4) as i8;
+            }
+        }
+    }
+}
+
+impl Block for Q5_K {
+    const LEN: usize = 256;
+    const GROUP: usize = 32;
+    const HAS_MIN: bool = true;
+
+    #[inline(always)]
+    fn unpack(&self, q: &mut [i8], scale: &mut [f32], min: &mut [f32]) {
+        scales_and_minima(self.d, self.dmin, self.scales, scale, min);
+        let q = q.as_chunks_mut::<64>().0;
+        for (j, (q, bytes)) in q.iter_mut().zip(self.qs.as_chunks::<32>().0).enumerate() {
+            for i in 0..32 {
+                let fifth = self.qh[i] >> (2 * j);
+                q[i] = ((bytes[i] & 15) | (fifth & 1) << 4) as i8;
+                q[i + 32] = ((bytes[i] >> 4) | (fifth >> 1 & 1) << 4) as i8;
+            }
+        }
+    }
+}
+
 impl Block for Q6_K {
     const LEN: usize = 256;
     const GROUP: usize = 16;
@@ -22,8 +82,8 @@ impl Block for Q6_K {
     #[inline(always)]
     fn unpack(&self, q: &mut [i8], scale: &mut [f32], _min: &mut [f32]) {
         let d = f16(self.d);
-        for i in 0..16 {
-            scale[i] = d * f32::from(self.scales[i]);
+        for (scale, s) in scale.iter_mut().zip(self.scales) {
+            *scale = d * f32::from(s);
         }
         for half in 0..2 {
             let ql = &self.ql[half * 64..][..64];
@@ -36,5 +96,28 @@ impl Block for Q6_K {
                 q[i + 96] = ((ql[i + 32] >> 4) | ((qh[i] >> 6) << 4)) as i8 - 32;
             }
         }
+    }
+}
+
+/// The eight 6-bit scales and minima of [`Q4_K`] and [`Q5_K`], times `d` and `-dmin`.
+///
+/// Bytes 0..4 hold the low six bits of scales 0..4, bytes 4..8 those of minima 0..4; bytes 8..12
+/// the low four bits of scales and minima 4..8, whose upper two bits top the first eight bytes.
+#[inline(always)]
+fn scales_and_minima(
+    d: [u8; 2],
+    dmin: [u8; 2],
+    packed: [u8; 12],
+    scale: &mut [f32],
+    min: &mut [f32],
+) {
+    let (d, dmin) = (f16(d), -f16(dmin));
+    let (scale, min) = (&mut scale[..8], &mut min[..8]);
+    for i in 0..4 {
+        let (s, m, both) = (packed[i], packed[i + 4], packed[i + 8]);
+        scale[i] = d * f32::from(s & 63);
+        min[i] = dmin * f32::from(m & 63);
+        scale[i + 4] = d * f32::from((both & 15) | (s >> 6) << 4);
+        min[i + 4] = dmin * f32::from((both >> 4) | (m >> 6) << 4);
     }
 }
