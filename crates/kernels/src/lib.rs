@@ -22,14 +22,19 @@
 //! ```
 
 mod activations;
+mod attention;
 mod block;
 mod blocks;
 mod columns;
+mod float;
 mod format;
 mod row;
 mod scalar;
 
 pub use activations::{QuantizedRowMut, QuantizedRows};
+pub use attention::{Attend, AttendState, PAGE, Page, PageMut, Span};
 pub use columns::Columns;
+pub use float::Pairing;
 pub use format::Format;
+pub use half::f16;
 pub use row::{Row, Scratch, best, by_name, rows};

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use crate::float::FloatOps;
 use crate::{Columns, Format, QuantizedRowMut, QuantizedRows, scalar};
 
 /// The kernels of one instruction set.
@@ -13,6 +14,7 @@ pub struct Row {
     pub(crate) quantize: fn(&[f32], QuantizedRowMut<'_>),
     pub(crate) matmul: fn(Format, &[u8], &QuantizedRows, &mut Scratch, &mut Columns<'_>),
     pub(crate) matmul_float: fn(Format, &[u8], &[f32], &mut Scratch, &mut Columns<'_>),
+    pub(crate) float: FloatOps,
 }
 
 /// Working memory of one thread, kept between calls.

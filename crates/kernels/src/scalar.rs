@@ -1,5 +1,8 @@
 //! The specification: plainest Rust, never optimised.
 
+mod attention;
+pub(crate) mod float;
+
 use bytemuck::cast_slice;
 
 use crate::activations::{GROUP, QuantizedRow, SUM_GROUP};
@@ -7,7 +10,7 @@ use crate::block::{Block, with_block};
 use crate::{Columns, Format, QuantizedRowMut, QuantizedRows, Row, Scratch};
 
 pub(crate) static ROW: Row =
-    Row { name: "scalar", detect: || true, quantize, matmul, matmul_float };
+    Row { name: "scalar", detect: || true, quantize, matmul, matmul_float, float: float::OPS };
 
 pub(crate) fn quantize(x: &[f32], out: QuantizedRowMut<'_>) {
     for (g, x) in x.chunks_exact(GROUP).enumerate() {
