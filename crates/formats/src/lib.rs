@@ -1,1 +1,3 @@
 //! Model files as checked views: GGUF, safetensors, config.
+
+#![forbid(unsafe_code)]

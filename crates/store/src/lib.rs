@@ -1,1 +1,3 @@
 //! Models by digest in an OCI image layout.
+
+#![forbid(unsafe_code)]

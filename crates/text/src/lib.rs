@@ -1,1 +1,3 @@
 //! Tokenizers, streaming decode, chat templates.
+
+#![forbid(unsafe_code)]
