@@ -1,2 +1,66 @@
-//! Development only: ci, layers, sizes, golden, bench.
-fn main() {}
+//! Development only: `cargo xtask ci` and its parts.
+//!
+//! Everything that CI runs is run by this program, so that what passes here passes there.
+
+mod bench;
+mod ci;
+mod deny;
+mod fuzz;
+mod layers;
+mod report;
+mod run;
+mod setup;
+mod sizes;
+mod sources;
+mod test;
+
+use anyhow::{Result, bail};
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask TASK...
+
+  ci                            everything that CI runs, stopping at the first failure
+  setup                         what the other tasks need: components, tools, the test model
+  fmt clippy doc test deny      one step of ci
+  layers                        crates depend downwards only and keep to what they may use
+  sizes                         no file is over 500 lines without its tests
+  fuzz [TARGET...] [--seconds N]  every fuzz target or the named ones, 600 s each
+  bench [ARGUMENT...]           `rushlight bench` of the test model, release build";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match tasks(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn tasks(arguments: &[String]) -> Result<()> {
+    std::env::set_current_dir(run::root())?;
+    if arguments.is_empty() {
+        bail!("no task was named\n{USAGE}");
+    }
+    for (index, task) in arguments.iter().enumerate() {
+        let rest = &arguments[index + 1..];
+        match task.as_str() {
+            "ci" => ci::ci()?,
+            "setup" => setup::setup()?,
+            "fmt" => ci::fmt()?,
+            "clippy" => ci::clippy()?,
+            "doc" => ci::doc()?,
+            "test" => test::test()?,
+            "deny" => deny::deny()?,
+            "layers" => layers::layers()?,
+            "sizes" => sizes::sizes()?,
+            "fuzz" => return fuzz::command(rest),
+            "bench" => return bench::bench(rest),
+            "help" | "--help" | "-h" => println!("{USAGE}"),
+            other => bail!("there is no task `{other}`\n{USAGE}"),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,16 @@
+//! `cargo xtask setup`: what the other tasks need, on a machine with a Rust toolchain, Python's
+//! pip and, for a missing C++ compiler, apt. It says what it fetches and keeps it in the cache.
+
+pub(crate) mod model;
+pub(crate) mod tools;
+
+use anyhow::Result;
+
+/// Sets up everything; quick when nothing is missing.
+pub(crate) fn setup() -> Result<()> {
+    tools::components()?;
+    tools::cxx()?;
+    tools::cargo_deny()?;
+    model::model()?;
+    Ok(())
+}
