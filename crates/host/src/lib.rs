@@ -1,1 +1,37 @@
 //! What this machine is and how it feels: cores, memory, maps, pinned worker threads.
+//!
+//! Everything that reads `/proc` and `/sys` takes the root of those trees, so that a test can hand
+//! in a made-up one; a real program passes `/`.
+//!
+//! ```
+//! use std::path::Path;
+//! use std::sync::atomic::{AtomicUsize, Ordering};
+//!
+//! let topology = rushlight_host::Topology::read(Path::new("/"));
+//! let pool = rushlight_host::Pool::new(rushlight_host::PoolOptions {
+//!     threads: Some(topology.default_threads()),
+//!     ..Default::default()
+//! })?;
+//! let calls = AtomicUsize::new(0);
+//! pool.run(&|_worker| {
+//!     calls.fetch_add(1, Ordering::Relaxed);
+//! });
+//! assert_eq!(calls.into_inner(), pool.threads());
+//! # Ok::<(), rushlight_host::Error>(())
+//! ```
+
+mod cgroup;
+mod cpu_list;
+mod error;
+mod mapping;
+mod memory;
+mod pool;
+mod resident;
+mod topology;
+
+pub use error::{Error, ErrorKind};
+pub use mapping::Mapping;
+pub use memory::{Limit, MemoryBudget, memory};
+pub use pool::{Pool, PoolOptions};
+pub use resident::{Resident, peak_rss_bytes, resident, resident_bytes};
+pub use topology::{Core, Topology};

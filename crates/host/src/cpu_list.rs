@@ -1,0 +1,38 @@
+//! The kernel's lists of processors: `0-3,8,10-11`.
+
+/// Parses a list; `None` if it is not one. At most 4096 processors (the kernel's `NR_CPUS` is at
+/// most 8192 and its usual value 512), so that a lying file cannot make it long.
+pub(crate) fn parse(text: &str) -> Option<Vec<usize>> {
+    let mut cpus = Vec::new();
+    for part in text.trim().split(',').filter(|part| !part.is_empty()) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (usize, usize) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        if first > last || last >= 4096 {
+            return None;
+        }
+        cpus.extend(first..=last);
+    }
+    cpus.sort_unstable();
+    cpus.dedup();
+    Some(cpus)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn lists() {
+        for (text, expected) in [
+            ("0\n", Some(vec![0])),
+            ("0-3,8,10-11\n", Some(vec![0, 1, 2, 3, 8, 10, 11])),
+            ("", Some(vec![])),
+            ("3-1", None),
+            ("0-99999999999", None),
+            ("0-9999999", None),
+            ("x", None),
+        ] {
+            assert_eq!(parse(text), expected, "{text:?}");
+        }
+    }
+}
