@@ -52,8 +52,10 @@ pub(crate) const fn check<B: Block>(format: Format) {
 macro_rules! with_block {
     ($format:expr, $B:ident => $body:expr) => {
         crate::block::with_block!($format, $B => $body,
-            Q4_0 Q4_1 Q5_0 Q8_0
-            Q4_K Q5_K Q6_K
+            Q4_0 Q4_1 Q5_0 Q5_1 Q8_0
+            Q2_K Q3_K Q4_K Q5_K Q6_K
+            IQ1_S IQ1_M IQ2_XXS IQ2_XS IQ2_S IQ3_XXS IQ3_S IQ4_NL IQ4_XS
+            MXFP4 NVFP4 Q1_0 Q2_0 TQ1_0 TQ2_0
         )
     };
     ($format:expr, $B:ident => $body:expr, $($name:ident)+) => {

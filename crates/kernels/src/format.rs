@@ -55,11 +55,17 @@ pub enum Format {
     TQ2_0,
     /// 32 values: FP4 E2M1, E8M0 scale (OCP microscaling).
     MXFP4,
+    /// 64 values: FP4 E2M1, E4M3 scale per 16.
+    NVFP4,
+    /// 128 values: a sign each, f16 scale.
+    Q1_0,
+    /// 64 values: 2 bits, f16 scale.
+    Q2_0,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Format; 25] = [
+    pub const ALL: [Format; 28] = [
         Format::F32,
         Format::F16,
         Format::BF16,
@@ -85,6 +91,9 @@ impl Format {
         Format::TQ1_0,
         Format::TQ2_0,
         Format::MXFP4,
+        Format::NVFP4,
+        Format::Q1_0,
+        Format::Q2_0,
     ];
 
     /// Values in one block: 1 for the float formats.
@@ -98,6 +107,8 @@ impl Format {
             | Format::Q8_0
             | Format::IQ4_NL
             | Format::MXFP4 => 32,
+            Format::NVFP4 | Format::Q2_0 => 64,
+            Format::Q1_0 => 128,
             _ => 256,
         }
     }
@@ -107,7 +118,7 @@ impl Format {
         match self {
             Format::F32 => 4,
             Format::F16 | Format::BF16 => 2,
-            Format::Q4_0 | Format::IQ4_NL => 18,
+            Format::Q4_0 | Format::IQ4_NL | Format::Q1_0 | Format::Q2_0 => 18,
             Format::Q4_1 => 20,
             Format::Q5_0 => 22,
             Format::Q5_1 => 24,
@@ -126,6 +137,7 @@ impl Format {
             Format::IQ4_XS => 136,
             Format::TQ1_0 => 54,
             Format::MXFP4 => 17,
+            Format::NVFP4 => 36,
         }
     }
 

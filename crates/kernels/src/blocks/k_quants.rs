@@ -4,6 +4,30 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::block::{Block, f16};
 
+/// `d * scale * q - dmin * min`: 2 bits, a 4-bit scale and minimum per 16 values.
+///
+/// Bits `2 * j` and `2 * j + 1` of 32 bytes are the `j`-th 32 of 128 values.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct Q2_K {
+    scales: [u8; 16],
+    qs: [u8; 64],
+    d: [u8; 2],
+    dmin: [u8; 2],
+}
+
+/// `d * (scale - 32) * (q - 4)`: 3 bits, a 6-bit scale per 16 values.
+///
+/// The low two bits lie as in [`Q2_K`]; the third of value `32 * j + i` is bit `j` of `hmask[i]`.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct Q3_K {
+    hmask: [u8; 32],
+    qs: [u8; 64],
+    scales: [u8; 12],
+    d: [u8; 2],
+}
+
 /// `d * scale * q - dmin * min`: 4 bits, a 6-bit scale and minimum per 32 values.
 ///
 /// Each 32 bytes hold 64 values: the low nibbles are the first 32 of them, the high the last.
@@ -35,6 +59,56 @@ pub(crate) struct Q6_K {
     qh: [u8; 64],
     scales: [i8; 16],
     d: [u8; 2],
+}
+
+impl Block for Q2_K {
+    const LEN: usize = 256;
+    const GROUP: usize = 16;
+    const HAS_MIN: bool = true;
+
+    #[inline(always)]
+    fn unpack(&self, q: &mut [i8], scale: &mut [f32], min: &mut [f32]) {
+        let (d, dmin) = (f16(self.d), -f16(self.dmin));
+        for ((scale, min), packed) in scale.iter_mut().zip(min).zip(self.scales) {
+            *scale = d * f32::from(packed & 15);
+            *min = dmin * f32::from(packed >> 4);
+        }
+        for (q, qs) in q.as_chunks_mut::<128>().0.iter_mut().zip(self.qs.as_chunks::<32>().0) {
+            for i in 0..32 {
+                q[i] = (qs[i] & 3) as i8;
+                q[i + 32] = (qs[i] >> 2 & 3) as i8;
+                q[i + 64] = (qs[i] >> 4 & 3) as i8;
+                q[i + 96] = (qs[i] >> 6) as i8;
+            }
+        }
+    }
+}
+
+impl Block for Q3_K {
+    const LEN: usize = 256;
+    const GROUP: usize = 16;
+    const HAS_MIN: bool = false;
+
+    #[inline(always)]
+    fn unpack(&self, q: &mut [i8], scale: &mut [f32], _min: &mut [f32]) {
+        // The low nibbles of the first eight bytes, then the high; two more bits of each from the
+        // last four bytes.
+        let d = f16(self.d);
+        for (i, scale) in scale[..16].iter_mut().enumerate() {
+            let low = self.scales[i % 8] >> (i / 8 * 4) & 15;
+            let high = self.scales[8 + i % 4] >> (i / 4 * 2) & 3;
+            *scale = d * f32::from((low | high << 4) as i8 - 32);
+        }
+        let q = q.as_chunks_mut::<128>().0;
+        for (half, (q, qs)) in q.iter_mut().zip(self.qs.as_chunks::<32>().0).enumerate() {
+            for (j, q) in q.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+                for i in 0..32 {
+                    let third = self.hmask[i] >> (4 * half + j) & 1;
+                    q[i] = ((qs[i] >> (2 * j) & 3) | third << 2) as i8 - 4;
+                }
+            }
+        }
+    }
 }
 
 impl Block for Q4_K {

@@ -30,6 +30,16 @@ pub(crate) struct Q5_0 {
     qs: [u8; 16],
 }
 
+/// `d * q + m`: bits as in [`Q5_0`].
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct Q5_1 {
+    d: [u8; 2],
+    m: [u8; 2],
+    qh: [u8; 4],
+    qs: [u8; 16],
+}
+
 /// `d * q`.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
@@ -85,6 +95,24 @@ impl Block for Q5_0 {
             high[i] = ((self.qs[i] >> 4) | fifth[i + 16] << 4) as i8 - 16;
         }
         scale[0] = f16(self.d);
+    }
+}
+
+impl Block for Q5_1 {
+    const LEN: usize = 32;
+    const GROUP: usize = 32;
+    const HAS_MIN: bool = true;
+
+    #[inline(always)]
+    fn unpack(&self, q: &mut [i8], scale: &mut [f32], min: &mut [f32]) {
+        let fifth = spread_bits(self.qh);
+        let (low, high) = q[..32].split_at_mut(16);
+        for i in 0..16 {
+            low[i] = ((self.qs[i] & 15) | fifth[i] << 4) as i8;
+            high[i] = ((self.qs[i] >> 4) | fifth[i + 16] << 4) as i8;
+        }
+        scale[0] = f16(self.d);
+        min[0] = f16(self.m);
     }
 }
 

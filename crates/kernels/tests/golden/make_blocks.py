@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Writes blocks/FORMAT.bin: random blocks, then the f32 values that gguf-py reads from them.
 
-Needs `pip install gguf==0.19.0` (numpy comes with it). All is little-endian. Scales are finite; the
-rest of each block is random, one block has every other bit set. Q1_0 and Q2_0, which gguf-py does
-not know, are computed here from their definition.
+Needs `pip install gguf==0.19.0` (numpy comes with it). All is little-endian. Scales are finite;
+the rest of each block is random, the last block has every other bit set. Q1_0 and Q2_0, which
+gguf-py does not know, are computed here from their definition.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType as Type
 from gguf.quants import dequantize
 
-BLOCKS = 4
+VALUES = 1024
 
 # Where the f16 fields of a block lie.
 HALVES = {
@@ -41,13 +41,19 @@ def two_bits(blocks):
     return blocks[:, :2].copy().view(np.float16).astype(np.float32) * (q - 1)
 
 
-def blocks_of(name, size, rng):
-    blocks = rng.integers(0, 256, (BLOCKS, size), dtype=np.uint8)
+def blocks_of(name, length, size, rng):
+    count = VALUES // length
+    blocks = rng.integers(0, 256, (count, size), dtype=np.uint8)
     blocks[-1] = 0xAA
     for at in HALVES[name]:
-        scale = (rng.uniform(0.001, 0.1, BLOCKS) * rng.choice([-1, 1], BLOCKS)).astype(np.float16)
+        scale = (rng.uniform(0.001, 0.1, count) * rng.choice([-1, 1], count)).astype(np.float16)
         scale[1] = np.float16(3e-6)  # subnormal
-        blocks[:, at : at + 2] = scale.view(np.uint8).reshape(BLOCKS, 2)
+        blocks[:, at : at + 2] = scale.view(np.uint8).reshape(count, 2)
+    if name == "MXFP4":  # the subnormal exponents, and the largest that no value overflows
+        blocks[:, 0] %= 252
+        blocks[:4, 0] = [0, 1, 2, 251]
+    if name == "NVFP4":  # subnormals, the largest scale, NaN
+        blocks[0, :4] = [0, 1, 0x7E, 0x7F]
     if name == "IQ1_M":  # the upper nibbles of four u16, the last of them sign and exponent
         blocks[:, 55] = (blocks[:, 55] & 15) | 0x20
     return blocks
@@ -59,10 +65,10 @@ def main():
     for number, name in enumerate(HALVES):
         rng = np.random.default_rng(number)
         if name in UNKNOWN:
-            blocks = blocks_of(name, UNKNOWN[name][1], rng)
+            blocks = blocks_of(name, *UNKNOWN[name], rng)
             values = {"Q1_0": one_bit, "Q2_0": two_bits}[name](blocks)
         else:
-            blocks = blocks_of(name, GGML_QUANT_SIZES[Type[name]][1], rng)
+            blocks = blocks_of(name, *GGML_QUANT_SIZES[Type[name]], rng)
             values = dequantize(blocks, Type[name])
         values = values.astype("<f4")
         assert np.isfinite(values).all(), name

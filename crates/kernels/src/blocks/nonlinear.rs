@@ -1,0 +1,141 @@
+//! Nibbles that index a table of sixteen values: IQ4_NL, IQ4_XS, MXFP4, NVFP4.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::block::{Block, f16};
+
+/// The values of IQ4_NL and IQ4_XS.
+const IQ4: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+
+/// Twice the values of FP4 E2M1 (OCP Microscaling Formats v1.0, 5.3.3).
+const FP4: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
+
+/// `d * IQ4[nibble]`: low nibbles are values 0..16, high nibbles 16..32.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct IQ4_NL {
+    d: [u8; 2],
+    qs: [u8; 16],
+}
+
+/// `d * (scale - 32) * IQ4[nibble]`: a 6-bit scale per 32 values, nibbles of each 32 as in
+/// [`IQ4_NL`].
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct IQ4_XS {
+    d: [u8; 2],
+    scales_h: [u8; 2],
+    scales_l: [u8; 4],
+    qs: [u8; 128],
+}
+
+/// `2^(e - 128) * FP4[nibble]`, nibbles as in [`IQ4_NL`].
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct MXFP4 {
+    e: u8,
+    qs: [u8; 16],
+}
+
+/// `d[g] / 2 * FP4[nibble]`: 64 values, an E4M3 scale per 16, of which low nibbles are the first
+/// eight.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct NVFP4 {
+    d: [u8; 4],
+    qs: [u8; 32],
+}
+
+impl Block for IQ4_NL {
+    const LEN: usize = 32;
+    const GROUP: usize = 32;
+    const HAS_MIN: bool = false;
+
+    #[inline(always)]
+    fn unpack(&self, q: &mut [i8], scale: &mut [f32], _min: &mut [f32]) {
+        look_up(&IQ4, &self.qs, q);
+        scale[0] = f16(self.d);
+    }
+}
+
+impl Block for IQ4_XS {
+    const LEN: usize = 256;
+    const GROUP: usize = 32;
+    const HAS_MIN: bool = false;
+
+    #[inline(always)]
+    fn unpack(&self, q: &mut [i8], scale: &mut [f32], _min: &mut [f32]) {
+        let d = f16(self.d);
+        let high = u16::from_le_bytes(self.scales_h);
+        for (i, scale) in scale[..8].iter_mut().enumerate() {
+            let low = self.scales_l[i / 2] >> (i % 2 * 4) & 15;
+            let high = (high >> (i * 2) & 3) as u8;
+            *scale = d * f32::from((low | high << 4) as i8 - 32);
+        }
+        for (q, qs) in q.as_chunks_mut::<32>().0.iter_mut().zip(self.qs.as_chunks::<16>().0) {
+            look_up(&IQ4, qs, q);
+        }
+    }
+}
+
+impl Block for MXFP4 {
+    const LEN: usize = 32;
+    const GROUP: usize = 32;
+    const HAS_MIN: bool = false;
+
+    #[inline(always)]
+    fn unpack(&self, q: &mut [i8], scale: &mut [f32], _min: &mut [f32]) {
+        look_up(&FP4, &self.qs, q);
+        // The exponents 0 and 1 give the subnormals 2^-128 and 2^-127.
+        let e = u32::from(self.e);
+        scale[0] = f32::from_bits(if e < 2 { 1 << (21 + e) } else { (e - 1) << 23 });
+    }
+}
+
+impl Block for NVFP4 {
+    const LEN: usize = 64;
+    const GROUP: usize = 16;
+    const HAS_MIN: bool = false;
+
+    #[inline(always)]
+    fn unpack(&self, q: &mut [i8], scale: &mut [f32], _min: &mut [f32]) {
+        for (q, qs) in q.as_chunks_mut::<16>().0.iter_mut().zip(self.qs.as_chunks::<8>().0) {
+            look_up(&FP4, qs, q);
+        }
+        for (scale, d) in scale.iter_mut().zip(self.d) {
+            *scale = e4m3(d) * 0.5;
+        }
+    }
+}
+
+/// The values of the low nibbles of `N` bytes, then those of the high nibbles.
+///
+/// A tree of selections by the bits of the index, as compilers vectorise that and not a look-up.
+#[inline(always)]
+fn look_up<const N: usize>(table: &[i8; 16], bytes: &[u8; N], q: &mut [i8]) {
+    let (low, high) = q[..2 * N].split_at_mut(N);
+    for i in 0..N {
+        low[i] = select(table, bytes[i] & 15);
+        high[i] = select(table, bytes[i] >> 4);
+    }
+}
+
+/// `table[index]` for `index < 16`.
+#[inline(always)]
+fn select(table: &[i8; 16], index: u8) -> i8 {
+    let pick = |bit: u8, pair: [i8; 2]| if index & bit == 0 { pair[0] } else { pair[1] };
+    let quad = |i: usize| {
+        let low = pick(1, [table[i], table[i + 1]]);
+        pick(2, [low, pick(1, [table[i + 2], table[i + 3]])])
+    };
+    pick(8, [pick(4, [quad(0), quad(4)]), pick(4, [quad(8), quad(12)])])
+}
+
+/// FP8 E4M3 without its sign (OCP 8-bit Floating Point v1.0, 5.1); NaN reads as zero.
+#[inline(always)]
+fn e4m3(byte: u8) -> f32 {
+    const TWO_POW_120: f32 = f32::from_bits((127 + 120) << 23);
+    let magnitude = u32::from(byte & 0x7f);
+    let finite = if byte == 0x7f { 0 } else { magnitude };
+    f32::from_bits(finite << 20) * TWO_POW_120
+}
