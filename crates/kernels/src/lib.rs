@@ -28,6 +28,7 @@ mod blocks;
 mod columns;
 mod float;
 mod format;
+mod quantize;
 mod row;
 mod scalar;
 
@@ -37,4 +38,5 @@ pub use columns::Columns;
 pub use float::Pairing;
 pub use format::Format;
 pub use half::f16;
+pub use quantize::quantize_row;
 pub use row::{Row, Scratch, best, by_name, rows};

@@ -4,6 +4,8 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::block::{Block, f16};
 
+mod quantize;
+
 /// `d * (q - 8)`, nibbles: low halves are values 0..16, high halves 16..32.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
