@@ -13,12 +13,14 @@ mod array;
 mod cursor;
 mod get;
 mod layout;
+mod split;
 mod value;
 
 use std::collections::HashMap;
 use std::fmt;
 
 pub use array::{Array, ByteStrings, Strings};
+pub use split::{Split, check_shards, split_paths};
 pub use value::{Value, ValueType};
 
 use crate::error::{Error, ErrorKind, quoted};
@@ -57,6 +59,7 @@ pub struct Gguf<'a> {
     pair_index: HashMap<&'a str, usize>,
     tensors: Vec<TensorInfo<'a>>,
     tensor_index: HashMap<&'a str, usize>,
+    split: Option<Split>,
 }
 
 impl<'a> Gguf<'a> {
@@ -104,7 +107,19 @@ impl<'a> Gguf<'a> {
         }
         let data_start = cursor.at().next_multiple_of(alignment);
         let tensors = layout::place_all(entries, data_start, bytes.len(), alignment)?;
-        Ok(Gguf { bytes, version, alignment, data_start, pairs, pair_index, tensors, tensor_index })
+        let mut gguf = Gguf {
+            bytes,
+            version,
+            alignment,
+            data_start,
+            pairs,
+            pair_index,
+            tensors,
+            tensor_index,
+            split: None,
+        };
+        gguf.split = Split::read(&gguf)?;
+        Ok(gguf)
     }
 
     /// The version of the format, 2 or 3.
@@ -140,6 +155,11 @@ impl<'a> Gguf<'a> {
     /// The tensor with this name.
     pub fn tensor(&self, name: &str) -> Option<&TensorInfo<'a>> {
         self.tensors.get(*self.tensor_index.get(name)?)
+    }
+
+    /// Which part of a model this file is; `None` when it is a whole one.
+    pub fn split(&self) -> Option<Split> {
+        self.split
     }
 
     /// The bytes of a tensor of this file; none of a range that lies outside it.
