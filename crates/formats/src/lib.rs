@@ -22,11 +22,17 @@
 #![deny(clippy::indexing_slicing)]
 
 mod error;
+mod getters;
 pub mod gguf;
+mod hf_config;
+mod json;
+mod safetensors;
 mod tensor;
 mod tensor_type;
 
 pub use error::{Error, ErrorKind};
 pub use gguf::Gguf;
+pub use hf_config::HfConfig;
+pub use safetensors::{Index, SafeTensors};
 pub use tensor::{Shape, TensorInfo};
 pub use tensor_type::TensorType;

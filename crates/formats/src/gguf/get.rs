@@ -4,47 +4,7 @@ use super::Gguf;
 use super::array::{Array, ByteStrings, Strings};
 use super::value::{Value, ValueType};
 use crate::error::{Error, ErrorKind, quoted};
-
-/// `None` when the key is absent; an error when the value is of another type or does not fit.
-/// The `need_` twin is an error when the key is absent.
-macro_rules! getters {
-    ($($(#[$doc:meta])* $name:ident, $need:ident -> $out:ty, $expected:literal;)*) => {
-        $(
-            $(#[$doc])*
-            ///
-            /// # Errors
-            /// The value is of another type or does not fit.
-            pub fn $name(&self, key: &str) -> Result<Option<$out>, Error> {
-                let Some(value) = self.get(key) else { return Ok(None) };
-                match read::$name(value) {
-                    Ok(Some(read)) => Ok(Some(read)),
-                    Ok(None) => Err(Error::new(
-                        ErrorKind::Type,
-                        format!("key {}", quoted(key)),
-                        describe(value),
-                        $expected,
-                    )),
-                    Err(error) => Err(error.within(format_args!("key {}", quoted(key)))),
-                }
-            }
-
-            #[doc = concat!("[`Gguf::", stringify!($name), "`] of a key that must be there.")]
-            ///
-            /// # Errors
-            /// The key is absent, or the value is of another type or does not fit.
-            pub fn $need(&self, key: &str) -> Result<$out, Error> {
-                self.$name(key)?.ok_or_else(|| {
-                    Error::new(
-                        ErrorKind::Missing,
-                        format!("key {}", quoted(key)),
-                        "nothing",
-                        $expected,
-                    )
-                })
-            }
-        )*
-    };
-}
+use crate::getters::getters;
 
 impl<'a> Gguf<'a> {
     getters! {
@@ -72,6 +32,10 @@ impl<'a> Gguf<'a> {
         u32s, need_u32s -> Vec<u32>, "an array of `u32`";
         /// An array of bools.
         bools, need_bools -> Vec<bool>, "an array of `bool`";
+    }
+
+    fn place(&self, key: &str) -> String {
+        format!("key {}", quoted(key))
     }
 }
 

@@ -1,0 +1,121 @@
+//! JSON from a file: bounded in size and depth, every key once.
+
+use std::fmt;
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
+use serde_json::{Map, Number, Value};
+
+use crate::error::{Error, ErrorKind, quoted};
+
+/// Parses `bytes` as a `T`, `what` in errors. Depth is bounded by serde_json: 128.
+pub(crate) fn parse<'a, T: Deserialize<'a>>(
+    bytes: &'a [u8],
+    limit: usize,
+    what: &str,
+) -> Result<T, Error> {
+    if bytes.len() > limit {
+        return Err(Error::new(
+            ErrorKind::Limit,
+            what,
+            format!("`{}` bytes", bytes.len()),
+            format!("at most `{limit}`"),
+        ));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        Error::new(
+            ErrorKind::Encoding,
+            what,
+            format!("bytes that are not UTF-8 at offset `{}`", error.valid_up_to()),
+            "JSON in UTF-8",
+        )
+        .with_source(error)
+    })?;
+    serde_json::from_str(text).map_err(|error| json_error(&error, what))
+}
+
+fn json_error(error: &serde_json::Error, what: &str) -> Error {
+    let kind = match error.classify() {
+        Category::Syntax | Category::Eof => ErrorKind::Syntax,
+        Category::Data | Category::Io => ErrorKind::Value,
+    };
+    let place = format!("{what}, line `{}` column `{}`", error.line(), error.column());
+    let message = error.to_string();
+    let message = message.split(" at line ").next().unwrap_or_default();
+    Error::new(kind, place, quoted(message), "well-formed JSON of the documented form")
+}
+
+/// An object of which no key, at any depth, occurs twice.
+pub(crate) struct Object(pub(crate) Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Strict::deserialize(deserializer)?.0 {
+            Value::Object(map) => Ok(Object(map)),
+            _ => Err(de::Error::custom("not an object")),
+        }
+    }
+}
+
+/// A value of which no key, at any depth, occurs twice; serde_json alone keeps the last.
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictVisitor).map(Strict)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("not a finite number"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(Strict(element)) = elements.next_element()? {
+            array.push(element);
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(key) = pairs.next_key::<String>()? {
+            if map.contains_key(&key) {
+                return Err(de::Error::custom(format_args!("key {} again", quoted(&key))));
+            }
+            let Strict(value) = pairs.next_value()?;
+            map.insert(key, value);
+        }
+        Ok(Value::Object(map))
+    }
+}
