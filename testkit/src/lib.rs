@@ -3,6 +3,7 @@
 
 mod cache;
 mod real_model;
+pub mod tiny;
 
 pub use cache::{cache_dir, is_root};
 pub use real_model::{MODEL_FILE, MODEL_VARIABLE, model_path};
