@@ -15,6 +15,7 @@ mod get;
 mod layout;
 mod split;
 mod value;
+mod writer;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -22,6 +23,7 @@ use std::fmt;
 pub use array::{Array, ByteStrings, Strings};
 pub use split::{Split, check_shards, split_paths};
 pub use value::{Value, ValueType};
+pub use writer::{DataWriter, Element, ToValue, Writer};
 
 use crate::error::{Error, ErrorKind, quoted};
 use crate::tensor::TensorInfo;
@@ -261,13 +263,18 @@ fn read_alignment(value: Option<&Value<'_>>) -> Result<usize, Error> {
             ));
         }
     };
-    if !alignment.is_power_of_two() || !(8..=MAX_ALIGNMENT).contains(&alignment) {
-        return Err(Error::new(
-            ErrorKind::Value,
-            "key `general.alignment`",
-            format!("`{alignment}`"),
-            format!("a power of two from `8` to `{MAX_ALIGNMENT}`"),
-        ));
-    }
+    check_alignment(alignment)?;
     Ok(alignment as usize)
+}
+
+fn check_alignment(alignment: u32) -> Result<(), Error> {
+    if alignment.is_power_of_two() && (8..=MAX_ALIGNMENT).contains(&alignment) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Value,
+        "key `general.alignment`",
+        format!("`{alignment}`"),
+        format!("a power of two from `8` to `{MAX_ALIGNMENT}`"),
+    ))
 }

@@ -55,6 +55,11 @@ impl<'a> Array<'a> {
         })
     }
 
+    /// The elements as they stand in the file.
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// The texts of an array of strings, without a check that they are UTF-8.
     ///
     /// `None` when the elements are not strings.

@@ -44,40 +44,14 @@ impl<'a> Entry<'a> {
                 format!("at most `{MAX_DIMENSIONS}`"),
             ));
         }
-        let at = cursor.at();
         let mut lengths = Vec::new();
         for _ in 0..rank {
             lengths.push(cursor.u64("dimension")?);
         }
         lengths.reverse();
-        let shape = checked_shape(&lengths).ok_or_else(|| {
-            Error::new(
-                ErrorKind::Layout,
-                format!("dimensions at offset `{at}`"),
-                format!("`{lengths:?}`"),
-                "lengths of at least `1` with a product below `2^63`",
-            )
-        })?;
         let at = cursor.at();
         let ty = read_type(cursor.u32("tensor type")?, at)?;
-        let row = shape.last().copied().unwrap_or(1);
-        let rows = shape.elements().expect("the product was checked") / row;
-        let bytes = ty.row_bytes(row).ok_or_else(|| {
-            Error::new(
-                ErrorKind::Layout,
-                "rows".to_owned(),
-                format!("`{row}` values of type `{ty}`"),
-                format!("a multiple of `{}`", ty.block_len()),
-            )
-        })?;
-        let bytes = bytes.checked_mul(rows).ok_or_else(|| {
-            Error::new(
-                ErrorKind::Layout,
-                "size".to_owned(),
-                format!("`{rows}` rows of `{bytes}` bytes"),
-                "a product below `2^63`",
-            )
-        })?;
+        let (shape, bytes) = shape_and_bytes(&lengths, ty)?;
         let offset = cursor.u64("data offset")?;
         Ok(Entry { name, shape, ty, offset, bytes })
     }
@@ -156,13 +130,36 @@ pub(crate) fn place_all<'a>(
     Ok(tensors)
 }
 
-/// `None` when a length is zero or the product does not fit.
+/// A tensor's shape and size from its row-major lengths.
+pub(super) fn shape_and_bytes(lengths: &[u64], ty: TensorType) -> Result<(Shape, usize), Error> {
+    let refused = |place: &str, found: String, expected: String| {
+        Error::new(ErrorKind::Layout, place, found, expected)
+    };
+    let shape = checked_shape(lengths).ok_or_else(|| {
+        let found = format!("`{lengths:?}`, the rows last");
+        let expected = "at most `4` lengths of at least `1` with a product below `2^63`";
+        refused("dimensions", found, expected.to_owned())
+    })?;
+    let row = shape.last().copied().unwrap_or(1);
+    let row_bytes = ty.row_bytes(row).ok_or_else(|| {
+        let found = format!("`{row}` values of type `{ty}`");
+        refused("row", found, format!("a multiple of `{}`", ty.block_len()))
+    })?;
+    let rows = shape.elements().expect("the product was checked") / row;
+    let bytes = row_bytes.checked_mul(rows).ok_or_else(|| {
+        let found = format!("`{rows}` rows of `{row_bytes}` bytes");
+        refused("size", found, "a product that fits".to_owned())
+    })?;
+    Ok((shape, bytes))
+}
+
+/// `None` when there are too many lengths, one is zero or the product does not fit.
 fn checked_shape(lengths: &[u64]) -> Option<Shape> {
     let lengths = lengths
         .iter()
         .map(|&length| usize::try_from(length).ok().filter(|&length| length > 0))
         .collect::<Option<Vec<_>>>()?;
-    let shape = Shape::new(&lengths)?;
+    let shape = Shape::new(&lengths).filter(|shape| shape.len() <= MAX_DIMENSIONS as usize)?;
     shape.elements().filter(|&elements| isize::try_from(elements).is_ok())?;
     Some(shape)
 }
