@@ -15,7 +15,6 @@ pub(crate) trait Block: Pod {
     /// Values that share a scale and a minimum: 16 or 32.
     const GROUP: usize;
     /// Whether any `min` can differ from zero.
-    #[expect(dead_code, reason = "the vector rows read it")]
     const HAS_MIN: bool;
 
     /// Writes `LEN` integers, `LEN / GROUP` scales and, where `HAS_MIN`, as many minima.
