@@ -1,3 +1,44 @@
 //! Tokenizers, streaming decode, chat templates.
+//!
+//! A [`Tokenizer`] is made from what a GGUF file says ([`VocabParts`]). Text of users and text of
+//! templates are told apart when they are encoded: only the latter may spell control tokens.
+//!
+//! ```
+//! use rushlight_text::{EncodeOptions, Tokenizer, VocabKind, VocabParts};
+//!
+//! let tokenizer = Tokenizer::from_parts(VocabParts {
+//!     kind: VocabKind::Bpe,
+//!     tokens: vec!["<|im_end|>", "a", "b", "ab", "Ġ"],
+//!     token_types: vec![3, 1, 1, 1, 1],
+//!     merges: vec!["a b"],
+//!     pre: Some("gpt-2"),
+//!     ..VocabParts::default()
+//! })?;
+//! assert_eq!(tokenizer.encode("ab a", EncodeOptions::default())?, [3, 4, 1]);
+//! assert!(tokenizer.is_end(0));
+//! # Ok::<(), rushlight_text::Error>(())
+//! ```
 
 #![forbid(unsafe_code)]
+#![deny(clippy::indexing_slicing)]
+
+mod added;
+mod alphabet;
+mod bpe;
+mod chat;
+mod ends;
+mod error;
+mod hash;
+mod merge;
+mod parts;
+mod split;
+mod spm;
+mod stream;
+mod tokenizer;
+mod vocab;
+
+pub use chat::{Builtin, ChatTemplate, FunctionCall, Message, RenderOptions, ToolCall};
+pub use error::{Error, ErrorKind};
+pub use parts::{VocabKind, VocabParts};
+pub use stream::StreamDecoder;
+pub use tokenizer::{DecodeOptions, EncodeOptions, Tokenizer};
