@@ -144,17 +144,37 @@ fn one(program: &Path, target: &str, seconds: u64) -> Result<String> {
     let status = command.stdout(log.try_clone()?).stderr(log).status()?;
     let log = String::from_utf8_lossy(&fs::read(&log_path)?).into_owned();
     if !status.success() {
-        let lines: Vec<&str> = log.lines().collect();
-        let end = lines[lines.len().saturating_sub(40)..].join("\n    ");
-        bail!("{status}\n    {end}");
+        bail!("{status}, by {}:\n{}", log_path.display(), cause(&log));
     }
     let done = log.lines().rev().find(|line| line.starts_with("Done "));
     done.map(str::to_owned).with_context(|| format!("no closing line in `{}`", log_path.display()))
 }
 
+/// The lines of a run's log that say what was found: from the panic or the fuzzer's error on,
+/// without the stack.
+fn cause(log: &str) -> String {
+    let begins = |line: &&str| line.contains("panicked at") || line.contains("ERROR: libFuzzer");
+    let stack = |line: &&str| line.starts_with("    ") || line.starts_with("  ");
+    let lines = log.lines().skip_while(|line| !begins(line)).filter(|line| !stack(line));
+    lines.take(20).map(|line| format!("    {line}\n")).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{LONG, Request};
+    use super::{LONG, Request, cause};
+
+    #[test]
+    fn the_cause_is_the_panic_and_the_file() {
+        let log = "INFO: x\nthread panicked at a.rs:1\nmessage\nstack backtrace:\n   0: f\n\
+            Test unit written to crash-1\n";
+        let expected = [
+            "thread panicked at a.rs:1",
+            "message",
+            "stack backtrace:",
+            "Test unit written to crash-1",
+        ];
+        assert_eq!(cause(log).lines().map(str::trim).collect::<Vec<_>>(), expected);
+    }
 
     #[test]
     fn arguments_are_targets_and_seconds() {
