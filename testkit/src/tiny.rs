@@ -15,6 +15,8 @@
 //! use it could do nothing else.
 
 mod checkpoint;
+mod gguf;
+mod tokenizer;
 pub mod weights;
 
 use serde_json::Value;
@@ -22,6 +24,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use checkpoint::write_hf;
+pub use gguf::write_gguf;
 
 /// A tiny model with the input it was run on and what came out.
 #[derive(Debug, Clone)]

@@ -2,29 +2,12 @@
 
 use rushlight_formats::gguf::{Value, ValueType};
 use rushlight_formats::{ErrorKind, Gguf, TensorType};
+use rushlight_testkit::RawGguf;
+use rushlight_testkit::raw_gguf::{array, string};
 
-fn string(text: &[u8]) -> Vec<u8> {
-    let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
-    bytes.extend(text);
-    bytes
-}
-
-fn file(version: u32, pairs: &[(&str, u32, Vec<u8>)], tensors: &[u8], count: u64) -> Vec<u8> {
-    let mut bytes = b"GGUF".to_vec();
-    bytes.extend(version.to_le_bytes());
-    bytes.extend(count.to_le_bytes());
-    bytes.extend((pairs.len() as u64).to_le_bytes());
-    for (key, ty, value) in pairs {
-        bytes.extend(string(key.as_bytes()));
-        bytes.extend(ty.to_le_bytes());
-        bytes.extend(value);
-    }
-    bytes.extend(tensors);
-    bytes
-}
-
-fn array(ty: u32, count: u64, elements: &[u8]) -> Vec<u8> {
-    [&ty.to_le_bytes()[..], &count.to_le_bytes(), elements].concat()
+fn file(version: u32, pairs: &[(&str, u32, Vec<u8>)]) -> Vec<u8> {
+    let file = RawGguf::default().version(version);
+    pairs.iter().fold(file, |file, (key, ty, value)| file.pair(key, *ty, value)).build()
 }
 
 #[test]
@@ -50,7 +33,7 @@ fn every_value_type_is_read() {
         ("scores", 9, array(6, 1, &2.5f32.to_le_bytes())),
         ("types", 9, array(5, 2, &[1i32.to_le_bytes(), (-1i32).to_le_bytes()].concat())),
     ];
-    let bytes = file(2, &pairs, &[], 0);
+    let bytes = file(2, &pairs);
     let gguf = Gguf::parse(&bytes).unwrap();
     assert_eq!(gguf.version(), 2);
     assert_eq!(gguf.keys().collect::<Vec<_>>(), pairs.each_ref().map(|(key, ..)| *key));
@@ -102,7 +85,7 @@ fn getters_convert_what_fits_and_name_the_rest() {
         ("text", 8, string(b"\x1b[31m12")),
         ("list", 9, array(0, 2, &[1, 2])),
     ];
-    let bytes = file(3, &pairs, &[], 0);
+    let bytes = file(3, &pairs);
     let gguf = Gguf::parse(&bytes).unwrap();
     assert_eq!(gguf.u32("small").unwrap(), Some(32));
     assert_eq!(gguf.f32("small").unwrap(), Some(32.0));
@@ -145,16 +128,9 @@ fn getters_convert_what_fits_and_name_the_rest() {
 
 #[test]
 fn tensors_are_row_major_and_placed() {
-    let mut list = string(b"w");
-    list.extend(2u32.to_le_bytes());
-    list.extend(32u64.to_le_bytes());
-    list.extend(3u64.to_le_bytes());
-    list.extend(2u32.to_le_bytes()); // Q4_0
-    list.extend(0u64.to_le_bytes());
-    let mut bytes = file(3, &[], &list, 1);
-    bytes.resize(bytes.len().next_multiple_of(32), 0);
-    let start = bytes.len();
-    bytes.extend((0..54).map(|byte| byte as u8));
+    let data: Vec<u8> = (0..54).collect();
+    let bytes = RawGguf::default().tensor("w", &[32, 3], 2, 0).data(&data).build(); // Q4_0
+    let start = bytes.len() - data.len();
     let gguf = Gguf::parse(&bytes).unwrap();
     let tensor = gguf.tensor("w").unwrap();
     assert_eq!(&*tensor.shape, [3, 32]);

@@ -15,7 +15,6 @@ pub(crate) trait Block: Pod {
     /// Values that share a scale and a minimum: 16 or 32.
     const GROUP: usize;
     /// Whether any `min` can differ from zero.
-    #[expect(dead_code, reason = "the vector rows read it")]
     const HAS_MIN: bool;
 
     /// Writes `LEN` integers, `LEN / GROUP` scales and, where `HAS_MIN`, as many minima.
@@ -32,11 +31,11 @@ pub(crate) trait Block: Pod {
 #[inline(always)]
 pub(crate) fn f16(bytes: [u8; 2]) -> f32 {
     const TWO_POW_112: f32 = f32::from_bits((127 + 112) << 23);
-    let bits = u32::from(u16::from_le_bytes(bytes));
-    let (sign, magnitude) = ((bits & 0x8000) << 16, (bits & 0x7fff) << 13);
-    let value = f32::from_bits(magnitude) * TWO_POW_112;
-    let endless = if bits & 0x7c00 == 0x7c00 { 0xff << 23 } else { 0 };
-    f32::from_bits(value.to_bits() | sign | endless)
+    let bits = i32::from(i16::from_le_bytes(bytes)) << 13;
+    let value = f32::from_bits(bits as u32 & 0x8fff_e000) * TWO_POW_112;
+    const ENDLESS: i32 = 0x7c00 << 13;
+    let endless = if bits & ENDLESS == ENDLESS { 0xff << 23 } else { 0 };
+    f32::from_bits(value.to_bits() | endless)
 }
 
 /// Fails to compile where a block's layout and its format disagree.

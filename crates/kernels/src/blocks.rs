@@ -7,6 +7,7 @@ mod grids;
 mod k_quants;
 mod nonlinear;
 mod plain;
+mod words;
 
 pub(crate) use codebook::{IQ2_S, IQ2_XS, IQ2_XXS, IQ3_S, IQ3_XXS};
 pub(crate) use codebook_1::{IQ1_M, IQ1_S};

@@ -31,6 +31,10 @@ mod format;
 mod quantize;
 mod row;
 mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod tile;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 pub use activations::{QuantizedRowMut, QuantizedRows};
 pub use attention::{Attend, AttendState, PAGE, Page, PageMut, Span};

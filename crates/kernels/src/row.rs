@@ -2,6 +2,8 @@
 
 use std::sync::OnceLock;
 
+use bytemuck::{Pod, Zeroable};
+
 use crate::float::FloatOps;
 use crate::{Columns, Format, QuantizedRowMut, QuantizedRows, scalar};
 
@@ -20,11 +22,16 @@ pub struct Row {
 /// Working memory of one thread, kept between calls.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    #[expect(dead_code, reason = "the vector rows unpack tiles into it")]
-    pub(crate) bytes: Vec<u8>,
-    #[expect(dead_code, reason = "the vector rows unpack tiles into it")]
-    pub(crate) floats: Vec<f32>,
+    /// A panel of unpacked weights.
+    pub(crate) lines: Vec<Line>,
+    /// Packed activations.
+    pub(crate) words: Vec<u32>,
 }
+
+/// A cache line, aligned as one.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C, align(64))]
+pub(crate) struct Line(pub(crate) [u32; 16]);
 
 impl Row {
     /// The name of the instruction set: `scalar`, `avx2`, `avx512`, `neon`, …
@@ -97,7 +104,13 @@ fn check(format: Format, weights: &[u8], n: usize, tokens: usize, out: &Columns<
 /// The rows that this processor can run, plainest first.
 pub fn rows() -> &'static [&'static Row] {
     static ROWS: OnceLock<Vec<&'static Row>> = OnceLock::new();
-    ROWS.get_or_init(|| [&scalar::ROW].into_iter().filter(|row| (row.detect)()).collect())
+    ROWS.get_or_init(|| {
+        #[cfg(target_arch = "x86_64")]
+        let vector = crate::x86::ROWS;
+        #[cfg(not(target_arch = "x86_64"))]
+        let vector = [];
+        std::iter::once(&scalar::ROW).chain(vector).filter(|row| (row.detect)()).collect()
+    })
 }
 
 /// The fastest row that this processor can run.

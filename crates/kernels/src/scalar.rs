@@ -19,7 +19,7 @@ pub(crate) fn quantize(x: &[f32], out: QuantizedRowMut<'_>) {
         let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
         let q = &mut out.q[g * GROUP..][..GROUP];
         for (q, x) in q.iter_mut().zip(x) {
-            *q = (x * inverse).round_ties_even() as i8;
+            *q = (x * inverse).clamp(-127.0, 127.0).round_ties_even() as i8;
         }
         out.scale[g] = scale;
         for (sum, q) in out.sum[g * 2..][..2].iter_mut().zip(q.chunks_exact(SUM_GROUP)) {
@@ -107,7 +107,7 @@ fn dot<B: Block>(blocks: &[B], x: QuantizedRow<'_>) -> f32 {
     total
 }
 
-fn matmul_float(
+pub(crate) fn matmul_float(
     format: Format,
     weights: &[u8],
     x: &[f32],

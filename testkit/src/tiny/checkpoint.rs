@@ -1,19 +1,23 @@
 //! Writes a case as a Hugging Face checkpoint.
 
-use super::{Case, Output};
+use super::{Case, Output, tokenizer};
 use serde_json::{Map, Value, json};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-/// Writes `case` into the existing folder `folder`: `config.json`, `model.safetensors` in F32 and
-/// `generation_config.json`, or for an embedder the two files that say how its states are pooled.
+/// Writes `case` into the existing folder `folder`: `config.json`, `model.safetensors` in F32, the
+/// tokenizer's two files and `generation_config.json`, or for an embedder the two files that say
+/// how its states are pooled.
 ///
 /// # Panics
 ///
 /// When a file cannot be written.
 pub fn write_hf(case: &Case, folder: &Path) {
     write(&folder.join("config.json"), case.config().as_bytes());
+    for name in tokenizer::FILES {
+        fs::copy(tokenizer::folder(case).join(name), folder.join(name)).expect(WRITABLE);
+    }
     let mut file = BufWriter::new(File::create(folder.join("model.safetensors")).expect(WRITABLE));
     write_safetensors(case, &mut file).and_then(|()| file.flush()).expect(WRITABLE);
     match case.output {

@@ -141,14 +141,14 @@ pub(super) fn shape_and_bytes(lengths: &[u64], ty: TensorType) -> Result<(Shape,
         refused("dimensions", found, expected.to_owned())
     })?;
     let row = shape.last().copied().unwrap_or(1);
-    let row_bytes = ty.row_bytes(row).ok_or_else(|| {
+    if !row.is_multiple_of(ty.block_len()) {
         let found = format!("`{row}` values of type `{ty}`");
-        refused("row", found, format!("a multiple of `{}`", ty.block_len()))
-    })?;
-    let rows = shape.elements().expect("the product was checked") / row;
-    let bytes = row_bytes.checked_mul(rows).ok_or_else(|| {
-        let found = format!("`{rows}` rows of `{row_bytes}` bytes");
-        refused("size", found, "a product that fits".to_owned())
+        return Err(refused("row", found, format!("a multiple of `{}`", ty.block_len())));
+    }
+    let elements = shape.elements().expect("the product was checked");
+    let bytes = (elements / ty.block_len()).checked_mul(ty.block_bytes()).ok_or_else(|| {
+        let found = format!("`{elements}` values of type `{ty}`");
+        refused("size", found, "a number of bytes that fits".to_owned())
     })?;
     Ok((shape, bytes))
 }

@@ -3,11 +3,11 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::grids;
+use super::{grids, words::ONES};
 use crate::block::{Block, f16};
 
 /// `d / 4 * (scale + 1/2) * sign * grid`; per 32 values four index bytes, then a word of four
-/// times seven sign bits (see [`with_parity`]) and a 4-bit scale.
+/// times seven sign bits (see [`grids::EVEN_SIGNS`]) and a 4-bit scale.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 pub(crate) struct IQ2_XXS {
@@ -71,7 +71,7 @@ impl Block for IQ2_XXS {
             let word = u32::from_le_bytes(*word);
             for (j, q) in q.as_chunks_mut::<8>().0.iter_mut().enumerate() {
                 let grid = grids::IQ2_XXS[usize::from(indices[j])];
-                *q = signed(grid, with_parity(word >> (7 * j)));
+                *q = signed(grid, even_signs(word, 7 * j));
             }
             *scale = d * (0.5 + (word >> 28) as f32) * 0.25;
         }
@@ -88,7 +88,7 @@ impl Block for IQ2_XS {
         for (q, entry) in q.as_chunks_mut::<8>().0.iter_mut().zip(self.qs) {
             let entry = u16::from_le_bytes(entry);
             let grid = grids::IQ2_XS[usize::from(entry & 511)];
-            *q = signed(grid, with_parity(u32::from(entry >> 9)));
+            *q = signed(grid, even_signs(u32::from(entry), 9));
         }
         half_steps(f16(self.d), self.scales, scale);
     }
@@ -104,7 +104,7 @@ impl Block for IQ2_S {
         for (j, q) in q[..256].as_chunks_mut::<8>().0.iter_mut().enumerate() {
             let high = usize::from(self.qh[j / 4] >> (j % 4 * 2) & 3);
             let grid = grids::IQ2_S[usize::from(self.qs[j]) | high << 8];
-            *q = signed(grid, self.signs[j]);
+            *q = signed(grid, grids::SIGNS[usize::from(self.signs[j])]);
         }
         half_steps(f16(self.d), self.scales, scale);
     }
@@ -124,7 +124,7 @@ impl Block for IQ3_XXS {
             for (j, q) in q.as_chunks_mut::<8>().0.iter_mut().enumerate() {
                 let grid = |i: usize| grids::IQ3_XXS[usize::from(indices[i])];
                 let both = join(grid(2 * j), grid(2 * j + 1));
-                *q = signed(both, with_parity(word >> (7 * j)));
+                *q = signed(both, even_signs(word, 7 * j));
             }
             *scale = d * (0.5 + (word >> 28) as f32) * 0.5;
         }
@@ -143,7 +143,10 @@ impl Block for IQ3_S {
             let (indices, high) = (&self.qs[g], usize::from(self.qh[g]));
             for (j, q) in q.as_chunks_mut::<8>().0.iter_mut().enumerate() {
                 let grid = |i: usize| grids::IQ3_S[usize::from(indices[i]) | (high >> i & 1) << 8];
-                *q = signed(join(grid(2 * j), grid(2 * j + 1)), self.signs[g][j]);
+                *q = signed(
+                    join(grid(2 * j), grid(2 * j + 1)),
+                    grids::SIGNS[usize::from(self.signs[g][j])],
+                );
             }
             scale[g] = d * f32::from(1 + 2 * (self.scales[g / 2] >> (g % 2 * 4) & 15));
         }
@@ -158,20 +161,22 @@ fn half_steps(d: f32, scales: [u8; 8], out: &mut [f32]) {
     }
 }
 
-/// Eight signs from seven bits: the number of minus signs is even.
+/// The signs of seven bits of `bits`, from bit `at` on.
 #[inline(always)]
-fn with_parity(bits: u32) -> u8 {
-    let bits = bits & 127;
-    (bits | (bits.count_ones() & 1) << 7) as u8
+fn even_signs(bits: u32, at: usize) -> u64 {
+    grids::EVEN_SIGNS[(bits >> at & 127) as usize]
 }
 
-/// Negates the values whose bit in `signs` is set.
+/// Eight values above zero, negated where `signs` are 255.
 #[inline(always)]
-fn signed(values: [i8; 8], signs: u8) -> [i8; 8] {
-    std::array::from_fn(|i| if signs & (1 << i) == 0 { values[i] } else { -values[i] })
+fn signed(values: u64, signs: u64) -> [i8; 8] {
+    // The complements are below 255, so that adding one does not carry into the neighbour.
+    let values = (values ^ signs) + (signs & ONES);
+    values.to_le_bytes().map(|byte| byte as i8)
 }
 
+/// Two entries of four values.
 #[inline(always)]
-fn join(a: [i8; 4], b: [i8; 4]) -> [i8; 8] {
-    std::array::from_fn(|i| if i < 4 { a[i] } else { b[i - 4] })
+fn join(first: u32, second: u32) -> u64 {
+    u64::from(first) | u64::from(second) << 32
 }

@@ -5,7 +5,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::grids;
+use super::{grids, words::less};
 use crate::block::{Block, f16};
 
 /// `d * (2 * scale + 1) * (grid + delta)`: per 32 values an index byte per 8 and a word of three
@@ -75,6 +75,6 @@ impl Block for IQ1_M {
 /// Eight times the entry of index `low` and the low three bits of `high`, less or more one.
 #[inline(always)]
 fn eighths(low: u8, high: u16, minus: bool) -> [i8; 8] {
-    let delta = if minus { -1 } else { 1 };
-    grids::IQ1[usize::from(low) | usize::from(high & 7) << 8].map(|x| 8 * x + delta)
+    let entry = grids::IQ1[usize::from(low) | usize::from(high & 7) << 8];
+    less(entry, if minus { 18 } else { 16 }).to_le_bytes().map(|byte| byte as i8)
 }

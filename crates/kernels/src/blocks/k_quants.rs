@@ -2,6 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use super::words::nibbles;
 use crate::block::{Block, f16};
 
 /// `d * scale * q - dmin * min`: 2 bits, a 4-bit scale and minimum per 16 values.
@@ -94,10 +95,14 @@ impl Block for Q3_K {
         // The low nibbles of the first eight bytes, then the high; two more bits of each from the
         // last four bytes.
         let d = f16(self.d);
-        for (i, scale) in scale[..16].iter_mut().enumerate() {
-            let low = self.scales[i % 8] >> (i / 8 * 4) & 15;
-            let high = self.scales[8 + i % 4] >> (i / 4 * 2) & 3;
-            *scale = d * f32::from((low | high << 4) as i8 - 32);
+        let [a, b, high] = words(self.scales);
+        let [nibbles, pairs] = [0x0f0f_0f0f, 0x0303_0303];
+        let low = [a & nibbles, b & nibbles, a >> 4 & nibbles, b >> 4 & nibbles];
+        for (j, (scale, low)) in scale.as_chunks_mut::<4>().0.iter_mut().zip(low).enumerate() {
+            let six = low | (high >> (2 * j) & pairs) << 4;
+            for (scale, s) in scale.iter_mut().zip(six.to_le_bytes()) {
+                *scale = d * f32::from(s as i8 - 32);
+            }
         }
         let q = q.as_chunks_mut::<128>().0;
         for (half, (q, qs)) in q.iter_mut().zip(self.qs.as_chunks::<32>().0).enumerate() {
@@ -121,10 +126,7 @@ impl Block for Q4_K {
         scales_and_minima(self.d, self.dmin, self.scales, scale, min);
         let q = q.as_chunks_mut::<64>().0;
         for (q, bytes) in q.iter_mut().zip(self.qs.as_chunks::<32>().0) {
-            for i in 0..32 {
-                q[i] = (bytes[i] & 15) as i8;
-                q[i + 32] = (bytes[i] >> 4) as i8;
-            }
+            nibbles(bytes, q, |_, word| word);
         }
     }
 }
@@ -186,12 +188,23 @@ fn scales_and_minima(
     min: &mut [f32],
 ) {
     let (d, dmin) = (f16(d), -f16(dmin));
-    let (scale, min) = (&mut scale[..8], &mut min[..8]);
-    for i in 0..4 {
-        let (s, m, both) = (packed[i], packed[i + 4], packed[i + 8]);
-        scale[i] = d * f32::from(s & 63);
-        min[i] = dmin * f32::from(m & 63);
-        scale[i + 4] = d * f32::from((both & 15) | (s >> 6) << 4);
-        min[i + 4] = dmin * f32::from((both >> 4) | (m >> 6) << 4);
+    let [s, m, both] = words(packed);
+    let nibbles = 0x0f0f_0f0f;
+    let pairs = 0x3030_3030;
+    let s = [s & (nibbles | pairs), (both & nibbles) | (s >> 2 & pairs)];
+    let m = [m & (nibbles | pairs), (both >> 4 & nibbles) | (m >> 2 & pairs)];
+    let bytes = |[low, high]: [u32; 2]| (u64::from(low) | u64::from(high) << 32).to_le_bytes();
+    for (scale, s) in scale[..8].iter_mut().zip(bytes(s)) {
+        *scale = d * f32::from(s);
     }
+    for (min, m) in min[..8].iter_mut().zip(bytes(m)) {
+        *min = dmin * f32::from(m);
+    }
+}
+
+/// Twelve bytes as three words.
+#[inline(always)]
+fn words(packed: [u8; 12]) -> [u32; 3] {
+    let [a, b, c, d, e, f, g, h, i, j, k, l] = packed;
+    [[a, b, c, d], [e, f, g, h], [i, j, k, l]].map(u32::from_le_bytes)
 }

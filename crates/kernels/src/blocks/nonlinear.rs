@@ -2,6 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use super::words::nibbles;
 use crate::block::{Block, f16};
 
 /// The values of IQ4_NL and IQ4_XS.
@@ -53,7 +54,8 @@ impl Block for IQ4_NL {
 
     #[inline(always)]
     fn unpack(&self, q: &mut [i8], scale: &mut [f32], _min: &mut [f32]) {
-        look_up(&IQ4, &self.qs, q);
+        nibbles(&self.qs, q, |_, word| word);
+        look_up(&IQ4, &mut q[..32]);
         scale[0] = f16(self.d);
     }
 }
@@ -73,8 +75,9 @@ impl Block for IQ4_XS {
             *scale = d * f32::from((low | high << 4) as i8 - 32);
         }
         for (q, qs) in q.as_chunks_mut::<32>().0.iter_mut().zip(self.qs.as_chunks::<16>().0) {
-            look_up(&IQ4, qs, q);
+            nibbles(qs, q, |_, word| word);
         }
+        look_up(&IQ4, &mut q[..256]);
     }
 }
 
@@ -85,7 +88,8 @@ impl Block for MXFP4 {
 
     #[inline(always)]
     fn unpack(&self, q: &mut [i8], scale: &mut [f32], _min: &mut [f32]) {
-        look_up(&FP4, &self.qs, q);
+        nibbles(&self.qs, q, |_, word| word);
+        look_up(&FP4, &mut q[..32]);
         // The exponents 0 and 1 give the subnormals 2^-128 and 2^-127.
         let e = u32::from(self.e);
         scale[0] = f32::from_bits(if e < 2 { 1 << (21 + e) } else { (e - 1) << 23 });
@@ -100,35 +104,30 @@ impl Block for NVFP4 {
     #[inline(always)]
     fn unpack(&self, q: &mut [i8], scale: &mut [f32], _min: &mut [f32]) {
         for (q, qs) in q.as_chunks_mut::<16>().0.iter_mut().zip(self.qs.as_chunks::<8>().0) {
-            look_up(&FP4, qs, q);
+            nibbles(qs, q, |_, word| word);
         }
+        look_up(&FP4, &mut q[..64]);
         for (scale, d) in scale.iter_mut().zip(self.d) {
             *scale = e4m3(d) * 0.5;
         }
     }
 }
 
-/// The values of the low nibbles of `N` bytes, then those of the high nibbles.
+/// Replaces each index below 16 by its value in the table.
 ///
-/// A tree of selections by the bits of the index, as compilers vectorise that and not a look-up.
+/// A tree of selections by the bits of the index, made of masks: compilers vectorise that, and
+/// neither a look-up nor an `if`.
 #[inline(always)]
-fn look_up<const N: usize>(table: &[i8; 16], bytes: &[u8; N], q: &mut [i8]) {
-    let (low, high) = q[..2 * N].split_at_mut(N);
-    for i in 0..N {
-        low[i] = select(table, bytes[i] & 15);
-        high[i] = select(table, bytes[i] >> 4);
+fn look_up(table: &[i8; 16], q: &mut [i8]) {
+    for q in q {
+        let pick = |bit: u8, a: i8, b: i8| {
+            let mask = 0i8.wrapping_sub(*q >> bit & 1);
+            a ^ (mask & (a ^ b))
+        };
+        let pair = |i: usize| pick(0, table[i], table[i + 1]);
+        let quad = |i: usize| pick(1, pair(i), pair(i + 2));
+        *q = pick(3, pick(2, quad(0), quad(4)), pick(2, quad(8), quad(12)));
     }
-}
-
-/// `table[index]` for `index < 16`.
-#[inline(always)]
-fn select(table: &[i8; 16], index: u8) -> i8 {
-    let pick = |bit: u8, pair: [i8; 2]| if index & bit == 0 { pair[0] } else { pair[1] };
-    let quad = |i: usize| {
-        let low = pick(1, [table[i], table[i + 1]]);
-        pick(2, [low, pick(1, [table[i + 2], table[i + 3]])])
-    };
-    pick(8, [pick(4, [quad(0), quad(4)]), pick(4, [quad(8), quad(12)])])
 }
 
 /// FP8 E4M3 without its sign (OCP 8-bit Floating Point v1.0, 5.1); NaN reads as zero.

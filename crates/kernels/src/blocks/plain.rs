@@ -2,6 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use super::words::{less, nibbles, sixteens};
 use crate::block::{Block, f16};
 
 mod quantize;
@@ -57,11 +58,7 @@ impl Block for Q4_0 {
 
     #[inline(always)]
     fn unpack(&self, q: &mut [i8], scale: &mut [f32], _min: &mut [f32]) {
-        let (low, high) = q[..32].split_at_mut(16);
-        for i in 0..16 {
-            low[i] = (self.qs[i] & 15) as i8 - 8;
-            high[i] = (self.qs[i] >> 4) as i8 - 8;
-        }
+        nibbles(&self.qs, q, |_, word| less(word, 8));
         scale[0] = f16(self.d);
     }
 }
@@ -73,11 +70,7 @@ impl Block for Q4_1 {
 
     #[inline(always)]
     fn unpack(&self, q: &mut [i8], scale: &mut [f32], min: &mut [f32]) {
-        let (low, high) = q[..32].split_at_mut(16);
-        for i in 0..16 {
-            low[i] = (self.qs[i] & 15) as i8;
-            high[i] = (self.qs[i] >> 4) as i8;
-        }
+        nibbles(&self.qs, q, |_, word| word);
         scale[0] = f16(self.d);
         min[0] = f16(self.m);
     }
@@ -90,12 +83,7 @@ impl Block for Q5_0 {
 
     #[inline(always)]
     fn unpack(&self, q: &mut [i8], scale: &mut [f32], _min: &mut [f32]) {
-        let fifth = spread_bits(self.qh);
-        let (low, high) = q[..32].split_at_mut(16);
-        for i in 0..16 {
-            low[i] = ((self.qs[i] & 15) | fifth[i] << 4) as i8 - 16;
-            high[i] = ((self.qs[i] >> 4) | fifth[i + 16] << 4) as i8 - 16;
-        }
+        nibbles(&self.qs, q, |i, word| less(word | sixteens(self.qh[i]), 16));
         scale[0] = f16(self.d);
     }
 }
@@ -107,12 +95,7 @@ impl Block for Q5_1 {
 
     #[inline(always)]
     fn unpack(&self, q: &mut [i8], scale: &mut [f32], min: &mut [f32]) {
-        let fifth = spread_bits(self.qh);
-        let (low, high) = q[..32].split_at_mut(16);
-        for i in 0..16 {
-            low[i] = ((self.qs[i] & 15) | fifth[i] << 4) as i8;
-            high[i] = ((self.qs[i] >> 4) | fifth[i + 16] << 4) as i8;
-        }
+        nibbles(&self.qs, q, |i, word| word | sixteens(self.qh[i]));
         scale[0] = f16(self.d);
         min[0] = f16(self.m);
     }
@@ -128,16 +111,4 @@ impl Block for Q8_0 {
         q[..32].copy_from_slice(&self.qs);
         scale[0] = f16(self.d);
     }
-}
-
-/// Bit `i` of the little-endian `bits`, as the byte `i`: 0 or 1.
-#[inline(always)]
-fn spread_bits(bits: [u8; 4]) -> [u8; 32] {
-    let mut out = [0; 32];
-    for (out, byte) in out.as_chunks_mut::<8>().0.iter_mut().zip(bits) {
-        for (i, out) in out.iter_mut().enumerate() {
-            *out = u8::from(byte & (1 << i) != 0);
-        }
-    }
-    out
 }

@@ -1,0 +1,72 @@
+//! Best speed of products on one thread, for every format and row.
+//!
+//! `matmul [ROW] [FORMAT] [ROWS N TOKENS]`, each may be `-`: weights' GB/s for few tokens, GMAC/s
+//! for many.
+
+use std::time::{Duration, Instant};
+
+use rushlight_kernels::{Columns, Format, QuantizedRows, Row, Scratch, rows};
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let text = |i: usize| args.get(i).map(String::as_str).filter(|arg| *arg != "-");
+    let number = |i: usize| text(i).map(|arg| arg.parse().expect("a number"));
+    let shapes = match (number(2), number(3), number(4)) {
+        (Some(rows), Some(n), Some(tokens)) => vec![(rows, n, tokens)],
+        _ => vec![
+            (576, 576, 1),
+            (49152, 576, 1),
+            (2048, 8192, 1),
+            (2048, 8192, 4),
+            (576, 1536, 512),
+            (2048, 8192, 512),
+        ],
+    };
+    let format_wanted = |f: &Format| text(1).is_none_or(|name| name == f.to_string());
+    for &(rows_, n, tokens) in &shapes {
+        for row in rows()
+            .iter()
+            .filter(|row| text(0).map_or(row.name() != "scalar", |name| name == row.name()))
+        {
+            for format in Format::ALL.into_iter().filter(format_wanted) {
+                bench(row, format, rows_, n, tokens);
+            }
+        }
+    }
+}
+
+fn bench(row: &Row, format: Format, rows: usize, n: usize, tokens: usize) {
+    let Some(row_bytes) = format.row_bytes(n) else { return };
+    // 0x2c2c is about 1/16 as f16; every byte pattern is a valid block.
+    let weights = vec![0x2c; rows * row_bytes];
+    let x: Vec<f32> = (0..tokens * n).map(|i| (i % 17) as f32 - 8.0).collect();
+    let mut q = QuantizedRows::default();
+    if format.is_quantized() {
+        q.resize(tokens, n);
+        q.fill(row, &x);
+    }
+    let mut out = vec![0.0; tokens * rows];
+    let mut scratch = Scratch::default();
+    let mut times = Vec::new();
+    let start = Instant::now();
+    while times.len() < 3 || (start.elapsed() < Duration::from_millis(300) && times.len() < 10_000)
+    {
+        let start = Instant::now();
+        let out = &mut Columns::new(&mut out, rows);
+        if format.is_quantized() {
+            row.matmul(format, &weights, &q, &mut scratch, out);
+        } else {
+            row.matmul_float(format, &weights, &x, &mut scratch, out);
+        }
+        times.push(start.elapsed().as_secs_f64());
+    }
+    let best = times.into_iter().fold(f64::INFINITY, f64::min);
+    println!(
+        "{:8} {:8} ({rows:5}, {n:5}) x {tokens:3}: {:7.2} GB/s {:8.1} GMAC/s {:10.1} us",
+        row.name(),
+        format.to_string(),
+        weights.len() as f64 / best / 1e9,
+        (rows * n * tokens) as f64 / best / 1e9,
+        best * 1e6,
+    );
+}

@@ -1,0 +1,41 @@
+//! AVX-512 with VNNI (Ice Lake, Zen 4 and later).
+#![expect(unsafe_code, reason = "the gate: kernels may run only where the processor has them")]
+
+mod decode;
+mod matmat;
+mod matmul;
+mod matvec;
+mod quantize;
+mod step;
+
+use crate::{Columns, Format, QuantizedRowMut, QuantizedRows, Row, Scratch, scalar};
+
+pub(super) static ROW: Row = Row {
+    name: "avx512",
+    detect: || {
+        is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vnni")
+    },
+    quantize,
+    matmul,
+    matmul_float: scalar::matmul_float,
+    float: scalar::float::OPS,
+};
+
+fn quantize(x: &[f32], out: QuantizedRowMut<'_>) {
+    // SAFETY: a `Row` is reached only through `rows()`, which asks `detect` first.
+    unsafe { quantize::quantize(x, out) }
+}
+
+fn matmul(
+    format: Format,
+    weights: &[u8],
+    x: &QuantizedRows,
+    scratch: &mut Scratch,
+    out: &mut Columns<'_>,
+) {
+    // SAFETY: a `Row` is reached only through `rows()`, which asks `detect` first.
+    unsafe { matmul::matmul(format, weights, x, scratch, out) }
+}

@@ -1,0 +1,131 @@
+//! From a format's bytes to a [`Step`].
+
+use std::arch::x86_64::*;
+
+use super::step::{STEP, Step, load, load_16, load_32, load_f32};
+use crate::block::Block;
+use crate::blocks::{Q4_0, Q4_1, Q6_K, Q8_0};
+
+/// Any format through [`Block::unpack`]; `BIAS` is 128.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+pub(super) fn generic<B: Block, const K: usize>(blocks: &[B; K]) -> Step {
+    let (mut q, mut scale, mut min) = ([0i8; STEP], [0.0f32; 16], [0.0f32; 16]);
+    let groups = B::LEN / B::GROUP;
+    for (b, block) in blocks.iter().enumerate() {
+        block.unpack(
+            &mut q[b * B::LEN..][..B::LEN],
+            &mut scale[b * groups..][..groups],
+            &mut min[b * groups..][..groups],
+        );
+    }
+    let sign = _mm512_set1_epi8(-128);
+    let q = bytemuck::cast_ref::<[i8; STEP], [[u8; 64]; 4]>(&q);
+    Step {
+        q: [0, 1, 2, 3].map(|i| _mm512_xor_si512(load(&q[i]), sign)),
+        scale: load_f32(&scale),
+        min: load_f32(&min),
+    }
+}
+
+/// The bytes of 8 blocks of 32 values; `N` is their size.
+#[inline(always)]
+fn bytes<B: Block, const N: usize>(blocks: &[B; 8]) -> [&[u8; N]; 8] {
+    blocks.each_ref().map(|b| bytemuck::bytes_of(b).first_chunk().expect("`N` bytes each"))
+}
+
+/// The `f16` at `AT` of each block, widened; the upper 8 lanes are zero.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn halves<const AT: usize, const N: usize>(blocks: [&[u8; N]; 8]) -> __m512 {
+    let [a, b, c, d, e, f, g, h] = blocks.map(|b| i16::from_le_bytes([b[AT], b[AT + 1]]));
+    _mm512_zextps256_ps512(_mm256_cvtph_ps(_mm_setr_epi16(a, b, c, d, e, f, g, h)))
+}
+
+/// 64 nibbles: of each 16 bytes the low ones, then the high ones.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn nibbles(first: &[u8; 16], second: &[u8; 16]) -> __m512i {
+    let first = _mm512_castsi256_si512(_mm256_broadcastsi128_si256(load_16(first)));
+    let second = _mm256_broadcastsi128_si256(load_16(second));
+    let both = _mm512_inserti64x4::<1>(first, second);
+    let shifted = _mm512_srlv_epi64(both, _mm512_setr_epi64(0, 0, 4, 4, 0, 0, 4, 4));
+    _mm512_and_si512(shifted, _mm512_set1_epi8(15))
+}
+
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn nibble_blocks<const AT: usize, const N: usize>(blocks: [&[u8; N]; 8]) -> [__m512i; 4] {
+    let at = |b: usize| blocks[b][AT..].first_chunk::<16>().expect("the block's last 16 bytes");
+    [0, 2, 4, 6].map(|b| nibbles(at(b), at(b + 1)))
+}
+
+/// `BIAS` is 8.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+pub(super) fn q4_0(blocks: &[Q4_0; 8]) -> Step {
+    let blocks = bytes::<_, 18>(blocks);
+    Step {
+        q: nibble_blocks::<2, 18>(blocks),
+        scale: halves::<0, 18>(blocks),
+        min: _mm512_setzero_ps(),
+    }
+}
+
+/// `BIAS` is 0.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+pub(super) fn q4_1(blocks: &[Q4_1; 8]) -> Step {
+    let blocks = bytes::<_, 20>(blocks);
+    Step {
+        q: nibble_blocks::<4, 20>(blocks),
+        scale: halves::<0, 20>(blocks),
+        min: halves::<2, 20>(blocks),
+    }
+}
+
+/// `BIAS` is 128.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+pub(super) fn q8_0(blocks: &[Q8_0; 8]) -> Step {
+    let blocks = bytes::<_, 34>(blocks);
+    let sign = _mm512_set1_epi8(-128);
+    let at = |b: usize| load_32(blocks[b][2..].first_chunk().expect("the block's last 32 bytes"));
+    let q = [0, 2, 4, 6].map(|b| {
+        let both = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(at(b)), at(b + 1));
+        _mm512_xor_si512(both, sign)
+    });
+    Step { q, scale: halves::<0, 34>(blocks), min: _mm512_setzero_ps() }
+}
+
+/// `BIAS` is 32.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+pub(super) fn q6_k([block]: &[Q6_K; 1]) -> Step {
+    let block: &[u8; 210] = bytemuck::bytes_of(block).first_chunk().expect("210 bytes");
+    let low = _mm512_set1_epi8(15);
+    let six = _mm512_set1_epi8(63);
+    let half = |h: usize| {
+        let ql = load(block[h * 64..].first_chunk().expect("`ql`"));
+        let qh = load_32(block[128 + h * 32..].first_chunk().expect("`qh`"));
+        let qh = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(qh), qh);
+        // The upper two bits of each value, moved to bits 4 and 5; what is around them is cut.
+        let first = _mm512_sllv_epi64(qh, _mm512_setr_epi64(4, 4, 4, 4, 2, 2, 2, 2));
+        let second = _mm512_srlv_epi64(qh, _mm512_setr_epi64(0, 0, 0, 0, 2, 2, 2, 2));
+        // `low ? ql : upper`
+        let first = _mm512_ternarylogic_epi64::<0xca>(low, ql, first);
+        let second = _mm512_ternarylogic_epi64::<0xca>(low, _mm512_srli_epi16::<4>(ql), second);
+        [_mm512_and_si512(first, six), _mm512_and_si512(second, six)]
+    };
+    let ([a, b], [c, d]) = (half(0), half(1));
+    let scales = load_16(block[192..].first_chunk().expect("`scales`"));
+    let d_all = _mm_cvtph_ps(_mm_set1_epi16(i16::from_le_bytes([block[208], block[209]])));
+    Step {
+        q: [a, b, c, d],
+        scale: _mm512_mul_ps(
+            _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(scales)),
+            _mm512_broadcastss_ps(d_all),
+        ),
+        min: _mm512_setzero_ps(),
+    }
+}

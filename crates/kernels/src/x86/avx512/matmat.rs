@@ -1,0 +1,262 @@
+//! Many tokens: panels of 16 weight rows, unpacked once, meet tiles of up to 12 tokens.
+//!
+//! A register holds four consecutive weights of each of 16 rows; `vpdpbusd` multiplies it with
+//! four activations of one token, broadcast. Integer sums are exact within a group, then scaled.
+#![expect(unsafe_code, reason = "vector loads and stores")]
+
+use std::arch::x86_64::*;
+
+use super::step::{STEP, Step};
+use crate::activations::GROUP as X_GROUP;
+use crate::block::Block;
+use crate::row::Line;
+use crate::tile::{self, RECORD, Record, Tile};
+use crate::{Columns, QuantizedRows, Scratch};
+
+/// Weight rows of a panel: the lanes of a register.
+const ROWS: usize = 16;
+/// Tokens of a tile: with 12, sums, totals and operands fill the 32 registers.
+const WIDTHS: [usize; 3] = [4, 8, 12];
+/// Packed activations that are walked once per panel: they should stay in a private L2.
+const SLAB_BYTES: usize = 512 << 10;
+
+/// 16 weight rows, four values each to a line; then per group a line of scales and one of minima.
+struct Panel<'a> {
+    q: &'a mut [Line],
+    scale: &'a mut [Line],
+    min: &'a mut [Line],
+}
+
+/// As [`super::matvec::matvec`], for many tokens.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+pub(super) fn matmat<B: Block, const K: usize, const BIAS: u8>(
+    blocks: &[B],
+    x: &QuantizedRows,
+    scratch: &mut Scratch,
+    out: &mut Columns<'_>,
+    decode: impl Fn(&[B; K]) -> Step + Copy,
+) {
+    let (n, tokens, columns) = (x.n(), x.tokens(), out.columns());
+    let tiles = tile::tiles(tokens, WIDTHS);
+    let padded: usize = tiles.clone().map(|tile| tile.width).sum();
+    let depth = (SLAB_BYTES / padded / STEP * STEP).clamp(STEP, n.next_multiple_of(STEP));
+    let groups = depth / X_GROUP;
+    scratch.words.resize(padded * groups * RECORD, 0);
+    scratch.lines.resize(depth / 4 + 2 * (depth / B::GROUP), Line([0; 16]));
+    let (q, rest) = scratch.lines.split_at_mut(depth / 4);
+    let (scale, min) = rest.split_at_mut(depth / B::GROUP);
+    let mut panel = Panel { q, scale, min };
+
+    for start in (0..n).step_by(depth) {
+        let groups = depth.min(n - start) / X_GROUP;
+        let words = |tile: Tile| tile.start * groups * RECORD..;
+        for tile in tiles.clone() {
+            let words = &mut scratch.words[words(tile)];
+            let (first, bias) = (start / X_GROUP, i32::from(BIAS));
+            match tile.width {
+                4 => tile::pack::<4>(x, tile, first, bias, B::GROUP, records(words, groups)),
+                8 => tile::pack::<8>(x, tile, first, bias, B::GROUP, records(words, groups)),
+                _ => tile::pack::<12>(x, tile, first, bias, B::GROUP, records(words, groups)),
+            }
+        }
+        for column in (0..columns).step_by(ROWS) {
+            let rows = ROWS.min(columns - column);
+            let per_row = n / B::LEN;
+            let row = |r: usize| &blocks[(column + r.min(rows - 1)) * per_row + start / B::LEN..];
+            unpack::<B, K>(row, groups * X_GROUP, &mut panel, decode);
+            for tile in tiles.clone() {
+                let words = &scratch.words[words(tile)];
+                let at = Place { tile, column, rows, add: start > 0 };
+                match tile.width {
+                    4 => multiply::<B, 4>(&panel, words, groups, at, out),
+                    8 => multiply::<B, 8>(&panel, words, groups, at, out),
+                    _ => multiply::<B, 12>(&panel, words, groups, at, out),
+                }
+            }
+        }
+    }
+}
+
+/// Where the products of a panel and a tile go.
+#[derive(Clone, Copy)]
+struct Place {
+    tile: Tile,
+    column: usize,
+    rows: usize,
+    /// Whether to add to what is there.
+    add: bool,
+}
+
+fn records<const T: usize>(words: &mut [u32], groups: usize) -> &mut [Record<T>] {
+    bytemuck::cast_slice_mut(&mut words[..groups * RECORD * T])
+}
+
+/// Decodes `values` of each row and interleaves them.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn unpack<'a, B: Block, const K: usize>(
+    row: impl Fn(usize) -> &'a [B],
+    values: usize,
+    panel: &mut Panel<'_>,
+    decode: impl Fn(&[B; K]) -> Step + Copy,
+) {
+    let rows: [&[B]; ROWS] = std::array::from_fn(row);
+    for s in 0..values.div_ceil(STEP) {
+        let steps = rows.map(|row| {
+            let row = &row[s * K..];
+            row.first_chunk().map_or_else(
+                || {
+                    let mut padded = [B::zeroed(); K];
+                    padded[..row.len()].copy_from_slice(row);
+                    decode(&padded)
+                },
+                decode,
+            )
+        });
+        for quarter in 0..4 {
+            let q = transpose(steps.map(|step| step.q[quarter]));
+            for (line, q) in panel.q[s * 64 + quarter * 16..].iter_mut().zip(q) {
+                line.store(q);
+            }
+        }
+        let groups = STEP / B::GROUP;
+        let scale = transpose(steps.map(|step| _mm512_castps_si512(step.scale)));
+        for (line, scale) in panel.scale[s * groups..][..groups].iter_mut().zip(scale) {
+            line.store(scale);
+        }
+        if B::HAS_MIN {
+            let min = transpose(steps.map(|step| _mm512_castps_si512(step.min)));
+            for (line, min) in panel.min[s * groups..][..groups].iter_mut().zip(min) {
+                line.store(min);
+            }
+        }
+    }
+}
+
+/// Adds or writes the products of a panel with a tile of `T` tokens.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn multiply<B: Block, const T: usize>(
+    panel: &Panel<'_>,
+    words: &[u32],
+    groups: usize,
+    at: Place,
+    out: &mut Columns<'_>,
+) {
+    let x: &[Record<T>] = bytemuck::cast_slice(&words[..groups * RECORD * T]);
+    let totals = match (B::GROUP, B::HAS_MIN) {
+        (16, false) => products::<T, 16, false>(panel, x),
+        (16, true) => products::<T, 16, true>(panel, x),
+        (_, false) => products::<T, 32, false>(panel, x),
+        (_, true) => products::<T, 32, true>(panel, x),
+    };
+    let lanes = u16::MAX >> (ROWS - at.rows);
+    for (t, total) in totals.into_iter().take(at.tile.tokens).enumerate() {
+        let out = &mut out.row(at.tile.start + t)[at.column..][..at.rows];
+        store_lanes(out, lanes, at.add, total);
+    }
+}
+
+/// `sum_g xs[g] * (scale[g] * (q[g] . xq[g]) + min[g] * sum(xq[g]))` of 16 rows and `T` tokens.
+#[inline(never)]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn products<const T: usize, const GROUP: usize, const HAS_MIN: bool>(
+    panel: &Panel<'_>,
+    x: &[Record<T>],
+) -> [__m512; T] {
+    let halves = X_GROUP / GROUP;
+    let mut total = [_mm512_setzero_ps(); T];
+    let q = panel.q.as_chunks::<{ X_GROUP / 4 }>().0;
+    let scale = panel.scale.chunks_exact(halves);
+    let min = panel.min.chunks_exact(halves);
+    for (((x, q), scale), min) in x.iter().zip(q).zip(scale).zip(min) {
+        for half in 0..halves {
+            let mut sum = x[tile::START + half].map(|start| _mm512_set1_epi32(start as i32));
+            for k in half * (GROUP / 4)..(half + 1) * (GROUP / 4) {
+                let q = q[k].load();
+                for t in 0..T {
+                    sum[t] = _mm512_dpbusd_epi32(sum[t], q, _mm512_set1_epi32(x[k][t] as i32));
+                }
+            }
+            let scale = _mm512_castsi512_ps(scale[half].load());
+            let min = _mm512_castsi512_ps(min[half].load());
+            for t in 0..T {
+                let scale = _mm512_mul_ps(scale, broadcast(x[tile::SCALE][t]));
+                total[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[t]), scale, total[t]);
+                if HAS_MIN {
+                    total[t] = _mm512_fmadd_ps(min, broadcast(x[tile::SUM + half][t]), total[t]);
+                }
+            }
+        }
+    }
+    total
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn broadcast(bits: u32) -> __m512 {
+    _mm512_castsi512_ps(_mm512_set1_epi32(bits as i32))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store_lanes(out: &mut [f32], lanes: u16, add: bool, total: __m512) {
+    assert!(out.len() >= lanes.count_ones() as usize);
+    let total = if add {
+        // SAFETY: reads only the lanes of the mask, which `out` has.
+        let before = unsafe { _mm512_maskz_loadu_ps(lanes, out.as_ptr()) };
+        _mm512_add_ps(before, total)
+    } else {
+        total
+    };
+    // SAFETY: writes only the lanes of the mask, which `out` has.
+    unsafe { _mm512_mask_storeu_ps(out.as_mut_ptr(), lanes, total) }
+}
+
+impl Line {
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn load(&self) -> __m512i {
+        // SAFETY: a line is 64 readable bytes, aligned to 64.
+        unsafe { _mm512_load_si512(self.0.as_ptr().cast()) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn store(&mut self, x: __m512i) {
+        // SAFETY: a line is 64 writable bytes, aligned to 64.
+        unsafe { _mm512_store_si512(self.0.as_mut_ptr().cast(), x) }
+    }
+}
+
+/// Transposes 16 rows of 16 words.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn transpose(rows: [__m512i; 16]) -> [__m512i; 16] {
+    let mut a = rows;
+    for i in 0..8 {
+        a[2 * i] = _mm512_unpacklo_epi32(rows[2 * i], rows[2 * i + 1]);
+        a[2 * i + 1] = _mm512_unpackhi_epi32(rows[2 * i], rows[2 * i + 1]);
+    }
+    // Quarter `l` of `b[4 * i + c]` is column `4 * l + c` of rows `4 * i..4 * i + 4`.
+    let mut b = a;
+    for i in 0..4 {
+        b[4 * i] = _mm512_unpacklo_epi64(a[4 * i], a[4 * i + 2]);
+        b[4 * i + 1] = _mm512_unpackhi_epi64(a[4 * i], a[4 * i + 2]);
+        b[4 * i + 2] = _mm512_unpacklo_epi64(a[4 * i + 1], a[4 * i + 3]);
+        b[4 * i + 3] = _mm512_unpackhi_epi64(a[4 * i + 1], a[4 * i + 3]);
+    }
+    let mut out = b;
+    for c in 0..4 {
+        let low_01 = _mm512_shuffle_i32x4::<0b01_00_01_00>(b[c], b[4 + c]);
+        let high_01 = _mm512_shuffle_i32x4::<0b11_10_11_10>(b[c], b[4 + c]);
+        let low_23 = _mm512_shuffle_i32x4::<0b01_00_01_00>(b[8 + c], b[12 + c]);
+        let high_23 = _mm512_shuffle_i32x4::<0b11_10_11_10>(b[8 + c], b[12 + c]);
+        out[c] = _mm512_shuffle_i32x4::<0b10_00_10_00>(low_01, low_23);
+        out[4 + c] = _mm512_shuffle_i32x4::<0b11_01_11_01>(low_01, low_23);
+        out[8 + c] = _mm512_shuffle_i32x4::<0b10_00_10_00>(high_01, high_23);
+        out[12 + c] = _mm512_shuffle_i32x4::<0b11_01_11_01>(high_01, high_23);
+    }
+    out
+}

@@ -1,0 +1,267 @@
+//! Every row that this processor has against the scalar row.
+
+use rushlight_kernels::{Columns, Format, QuantizedRows, Row, Scratch, by_name, rows};
+
+/// A linear congruential generator (Knuth, MMIX).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u32 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as u32
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        self.next() as usize % end
+    }
+
+    /// In -1..1.
+    fn float(&mut self) -> f32 {
+        self.next() as f32 / (1u64 << 30) as f32 - 1.0
+    }
+}
+
+fn scalar() -> &'static Row {
+    by_name("scalar").expect("runs everywhere")
+}
+
+fn quantized() -> impl Iterator<Item = Format> {
+    Format::ALL.into_iter().filter(|format| format.is_quantized())
+}
+
+fn largest(values: &[f32]) -> f32 {
+    values.iter().fold(0.0, |max, v| max.max(v.abs()))
+}
+
+/// Blocks of random bytes whose values are of the same magnitude, so that none hides the others.
+fn blocks(format: Format, random: &mut Random) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    let mut values = vec![0.0; format.block_len()];
+    while found.len() < 24 {
+        let block: Vec<u8> = (0..format.block_bytes()).map(|_| random.next() as u8).collect();
+        scalar().dequantize(format, &block, &mut values);
+        if (0.25..16.0).contains(&largest(&values)) && values.iter().all(|v| v.is_finite()) {
+            found.push(block);
+        }
+    }
+    found
+}
+
+fn matrix(
+    format: Format,
+    rows: usize,
+    n: usize,
+    blocks: &[Vec<u8>],
+    random: &mut Random,
+) -> Vec<u8> {
+    (0..rows * n / format.block_len())
+        .flat_map(|_| blocks[random.below(blocks.len())].iter().copied())
+        .collect()
+}
+
+/// The rows' worst error over its bound, which is `1e-5 * max|w| * sum|x|`.
+fn compare(
+    row: &Row,
+    format: Format,
+    (rows, n, tokens): (usize, usize, usize),
+    weights: &[u8],
+    x: &[f32],
+) -> Option<String> {
+    // One more column on either side, to see that a kernel stays within its own.
+    let width = rows + 2;
+    let mut got = vec![7.0; tokens * width];
+    let mut want = got.clone();
+    for (row, out) in [(row, &mut got), (scalar(), &mut want)] {
+        let (_, columns) = Columns::new(out, width).split_at(1);
+        let (mut columns, _) = columns.split_at(rows);
+        let scratch = &mut Scratch::default();
+        if format.is_quantized() {
+            let mut q = QuantizedRows::default();
+            q.resize(tokens, n);
+            q.fill(scalar(), x);
+            row.matmul(format, weights, &q, scratch, &mut columns);
+        } else {
+            row.matmul_float(format, weights, x, scratch, &mut columns);
+        }
+    }
+    let mut values = vec![0.0; rows * n];
+    scalar().dequantize(format, weights, &mut values);
+    for t in 0..tokens {
+        let sum: f32 = x[t * n..][..n].iter().map(|x| x.abs()).sum();
+        let bound = 1e-5 * largest(&values) * sum;
+        for r in 0..width {
+            let (got, want) = (got[t * width + r], want[t * width + r]);
+            let edge = r == 0 || r == width - 1;
+            // A NaN is never within the bound.
+            let close = (got - want).abs() <= if edge { 0.0 } else { bound };
+            if !close {
+                return Some(format!(
+                    "{} {format} ({rows}, {n}) by {tokens} tokens: [{t}, {r} - 1] is {got}, not {want} within {bound}",
+                    row.name()
+                ));
+            }
+        }
+    }
+    None
+}
+
+fn fail_if_any(failures: &[String]) {
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// Lengths that are one block, several, and not a whole number of 64 or 256 values.
+fn lengths(format: Format) -> &'static [usize] {
+    match format.block_len() {
+        1 => &[1, 3, 16, 33, 100, 576],
+        128 | 256 => &[256, 768, 1536],
+        64 => &[64, 320, 576],
+        _ => &[64, 128, 320, 576, 1408],
+    }
+}
+
+#[test]
+fn matmul_agrees_at_odd_sizes() {
+    let mut random = Random(1);
+    let mut failures = Vec::new();
+    for format in Format::ALL {
+        let pool = if format.is_quantized() {
+            blocks(format, &mut random)
+        } else {
+            float_values(format, &mut random)
+        };
+        let mut sizes = Vec::new();
+        for rows in [1, 3, 15, 16, 17, 33] {
+            sizes.extend(lengths(format).iter().map(|&n| (rows, n, 1 + rows % 5)));
+        }
+        for tokens in [1, 2, 3, 5, 8, 13, 16, 17, 33, 100] {
+            sizes.extend(lengths(format).iter().take(3).map(|&n| (17, n, tokens)));
+        }
+        for (rows_, n, tokens) in sizes {
+            let weights = matrix(format, rows_, n, &pool, &mut random);
+            let x: Vec<f32> = (0..tokens * n).map(|_| random.float()).collect();
+            for row in rows() {
+                failures.extend(compare(row, format, (rows_, n, tokens), &weights, &x));
+            }
+        }
+    }
+    fail_if_any(&failures);
+}
+
+/// Single values of a float format.
+fn float_values(format: Format, random: &mut Random) -> Vec<Vec<u8>> {
+    (0..64)
+        .map(|_| {
+            let bits = random.float().to_bits();
+            match format {
+                Format::F32 => bits.to_le_bytes().to_vec(),
+                Format::BF16 => bits.to_le_bytes()[2..].to_vec(),
+                // Half precision of the same sign, between 1/4 and 2.
+                _ => (0x3400 + (bits & 0x8bff) as u16).to_le_bytes().to_vec(),
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn matmul_agrees_on_long_rows() {
+    let mut random = Random(2);
+    let mut failures = Vec::new();
+    for format in Format::ALL {
+        let pool = if format.is_quantized() {
+            blocks(format, &mut random)
+        } else {
+            float_values(format, &mut random)
+        };
+        for (rows_, n, tokens) in [(18, 8192, 300), (5, 8192, 1)] {
+            let weights = matrix(format, rows_, n, &pool, &mut random);
+            let x: Vec<f32> = (0..tokens * n).map(|_| random.float()).collect();
+            for row in rows().iter().skip(1) {
+                failures.extend(compare(row, format, (rows_, n, tokens), &weights, &x));
+            }
+        }
+    }
+    fail_if_any(&failures);
+}
+
+#[test]
+fn matmul_agrees_at_the_extremes() {
+    let mut failures = Vec::new();
+    let random = &mut Random(3);
+    for format in quantized() {
+        let pool = blocks(format, random);
+        // Bytes that make every integer extreme, with the scale of a plausible block.
+        let patterns: [u8; 4] = [0x80, 0x7f, 0xff, 0x00];
+        for pattern in patterns {
+            let mut block = pool[0].clone();
+            let mut values = vec![0.0; format.block_len()];
+            for i in 0..block.len() {
+                let before = std::mem::replace(&mut block[i], pattern);
+                scalar().dequantize(format, &block, &mut values);
+                if !values.iter().all(|v| v.abs() < 1e5) {
+                    block[i] = before;
+                }
+            }
+            for signs in [[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]] {
+                let (n, tokens) = (512, 9);
+                let weights = block.repeat(16 * n / format.block_len());
+                let x: Vec<f32> = (0..tokens * n).map(|i| signs[i % 2]).collect();
+                for row in rows() {
+                    failures.extend(compare(row, format, (16, n, tokens), &weights, &x));
+                    failures.extend(compare(row, format, (16, n, 1), &weights, &x[..n]));
+                }
+            }
+        }
+    }
+    fail_if_any(&failures);
+}
+
+#[test]
+fn nothing_in_gives_nothing_or_zero_out() {
+    for row in rows() {
+        for format in Format::ALL {
+            let mut out = [7.0; 6];
+            let mut x = QuantizedRows::default();
+            x.resize(2, 0);
+            let columns = &mut Columns::new(&mut out, 3);
+            let scratch = &mut Scratch::default();
+            if format.is_quantized() {
+                row.matmul(format, &[], &x, scratch, columns);
+            } else {
+                row.matmul_float(format, &[], &[], scratch, columns);
+            }
+            assert_eq!(out, [0.0; 6], "{} {format}", row.name());
+        }
+    }
+}
+
+#[test]
+fn quantize_equals_scalar() {
+    let mut random = Random(4);
+    let mut cases: Vec<Vec<f32>> = vec![vec![]];
+    for n in [32, 64, 96, 576] {
+        cases.push((0..n).map(|_| random.float()).collect());
+        cases.push((0..n).map(|_| f32::from_bits(random.next() << 1)).collect());
+        cases.push((0..n).map(|i| [0.5, 1.5, 2.5, -63.5, 127.0][i % 5]).collect());
+    }
+    for special in [0.0, -0.0, 1e-45, 1e-42, f32::MIN_POSITIVE, f32::MAX, f32::INFINITY, f32::NAN] {
+        cases.push(vec![special; 32]);
+        cases.push(vec![-special; 32]);
+        cases.push((0..64).map(|i| if i % 7 == 0 { special } else { i as f32 - 30.0 }).collect());
+    }
+    let mut failures = Vec::new();
+    for x in &cases {
+        let mut want = QuantizedRows::default();
+        want.resize(1, x.len());
+        want.fill(scalar(), x);
+        for row in rows() {
+            let mut got = QuantizedRows::default();
+            got.resize(1, x.len());
+            got.fill(row, x);
+            if format!("{got:?}") != format!("{want:?}") {
+                failures.push(format!("{} {x:?}:\n {got:?}\n {want:?}", row.name()));
+            }
+        }
+    }
+    fail_if_any(&failures);
+}

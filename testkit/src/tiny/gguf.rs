@@ -1,0 +1,142 @@
+//! Writes a case as the GGUF file that llama.cpp's converter makes of its checkpoint.
+
+use super::tokenizer::Lists;
+use super::{Case, Tensor, array, integer, json, string};
+use rushlight_formats::gguf::Writer;
+use rushlight_formats::{Error, TensorType};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+
+/// Writes `case` as the file `path`, by the recipe `gguf.json`: every tensor in F32, the tokenizer
+/// included.
+///
+/// # Panics
+///
+/// When the file cannot be written.
+pub fn write_gguf(case: &Case, path: &Path) {
+    let file = File::create(path).expect("the test's folder can be written");
+    write(case, BufWriter::new(file)).expect("the recipe is sound and the folder can be written");
+}
+
+fn write<W: std::io::Write>(case: &Case, out: W) -> Result<W, Error> {
+    let recipe = json(&case.folder().join("gguf.json"));
+    let mut writer = Writer::new();
+    for entry in array(&recipe["metadata"]) {
+        set(&mut writer, entry)?;
+    }
+    let Lists { tokens, types, merges } = Lists::of(case);
+    writer.set("tokenizer.ggml.tokens", &tokens[..])?;
+    writer.set("tokenizer.ggml.token_type", &types[..])?;
+    if let Some(merges) = merges {
+        writer.set("tokenizer.ggml.merges", &merges[..])?;
+    }
+    let tensors = array(&recipe["tensors"]);
+    for tensor in tensors {
+        let shape: Vec<usize> = array(&tensor["shape"]).iter().map(integer).collect();
+        writer.tensor(&string(&tensor["name"]), &shape, TensorType::F32)?;
+    }
+    let source = Source::of(case);
+    let mut data = writer.begin(out)?;
+    for tensor in tensors {
+        let bytes: Vec<u8> = source.make(tensor).iter().flat_map(|v| v.to_le_bytes()).collect();
+        data.push(&string(&tensor["name"]), &bytes)?;
+    }
+    data.finish()
+}
+
+fn set(writer: &mut Writer, entry: &Value) -> Result<(), Error> {
+    let (key, value) = (&string(&entry["key"]), &entry["value"]);
+    match entry["type"].as_str() {
+        Some("uint32") => writer.set(key, integer(value) as u32),
+        Some("float32") => writer.set(key, value.as_f64().expect("a number") as f32),
+        Some("bool") => writer.set(key, value.as_bool().expect("a bool")),
+        Some("string") => writer.set(key, value.as_str().expect("a text")),
+        other => panic!("a recipe has the unknown type `{other:?}`"),
+    }
+}
+
+/// The checkpoint's tensors by name.
+struct Source(HashMap<String, Tensor>);
+
+impl Source {
+    fn of(case: &Case) -> Self {
+        Source(case.tensors().into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect())
+    }
+
+    fn tensor(&self, name: &str) -> &Tensor {
+        self.0.get(name).unwrap_or_else(|| panic!("a recipe asks for the missing `{name}`"))
+    }
+
+    /// The values of a recipe's entry, row-major.
+    fn make(&self, entry: &Value) -> Vec<f32> {
+        if entry["how"] == "values" {
+            let list = array(&entry["values"]).iter();
+            return list.map(|value| value.as_f64().expect("a number") as f32).collect();
+        }
+        let from = string(&entry["from"]);
+        match entry["how"].as_str() {
+            Some("same") => self.tensor(&from).values(),
+            Some("add_one") => {
+                self.tensor(&from).values().iter().map(|value| value + 1.0).collect()
+            }
+            Some("transpose") => transposed(self.tensor(&from)),
+            Some("permute") => permuted(self.tensor(&from), integer(&entry["heads"])),
+            Some("stack") => (0..integer(&entry["count"]))
+                .flat_map(|index| self.tensor(&from.replace('*', &index.to_string())).values())
+                .collect(),
+            other => panic!("a recipe has the unknown way `{other:?}`"),
+        }
+    }
+}
+
+fn transposed(tensor: &Tensor) -> Vec<f32> {
+    let (values, columns) = (tensor.values(), tensor.shape[1]);
+    (0..columns).flat_map(|c| values.iter().skip(c).step_by(columns).copied()).collect()
+}
+
+/// The rows of each head with the halves of every rotary pair side by side: row `2j + s` of a head
+/// is its row `s * width / 2 + j`.
+fn permuted(tensor: &Tensor, heads: usize) -> Vec<f32> {
+    let values = tensor.values();
+    let rows: Vec<&[f32]> = values.chunks_exact(values.len() / tensor.shape[0]).collect();
+    let width = rows.len() / heads;
+    let source = |row: usize| {
+        let (head, row) = (row / width, row % width);
+        head * width + row % 2 * (width / 2) + row / 2
+    };
+    (0..rows.len()).flat_map(|row| rows[source(row)].iter().copied()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{case, names};
+    use super::*;
+    use rushlight_formats::Gguf;
+
+    #[test]
+    fn every_case_becomes_a_file_that_the_reader_takes() {
+        for name in names() {
+            let case = case(&name);
+            let file = write(&case, Vec::new()).expect("memory can be written");
+            let gguf = Gguf::parse(&file).expect("a sound file");
+            assert_eq!(
+                gguf.strings("tokenizer.ggml.tokens").expect("texts").map(Iterator::count),
+                Some(288),
+                "{name}"
+            );
+            let embeddings = gguf.tensor("token_embd.weight").expect("embeddings");
+            assert_eq!(embeddings.shape[0], 288, "{name}");
+        }
+    }
+
+    #[test]
+    fn rows_of_a_head_interleave() {
+        let tensor = Tensor { name: "q".to_owned(), shape: vec![8, 1], base: 0.0, spread: 1.0 };
+        let rows = tensor.values();
+        let expected: Vec<f32> = [0, 2, 1, 3, 4, 6, 5, 7].map(|row| rows[row]).to_vec();
+        assert_eq!(permuted(&tensor, 2), expected);
+    }
+}
