@@ -1,9 +1,13 @@
 //! Development only: what tests share. The test model here, tiny models and seeded randomness in
 //! the modules below.
 
+mod bounded;
 mod cache;
+pub mod raw_gguf;
 mod real_model;
 pub mod tiny;
 
+pub use bounded::cost;
 pub use cache::{cache_dir, is_root};
+pub use raw_gguf::RawGguf;
 pub use real_model::{MODEL_FILE, MODEL_VARIABLE, model_path};
