@@ -199,7 +199,6 @@ fn read_version(cursor: &mut Cursor<'_>) -> Result<u32, Error> {
     let version = cursor.u32("version")?;
     let found = match version {
         2 | 3 => return Ok(version),
-        1 => "GGUF version `1`".to_owned(),
         // A small number in the other byte order.
         _ if version & 0xffff == 0 && version != 0 => {
             format!("a big-endian file of version `{}`", version.swap_bytes())

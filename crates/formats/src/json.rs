@@ -1,8 +1,8 @@
-//! JSON from a file: bounded in size and depth, every key once.
+//! JSON from a file: bounded in size, depth and number of values, every key once.
 
 use std::fmt;
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::{Map, Number, Value};
 
@@ -45,30 +45,39 @@ fn json_error(error: &serde_json::Error, what: &str) -> Error {
     Error::new(kind, place, quoted(message), "well-formed JSON of the documented form")
 }
 
-/// An object of which no key, at any depth, occurs twice.
+/// The most values of one [`Object`]: ten times those of the largest published index.
+const MAX_VALUES: usize = 1 << 20;
+
+/// An object of which no key, at any depth, occurs twice; serde_json alone keeps the last.
 pub(crate) struct Object(pub(crate) Map<String, Value>);
 
 impl<'de> Deserialize<'de> for Object {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Strict::deserialize(deserializer)?.0 {
+        match (Strict { left: &mut { MAX_VALUES } }).deserialize(deserializer)? {
             Value::Object(map) => Ok(Object(map)),
             _ => Err(de::Error::custom("not an object")),
         }
     }
 }
 
-/// A value of which no key, at any depth, occurs twice; serde_json alone keeps the last.
-struct Strict(Value);
+/// Reads a value; `left` counts down the values that may come.
+struct Strict<'a> {
+    left: &'a mut usize,
+}
 
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictVisitor).map(Strict)
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        *self.left = self
+            .left
+            .checked_sub(1)
+            .ok_or_else(|| de::Error::custom(format_args!("more than {MAX_VALUES} values")))?;
+        deserializer.deserialize_any(self)
     }
 }
 
-struct StrictVisitor;
-
-impl<'de> Visitor<'de> for StrictVisitor {
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,7 +110,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
         let mut array = Vec::new();
-        while let Some(Strict(element)) = elements.next_element()? {
+        while let Some(element) = elements.next_element_seed(Strict { left: self.left })? {
             array.push(element);
         }
         Ok(Value::Array(array))
@@ -113,7 +122,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
             if map.contains_key(&key) {
                 return Err(de::Error::custom(format_args!("key {} again", quoted(&key))));
             }
-            let Strict(value) = pairs.next_value()?;
+            let value = pairs.next_value_seed(Strict { left: self.left })?;
             map.insert(key, value);
         }
         Ok(Value::Object(map))

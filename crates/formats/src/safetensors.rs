@@ -135,6 +135,7 @@ fn place<'a>(
     };
     let shape = entry
         .shape
+        .0
         .iter()
         .map(|&length| usize::try_from(length).ok())
         .collect::<Option<Vec<_>>>()
@@ -144,8 +145,8 @@ fn place<'a>(
         return Err(Error::new(
             ErrorKind::Layout,
             "`shape`",
-            format!("`{:?}`", entry.shape),
-            format!("at most `{}` lengths with a product below `2^63`", Shape::MAX),
+            format!("`{:?}`", entry.shape.0),
+            "a product of lengths below `2^63`",
         ));
     };
     let [begin, end] = entry.data_offsets;

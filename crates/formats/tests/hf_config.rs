@@ -59,7 +59,9 @@ fn typed_getters() {
 fn what_is_no_config_is_refused() {
     let deep = format!("{{\"a\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
     let long = format!("{{\"a\":\"{}\"}}", " ".repeat(17 << 20));
-    let cases: [(&str, &[u8], ErrorKind); 9] = [
+    let many = format!("{{\"a\":[{}0]}}", "0,".repeat(2 << 20));
+    let cases: [(&str, &[u8], ErrorKind); 10] = [
+        ("many values", many.as_bytes(), ErrorKind::Value),
         ("empty", b"", ErrorKind::Syntax),
         ("not an object", b"[1]", ErrorKind::Value),
         ("not UTF-8", b"{\"a\":\"\xff\"}", ErrorKind::Encoding),

@@ -50,6 +50,13 @@ fn hostile_files() {
         file(&format!("{{{},{}}}", entry("a", first), entry("b", second)), data)
     };
     let deep = format!("{{\"w\":{}", "[".repeat(1 << 20));
+    let long_shape = format!("[{}1]", "1,".repeat(4 << 20));
+    let texts: Vec<String> = (0..70_000).map(|number| format!("\"{number}\":\"\"")).collect();
+    let texts = format!("{{\"__metadata__\":{{{}}}}}", texts.join(","));
+    let tensors: Vec<String> = (0..263_000)
+        .map(|number| format!(r#""{number}":{{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}"#))
+        .collect();
+    let tensors = format!("{{{}}}", tensors.join(","));
     let twice = r#""w":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}"#;
     let field_twice = r#""dtype":"U8","dtype":"U8","shape":[0],"data_offsets":[0,0]"#;
     let extra = r#""dtype":"U8","shape":[0],"data_offsets":[0,0],"more":1"#;
@@ -80,7 +87,7 @@ fn hostile_files() {
         ("another size", f32s("[3]", "[0,4]", 4), Layout, "the `12` bytes of shape `[3]`"),
         ("product wraps", f32s("[4294967296,4294967296]", "[0,4]", 4), Layout, "`shape`"),
         ("bytes wrap", f32s("[4611686018427387905]", "[0,4]", 4), Layout, "`shape`"),
-        ("rank 9", f32s("[1,1,1,1,1,1,1,1,1]", "[0,4]", 4), Layout, "at most `8` lengths"),
+        ("rank 9", f32s("[1,1,1,1,1,1,1,1,1]", "[0,4]", 4), Value, "expected at most 8 lengths"),
         (
             "unknown type",
             one(r#""dtype":"F12","shape":[0],"data_offsets":[0,0]"#, 0),
@@ -93,6 +100,9 @@ fn hostile_files() {
             Type,
             "`Q4_0`",
         ),
+        ("long shape", f32s(&long_shape, "[0,4]", 4), Value, "expected at most 8 lengths"),
+        ("many texts", file(&texts, 0), Value, "more than 65536 texts"),
+        ("many tensors", file(&tensors, 0), Value, "more than 262144 tensors"),
         // S4
         ("tensor twice", file(&format!("{{{twice},{twice}}}"), 0), Duplicate, "tensor `w` again"),
         ("field twice", one(field_twice, 0), Value, "duplicate field"),

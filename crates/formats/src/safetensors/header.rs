@@ -4,10 +4,15 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use crate::tensor::Shape;
 
 /// The most tensors in one file: many times those of any published file.
 const MAX_TENSORS: usize = 262_144;
+
+/// The most texts of the metadata.
+const MAX_TEXTS: usize = 65_536;
 
 /// The key of the header that is not a tensor.
 const METADATA: &str = "__metadata__";
@@ -24,7 +29,7 @@ pub(super) struct Header<'a> {
 pub(super) struct Entry<'a> {
     #[serde(borrow)]
     pub(super) dtype: Cow<'a, str>,
-    pub(super) shape: Vec<u64>,
+    pub(super) shape: Lengths,
     pub(super) data_offsets: [u64; 2],
 }
 
@@ -109,7 +114,41 @@ impl<'de> Visitor<'de> for TextsVisitor {
             if texts.insert(key, text).is_some() {
                 return Err(de::Error::custom("a key of `__metadata__` again"));
             }
+            if texts.len() > MAX_TEXTS {
+                return Err(de::Error::custom(format_args!("more than {MAX_TEXTS} texts")));
+            }
         }
         Ok(Texts(texts))
+    }
+}
+
+/// The lengths of a shape: as many as are accepted.
+#[derive(Debug)]
+pub(super) struct Lengths(pub(super) Vec<u64>);
+
+impl<'de> Deserialize<'de> for Lengths {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(LengthsVisitor)
+    }
+}
+
+struct LengthsVisitor;
+
+impl<'de> Visitor<'de> for LengthsVisitor {
+    type Value = Lengths;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at most {} lengths", Shape::MAX)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Lengths, A::Error> {
+        let mut lengths = Vec::new();
+        while let Some(length) = elements.next_element()? {
+            if lengths.len() == Shape::MAX {
+                return Err(de::Error::invalid_length(Shape::MAX + 1, &self));
+            }
+            lengths.push(length);
+        }
+        Ok(Lengths(lengths))
     }
 }
