@@ -6,10 +6,11 @@ use super::words::nibbles;
 use crate::block::{Block, f16};
 
 /// The values of IQ4_NL and IQ4_XS.
-const IQ4: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+pub(crate) const IQ4: [i8; 16] =
+    [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
 /// Twice the values of FP4 E2M1 (OCP Microscaling Formats v1.0, 5.3.3).
-const FP4: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
+pub(crate) const FP4: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
 
 /// `d * IQ4[nibble]`: low nibbles are values 0..16, high nibbles 16..32.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -47,6 +48,30 @@ pub(crate) struct NVFP4 {
     qs: [u8; 32],
 }
 
+impl IQ4_XS {
+    /// Writes the eight scales.
+    #[inline(always)]
+    pub(crate) fn scales(&self, scale: &mut [f32]) {
+        let d = f16(self.d);
+        let high = u16::from_le_bytes(self.scales_h);
+        for (i, scale) in scale[..8].iter_mut().enumerate() {
+            let low = self.scales_l[i / 2] >> (i % 2 * 4) & 15;
+            let high = (high >> (i * 2) & 3) as u8;
+            *scale = d * f32::from((low | high << 4) as i8 - 32);
+        }
+    }
+}
+
+impl MXFP4 {
+    /// The power of two that all values share.
+    #[inline(always)]
+    pub(crate) fn scale(&self) -> f32 {
+        // The exponents 0 and 1 give the subnormals 2^-128 and 2^-127.
+        let e = u32::from(self.e);
+        f32::from_bits(if e < 2 { 1 << (21 + e) } else { (e - 1) << 23 })
+    }
+}
+
 impl Block for IQ4_NL {
     const LEN: usize = 32;
     const GROUP: usize = 32;
@@ -67,13 +92,7 @@ impl Block for IQ4_XS {
 
     #[inline(always)]
     fn unpack(&self, q: &mut [i8], scale: &mut [f32], _min: &mut [f32]) {
-        let d = f16(self.d);
-        let high = u16::from_le_bytes(self.scales_h);
-        for (i, scale) in scale[..8].iter_mut().enumerate() {
-            let low = self.scales_l[i / 2] >> (i % 2 * 4) & 15;
-            let high = (high >> (i * 2) & 3) as u8;
-            *scale = d * f32::from((low | high << 4) as i8 - 32);
-        }
+        self.scales(scale);
         for (q, qs) in q.as_chunks_mut::<32>().0.iter_mut().zip(self.qs.as_chunks::<16>().0) {
             nibbles(qs, q, |_, word| word);
         }
@@ -90,9 +109,7 @@ impl Block for MXFP4 {
     fn unpack(&self, q: &mut [i8], scale: &mut [f32], _min: &mut [f32]) {
         nibbles(&self.qs, q, |_, word| word);
         look_up(&FP4, &mut q[..32]);
-        // The exponents 0 and 1 give the subnormals 2^-128 and 2^-127.
-        let e = u32::from(self.e);
-        scale[0] = f32::from_bits(if e < 2 { 1 << (21 + e) } else { (e - 1) << 23 });
+        scale[0] = self.scale();
     }
 }
 

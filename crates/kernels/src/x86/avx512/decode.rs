@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use super::step::{STEP, Step, load, load_16, load_32, load_f32};
 use crate::block::Block;
-use crate::blocks::{Q4_0, Q4_1, Q6_K, Q8_0};
+use crate::blocks::{FP4, IQ4, IQ4_NL, IQ4_XS, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q6_K, Q8_0};
 
 /// Any format through [`Block::unpack`]; `BIAS` is 128.
 #[inline]
@@ -81,6 +81,100 @@ pub(super) fn q4_1(blocks: &[Q4_1; 8]) -> Step {
         q: nibble_blocks::<4, 20>(blocks),
         scale: halves::<0, 20>(blocks),
         min: halves::<2, 20>(blocks),
+    }
+}
+
+/// Adds 16 to the values whose bit is set in the words at `AT`.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn fifth_bits<const AT: usize, const N: usize>(
+    nibbles: [__m512i; 4],
+    blocks: [&[u8; N]; 8],
+) -> [__m512i; 4] {
+    let bits = |b: usize| {
+        let bytes = *blocks[b][AT..].first_chunk::<4>().expect("a word");
+        u64::from(u32::from_le_bytes(bytes))
+    };
+    let mut b = 0;
+    nibbles.map(|nibbles| {
+        let set = bits(b) | bits(b + 1) << 32;
+        b += 2;
+        _mm512_mask_add_epi8(nibbles, set, nibbles, _mm512_set1_epi8(16))
+    })
+}
+
+/// `BIAS` is 16.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+pub(super) fn q5_0(blocks: &[Q5_0; 8]) -> Step {
+    let blocks = bytes::<_, 22>(blocks);
+    Step {
+        q: fifth_bits::<2, 22>(nibble_blocks::<6, 22>(blocks), blocks),
+        scale: halves::<0, 22>(blocks),
+        min: _mm512_setzero_ps(),
+    }
+}
+
+/// `BIAS` is 0.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+pub(super) fn q5_1(blocks: &[Q5_1; 8]) -> Step {
+    let blocks = bytes::<_, 24>(blocks);
+    Step {
+        q: fifth_bits::<4, 24>(nibble_blocks::<8, 24>(blocks), blocks),
+        scale: halves::<0, 24>(blocks),
+        min: halves::<2, 24>(blocks),
+    }
+}
+
+/// The values of nibbles, 128 added.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn look_up(table: &[i8; 16], nibbles: [__m512i; 4]) -> [__m512i; 4] {
+    let unsigned = _mm_xor_si128(load_16(bytemuck::cast_ref(table)), _mm_set1_epi8(-128));
+    let table = _mm512_broadcast_i32x4(unsigned);
+    nibbles.map(|nibbles| _mm512_shuffle_epi8(table, nibbles))
+}
+
+/// `BIAS` is 128.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+pub(super) fn iq4_nl(blocks: &[IQ4_NL; 8]) -> Step {
+    let blocks = bytes::<_, 18>(blocks);
+    Step {
+        q: look_up(&IQ4, nibble_blocks::<2, 18>(blocks)),
+        scale: halves::<0, 18>(blocks),
+        min: _mm512_setzero_ps(),
+    }
+}
+
+/// `BIAS` is 128.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+pub(super) fn mxfp4(blocks: &[MXFP4; 8]) -> Step {
+    let mut scale = [0.0; 16];
+    for (scale, block) in scale.iter_mut().zip(blocks) {
+        *scale = block.scale();
+    }
+    Step {
+        q: look_up(&FP4, nibble_blocks::<1, 17>(bytes(blocks))),
+        scale: load_f32(&scale),
+        min: _mm512_setzero_ps(),
+    }
+}
+
+/// `BIAS` is 128.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+pub(super) fn iq4_xs([block]: &[IQ4_XS; 1]) -> Step {
+    let mut scale = [0.0; 16];
+    block.scales(&mut scale[..8]);
+    let block: &[u8; 136] = bytemuck::bytes_of(block).first_chunk().expect("136 bytes");
+    let at = |g: usize| block[8 + 16 * g..].first_chunk::<16>().expect("16 bytes a group");
+    Step {
+        q: look_up(&IQ4, [0, 2, 4, 6].map(|g| nibbles(at(g), at(g + 1)))),
+        scale: load_f32(&scale),
+        min: _mm512_setzero_ps(),
     }
 }
 
