@@ -149,6 +149,19 @@ impl AttendState {
     }
 }
 
+/// Working memory of [`Row::attend_page`].
+#[derive(Debug, Default)]
+pub(crate) struct AttendScratch {
+    /// `(k, PAGE)`.
+    pub(crate) keys: Vec<f32>,
+    /// `(PAGE, stride)`.
+    pub(crate) values: Vec<f32>,
+    /// Scores, then weights: `(nq, PAGE)`.
+    pub(crate) weights: Vec<f32>,
+    /// What the earlier weights of each query shrink by.
+    pub(crate) carry: Vec<f32>,
+}
+
 /// One row's functions on pages, called with checked lengths.
 #[derive(Debug)]
 pub(crate) struct AttentionOps {

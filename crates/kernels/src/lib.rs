@@ -28,6 +28,9 @@ mod blocks;
 mod columns;
 mod float;
 mod format;
+mod lanes;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod quantize;
 mod row;
 mod scalar;

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::attention::AttendScratch;
 use crate::float::FloatOps;
 use crate::{Columns, Format, QuantizedRowMut, QuantizedRows, scalar};
 
@@ -26,6 +27,8 @@ pub struct Scratch {
     pub(crate) lines: Vec<Line>,
     /// Packed activations.
     pub(crate) words: Vec<u32>,
+    /// A page of keys and values as floats, and the weights of its positions.
+    pub(crate) attend: AttendScratch,
 }
 
 /// A cache line, aligned as one.
@@ -107,7 +110,9 @@ pub fn rows() -> &'static [&'static Row] {
     ROWS.get_or_init(|| {
         #[cfg(target_arch = "x86_64")]
         let vector = crate::x86::ROWS;
-        #[cfg(not(target_arch = "x86_64"))]
+        #[cfg(target_arch = "aarch64")]
+        let vector = crate::neon::ROWS;
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         let vector = [];
         std::iter::once(&scalar::ROW).chain(vector).filter(|row| (row.detect)()).collect()
     })

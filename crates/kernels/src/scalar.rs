@@ -63,7 +63,7 @@ fn dequantize_blocks<B: Block>(blocks: &[B], out: &mut [f32]) {
     }
 }
 
-fn matmul(
+pub(crate) fn matmul(
     format: Format,
     weights: &[u8],
     x: &QuantizedRows,

@@ -81,6 +81,9 @@ fn attend_page(
             if let Some(cap) = shape.softcap {
                 score = cap * (score / cap).tanh();
             }
+            if score == f32::NEG_INFINITY {
+                continue;
+            }
             let values = &mut state.values[q * state.stride..][..k];
             if score > state.max[q] {
                 let shrink = (state.max[q] - score).exp();

@@ -77,10 +77,10 @@ fn rope(pairing: Pairing, head: &mut [f32], cos: &[f32], sin: &[f32]) {
 }
 
 fn softmax(x: &mut [f32]) {
-    let max = f64::from(x.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-    if max == f64::NEG_INFINITY {
+    if x.iter().all(|&x| x == f32::NEG_INFINITY) {
         return x.fill(0.0);
     }
+    let max = f64::from(x.iter().copied().fold(f32::NEG_INFINITY, f32::max));
     let sum: f64 = x.iter().map(|&x| (f64::from(x) - max).exp()).sum();
     map(x, |x| (x - max).exp() / sum);
 }

@@ -8,7 +8,7 @@ mod matvec;
 mod quantize;
 mod step;
 
-use crate::{Columns, Format, QuantizedRowMut, QuantizedRows, Row, Scratch, scalar};
+use crate::{Columns, Format, QuantizedRowMut, QuantizedRows, Row, Scratch, lanes, scalar};
 
 pub(super) static ROW: Row = Row {
     name: "avx512",
@@ -21,7 +21,7 @@ pub(super) static ROW: Row = Row {
     quantize,
     matmul,
     matmul_float: scalar::matmul_float,
-    float: scalar::float::OPS,
+    float: lanes::AVX512,
 };
 
 fn quantize(x: &[f32], out: QuantizedRowMut<'_>) {

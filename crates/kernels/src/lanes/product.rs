@@ -1,0 +1,157 @@
+//! The product behind attention: `(m, depth)` times `(depth, n)`, in tiles that stay in registers.
+
+use half::f16;
+
+use super::{Isa, Lanes};
+
+/// The right-hand operand: rows of whole vectors.
+pub(super) trait Rows: Copy {
+    /// Vectors `first..first + N` of a row.
+    fn vectors<I: Isa, const N: usize>(self, isa: I, row: usize, first: usize) -> [I::V; N];
+}
+
+/// Rows of `stride` floats.
+#[derive(Clone, Copy)]
+pub(super) struct Floats<'a> {
+    pub(super) data: &'a [f32],
+    pub(super) stride: usize,
+}
+
+/// Rows of `stride` halves.
+#[derive(Clone, Copy)]
+pub(super) struct Halves<'a> {
+    pub(super) data: &'a [f16],
+    pub(super) stride: usize,
+}
+
+impl Rows for Floats<'_> {
+    #[inline(always)]
+    fn vectors<I: Isa, const N: usize>(self, isa: I, row: usize, first: usize) -> [I::V; N] {
+        let row = self.data[row * self.stride + first * 16..][..N * 16].as_chunks::<16>().0;
+        let mut out = [isa.splat(0.0); N];
+        for (out, x) in out.iter_mut().zip(row) {
+            *out = isa.load(x);
+        }
+        out
+    }
+}
+
+impl Rows for Halves<'_> {
+    #[inline(always)]
+    fn vectors<I: Isa, const N: usize>(self, isa: I, row: usize, first: usize) -> [I::V; N] {
+        let row = self.data[row * self.stride + first * 16..][..N * 16].as_chunks::<16>().0;
+        let mut out = [isa.splat(0.0); N];
+        for (out, x) in out.iter_mut().zip(row) {
+            *out = isa.load_f16(x);
+        }
+        out
+    }
+}
+
+/// The left-hand operand: `depth` columns from `first` of each row of `stride` floats.
+#[derive(Clone, Copy)]
+pub(super) struct Left<'a> {
+    pub(super) data: &'a [f32],
+    pub(super) stride: usize,
+    pub(super) first: usize,
+    pub(super) depth: usize,
+}
+
+/// The result, `(m, stride)`: vectors `first..end` of each row become their old value times
+/// `carry[row]` plus the product, or the product alone where there is no `carry`.
+pub(super) struct Result<'a> {
+    pub(super) data: &'a mut [f32],
+    pub(super) stride: usize,
+    pub(super) first: usize,
+    pub(super) end: usize,
+    pub(super) carry: Option<&'a [f32]>,
+}
+
+/// `result = carry * result + left * right`, where `right` begins with row `base`.
+#[inline(always)]
+pub(super) fn product<I: Isa, R: Rows>(
+    isa: I,
+    left: Left<'_>,
+    right: R,
+    base: usize,
+    result: &mut Result<'_>,
+    m: usize,
+) {
+    let mut row = 0;
+    while row < m {
+        row += match m - row {
+            1 => strip::<I, R, 1>(isa, left, right, base, result, row),
+            2 => strip::<I, R, 2>(isa, left, right, base, result, row),
+            3 => strip::<I, R, 3>(isa, left, right, base, result, row),
+            4 | 5 => strip::<I, R, 4>(isa, left, right, base, result, row),
+            _ => strip::<I, R, 6>(isa, left, right, base, result, row),
+        };
+    }
+}
+
+/// Rows `row..row + M` of the result; returns `M`.
+#[inline(always)]
+fn strip<I: Isa, R: Rows, const M: usize>(
+    isa: I,
+    left: Left<'_>,
+    right: R,
+    base: usize,
+    result: &mut Result<'_>,
+    row: usize,
+) -> usize {
+    let mut at = result.first;
+    while at < result.end {
+        let rest = result.end - at;
+        at += if rest >= 4 && 4 * M <= I::ACCUMULATORS {
+            tile::<I, R, M, 4>(isa, left, right, base, result, row, at)
+        } else if rest >= 2 && 2 * M <= I::ACCUMULATORS {
+            tile::<I, R, M, 2>(isa, left, right, base, result, row, at)
+        } else {
+            tile::<I, R, M, 1>(isa, left, right, base, result, row, at)
+        };
+    }
+    M
+}
+
+/// `(M, 16 N)` values of the result; returns `N`.
+#[inline(always)]
+fn tile<I: Isa, R: Rows, const M: usize, const N: usize>(
+    isa: I,
+    left: Left<'_>,
+    right: R,
+    base: usize,
+    result: &mut Result<'_>,
+    row: usize,
+    at: usize,
+) -> usize {
+    let mut sums = [[isa.splat(0.0); N]; M];
+    if let Some(carry) = result.carry {
+        for (m, sums) in sums.iter_mut().enumerate() {
+            let carry = isa.splat(carry[row + m]);
+            let old = &result.data[(row + m) * result.stride + at * 16..][..N * 16];
+            for (sum, old) in sums.iter_mut().zip(old.as_chunks::<16>().0) {
+                *sum = isa.load(old).mul(carry);
+            }
+        }
+    }
+    let mut rows = [&left.data[..0]; M];
+    for (m, slot) in rows.iter_mut().enumerate() {
+        *slot = &left.data[(row + m) * left.stride + left.first..][..left.depth];
+    }
+    for d in 0..left.depth {
+        let right = right.vectors::<I, N>(isa, base + d, at);
+        for (sums, row) in sums.iter_mut().zip(rows) {
+            let factor = isa.splat(row[d]);
+            for (sum, right) in sums.iter_mut().zip(right) {
+                *sum = factor.mul_add(right, *sum);
+            }
+        }
+    }
+    for (m, sums) in sums.into_iter().enumerate() {
+        let out = &mut result.data[(row + m) * result.stride + at * 16..][..N * 16];
+        for (sum, out) in sums.into_iter().zip(out.as_chunks_mut::<16>().0) {
+            sum.store(out);
+        }
+    }
+    N
+}
