@@ -1,4 +1,4 @@
-//! `config.json` and its like: every key by every getter.
+//! The JSON files of a checkpoint: every getter of every key at every depth.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -6,19 +6,27 @@ use rushlight_formats::HfConfig;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(config) = HfConfig::parse(bytes) {
-        read(&config, 0);
+        read(&config);
     }
 });
 
-fn read(config: &HfConfig, depth: usize) {
-    let _ = config.chat_templates();
+fn read(config: &HfConfig) {
+    config.chat_templates().ok();
     for key in config.keys() {
-        let _ = (config.u32(key), config.u64(key), config.f32(key), config.bool(key));
-        let _ = config.str(key);
-        if let Ok(Some(inner)) = config.object(key)
-            && depth < 4
-        {
-            read(&inner, depth + 1);
+        config.u32(key).ok();
+        config.u64(key).ok();
+        config.i32(key).ok();
+        assert!(config.f32(key).is_err() || config.f32s(key).is_err() || config.get(key).is_none());
+        config.bool(key).ok();
+        config.str(key).ok();
+        config.strings(key).ok();
+        config.u32s(key).ok();
+        config.i32s(key).ok();
+        config.bools(key).ok();
+        config.ids(key).ok();
+        config.token(key).ok();
+        if let Ok(Some(inner)) = config.object(key) {
+            read(&inner);
         }
     }
 }
