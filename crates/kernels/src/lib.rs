@@ -35,6 +35,8 @@ mod quantize;
 mod row;
 mod scalar;
 #[cfg(target_arch = "x86_64")]
+mod steps;
+#[cfg(target_arch = "x86_64")]
 mod tile;
 #[cfg(target_arch = "x86_64")]
 mod x86;

@@ -107,7 +107,7 @@ fn dot<B: Block>(blocks: &[B], x: QuantizedRow<'_>) -> f32 {
     total
 }
 
-pub(crate) fn matmul_float(
+fn matmul_float(
     format: Format,
     weights: &[u8],
     x: &[f32],

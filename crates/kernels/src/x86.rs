@@ -6,4 +6,4 @@ mod avx512;
 use crate::Row;
 
 /// In order of speed.
-pub(crate) const ROWS: [&Row; 2] = [&avx2::ROW, &avx512::ROW];
+pub(crate) const ROWS: [&Row; 3] = [&avx2::ROW, &avx2::ROW_VNNI, &avx512::ROW];

@@ -1,16 +1,66 @@
-//! AVX2 with FMA and F16C (Haswell, Zen and later).
+//! AVX2 with FMA and F16C (Haswell, Zen and later), and the same with AVX-VNNI (Alder Lake and
+//! later, where it is often the best there is).
+#![expect(unsafe_code, reason = "the gate: kernels may run only where the processor has them")]
 
-use crate::{Row, lanes, scalar};
+mod decode;
+mod dot;
+mod floats;
+mod load;
+mod matmat;
+mod matmul;
+mod matvec;
+mod quantize;
+mod step;
+
+use crate::{Columns, Format, QuantizedRowMut, QuantizedRows, Row, Scratch, lanes};
 
 pub(super) static ROW: Row = Row {
     name: "avx2",
-    detect: || {
-        is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("fma")
-            && is_x86_feature_detected!("f16c")
-    },
-    quantize: scalar::quantize,
-    matmul: scalar::matmul,
-    matmul_float: scalar::matmul_float,
+    detect,
+    quantize,
+    matmul: matmul::<false>,
+    matmul_float,
     float: lanes::AVX2,
 };
+
+pub(super) static ROW_VNNI: Row = Row {
+    name: "avxvnni",
+    detect: || detect() && is_x86_feature_detected!("avxvnni"),
+    quantize,
+    matmul: matmul::<true>,
+    matmul_float,
+    float: lanes::AVX2,
+};
+
+fn detect() -> bool {
+    is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c")
+}
+
+fn quantize(x: &[f32], out: QuantizedRowMut<'_>) {
+    // SAFETY: a `Row` is reached only through `rows()`, which asks `detect` first.
+    unsafe { quantize::quantize(x, out) }
+}
+
+fn matmul<const VNNI: bool>(
+    format: Format,
+    weights: &[u8],
+    x: &QuantizedRows,
+    scratch: &mut Scratch,
+    out: &mut Columns<'_>,
+) {
+    // SAFETY: a `Row` is reached only through `rows()`, which asks `detect` first.
+    unsafe { matmul::matmul::<VNNI>(format, weights, x, scratch, out) }
+}
+
+fn matmul_float(
+    format: Format,
+    weights: &[u8],
+    x: &[f32],
+    scratch: &mut Scratch,
+    out: &mut Columns<'_>,
+) {
+    // SAFETY: a `Row` is reached only through `rows()`, which asks `detect` first.
+    unsafe { floats::matmul_float(format, weights, x, scratch, out) }
+}

@@ -2,13 +2,15 @@
 #![expect(unsafe_code, reason = "the gate: kernels may run only where the processor has them")]
 
 mod decode;
+mod floats;
+mod load;
 mod matmat;
 mod matmul;
 mod matvec;
 mod quantize;
 mod step;
 
-use crate::{Columns, Format, QuantizedRowMut, QuantizedRows, Row, Scratch, lanes, scalar};
+use crate::{Columns, Format, QuantizedRowMut, QuantizedRows, Row, Scratch, lanes};
 
 pub(super) static ROW: Row = Row {
     name: "avx512",
@@ -20,7 +22,7 @@ pub(super) static ROW: Row = Row {
     },
     quantize,
     matmul,
-    matmul_float: scalar::matmul_float,
+    matmul_float,
     float: lanes::AVX512,
 };
 
@@ -38,4 +40,15 @@ fn matmul(
 ) {
     // SAFETY: a `Row` is reached only through `rows()`, which asks `detect` first.
     unsafe { matmul::matmul(format, weights, x, scratch, out) }
+}
+
+fn matmul_float(
+    format: Format,
+    weights: &[u8],
+    x: &[f32],
+    scratch: &mut Scratch,
+    out: &mut Columns<'_>,
+) {
+    // SAFETY: a `Row` is reached only through `rows()`, which asks `detect` first.
+    unsafe { floats::matmul_float(format, weights, x, scratch, out) }
 }

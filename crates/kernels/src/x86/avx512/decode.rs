@@ -2,14 +2,17 @@
 
 use std::arch::x86_64::*;
 
-use super::step::{STEP, Step, load, load_16, load_32, load_f32};
+use super::load::{load, load_16, load_32, load_f32};
+use super::step::Step;
 use crate::block::Block;
-use crate::blocks::{FP4, IQ4, IQ4_NL, IQ4_XS, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q6_K, Q8_0};
+use crate::blocks::{FP4, IQ4, IQ4_XS, MXFP4};
+use crate::steps::STEP;
 
 /// Any format through [`Block::unpack`]; `BIAS` is 128.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-pub(super) fn generic<B: Block, const K: usize>(blocks: &[B; K]) -> Step {
+pub(super) fn generic<B: Block>(bytes: &[u8]) -> Step {
+    let blocks: &[B] = bytemuck::cast_slice(&bytes[..STEP / B::LEN * size_of::<B>()]);
     let (mut q, mut scale, mut min) = ([0i8; STEP], [0.0f32; 16], [0.0f32; 16]);
     let groups = B::LEN / B::GROUP;
     for (b, block) in blocks.iter().enumerate() {
@@ -28,17 +31,18 @@ pub(super) fn generic<B: Block, const K: usize>(blocks: &[B; K]) -> Step {
     }
 }
 
-/// The bytes of 8 blocks of 32 values; `N` is their size.
+/// The first 8 blocks of `N` bytes.
 #[inline(always)]
-fn bytes<B: Block, const N: usize>(blocks: &[B; 8]) -> [&[u8; N]; 8] {
-    blocks.each_ref().map(|b| bytemuck::bytes_of(b).first_chunk().expect("`N` bytes each"))
+fn blocks<const N: usize>(bytes: &[u8]) -> &[[u8; N]; 8] {
+    bytes.as_chunks().0.first_chunk().expect("a whole step")
 }
 
 /// The `f16` at `AT` of each block, widened; the upper 8 lanes are zero.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-fn halves<const AT: usize, const N: usize>(blocks: [&[u8; N]; 8]) -> __m512 {
-    let [a, b, c, d, e, f, g, h] = blocks.map(|b| i16::from_le_bytes([b[AT], b[AT + 1]]));
+fn halves<const AT: usize, const N: usize>(blocks: &[[u8; N]; 8]) -> __m512 {
+    let [a, b, c, d, e, f, g, h] =
+        blocks.each_ref().map(|b| i16::from_le_bytes([b[AT], b[AT + 1]]));
     _mm512_zextps256_ps512(_mm256_cvtph_ps(_mm_setr_epi16(a, b, c, d, e, f, g, h)))
 }
 
@@ -55,7 +59,7 @@ fn nibbles(first: &[u8; 16], second: &[u8; 16]) -> __m512i {
 
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-fn nibble_blocks<const AT: usize, const N: usize>(blocks: [&[u8; N]; 8]) -> [__m512i; 4] {
+fn nibble_blocks<const AT: usize, const N: usize>(blocks: &[[u8; N]; 8]) -> [__m512i; 4] {
     let at = |b: usize| blocks[b][AT..].first_chunk::<16>().expect("the block's last 16 bytes");
     [0, 2, 4, 6].map(|b| nibbles(at(b), at(b + 1)))
 }
@@ -63,8 +67,8 @@ fn nibble_blocks<const AT: usize, const N: usize>(blocks: [&[u8; N]; 8]) -> [__m
 /// `BIAS` is 8.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-pub(super) fn q4_0(blocks: &[Q4_0; 8]) -> Step {
-    let blocks = bytes::<_, 18>(blocks);
+pub(super) fn q4_0(bytes: &[u8]) -> Step {
+    let blocks = blocks::<18>(bytes);
     Step {
         q: nibble_blocks::<2, 18>(blocks),
         scale: halves::<0, 18>(blocks),
@@ -75,8 +79,8 @@ pub(super) fn q4_0(blocks: &[Q4_0; 8]) -> Step {
 /// `BIAS` is 0.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-pub(super) fn q4_1(blocks: &[Q4_1; 8]) -> Step {
-    let blocks = bytes::<_, 20>(blocks);
+pub(super) fn q4_1(bytes: &[u8]) -> Step {
+    let blocks = blocks::<20>(bytes);
     Step {
         q: nibble_blocks::<4, 20>(blocks),
         scale: halves::<0, 20>(blocks),
@@ -89,7 +93,7 @@ pub(super) fn q4_1(blocks: &[Q4_1; 8]) -> Step {
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
 fn fifth_bits<const AT: usize, const N: usize>(
     nibbles: [__m512i; 4],
-    blocks: [&[u8; N]; 8],
+    blocks: &[[u8; N]; 8],
 ) -> [__m512i; 4] {
     let bits = |b: usize| {
         let bytes = *blocks[b][AT..].first_chunk::<4>().expect("a word");
@@ -106,8 +110,8 @@ fn fifth_bits<const AT: usize, const N: usize>(
 /// `BIAS` is 16.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-pub(super) fn q5_0(blocks: &[Q5_0; 8]) -> Step {
-    let blocks = bytes::<_, 22>(blocks);
+pub(super) fn q5_0(bytes: &[u8]) -> Step {
+    let blocks = blocks::<22>(bytes);
     Step {
         q: fifth_bits::<2, 22>(nibble_blocks::<6, 22>(blocks), blocks),
         scale: halves::<0, 22>(blocks),
@@ -118,8 +122,8 @@ pub(super) fn q5_0(blocks: &[Q5_0; 8]) -> Step {
 /// `BIAS` is 0.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-pub(super) fn q5_1(blocks: &[Q5_1; 8]) -> Step {
-    let blocks = bytes::<_, 24>(blocks);
+pub(super) fn q5_1(bytes: &[u8]) -> Step {
+    let blocks = blocks::<24>(bytes);
     Step {
         q: fifth_bits::<4, 24>(nibble_blocks::<8, 24>(blocks), blocks),
         scale: halves::<0, 24>(blocks),
@@ -139,8 +143,8 @@ fn look_up(table: &[i8; 16], nibbles: [__m512i; 4]) -> [__m512i; 4] {
 /// `BIAS` is 128.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-pub(super) fn iq4_nl(blocks: &[IQ4_NL; 8]) -> Step {
-    let blocks = bytes::<_, 18>(blocks);
+pub(super) fn iq4_nl(bytes: &[u8]) -> Step {
+    let blocks = blocks::<18>(bytes);
     Step {
         q: look_up(&IQ4, nibble_blocks::<2, 18>(blocks)),
         scale: halves::<0, 18>(blocks),
@@ -151,13 +155,14 @@ pub(super) fn iq4_nl(blocks: &[IQ4_NL; 8]) -> Step {
 /// `BIAS` is 128.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-pub(super) fn mxfp4(blocks: &[MXFP4; 8]) -> Step {
+pub(super) fn mxfp4(bytes: &[u8]) -> Step {
+    let blocks = blocks::<17>(bytes);
     let mut scale = [0.0; 16];
     for (scale, block) in scale.iter_mut().zip(blocks) {
-        *scale = block.scale();
+        *scale = bytemuck::cast_ref::<_, MXFP4>(block).scale();
     }
     Step {
-        q: look_up(&FP4, nibble_blocks::<1, 17>(bytes(blocks))),
+        q: look_up(&FP4, nibble_blocks::<1, 17>(blocks)),
         scale: load_f32(&scale),
         min: _mm512_setzero_ps(),
     }
@@ -166,10 +171,10 @@ pub(super) fn mxfp4(blocks: &[MXFP4; 8]) -> Step {
 /// `BIAS` is 128.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-pub(super) fn iq4_xs([block]: &[IQ4_XS; 1]) -> Step {
+pub(super) fn iq4_xs(bytes: &[u8]) -> Step {
+    let block: &[u8; 136] = bytes.first_chunk().expect("a whole step");
     let mut scale = [0.0; 16];
-    block.scales(&mut scale[..8]);
-    let block: &[u8; 136] = bytemuck::bytes_of(block).first_chunk().expect("136 bytes");
+    bytemuck::cast_ref::<_, IQ4_XS>(block).scales(&mut scale[..8]);
     let at = |g: usize| block[8 + 16 * g..].first_chunk::<16>().expect("16 bytes a group");
     Step {
         q: look_up(&IQ4, [0, 2, 4, 6].map(|g| nibbles(at(g), at(g + 1)))),
@@ -181,8 +186,8 @@ pub(super) fn iq4_xs([block]: &[IQ4_XS; 1]) -> Step {
 /// `BIAS` is 128.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-pub(super) fn q8_0(blocks: &[Q8_0; 8]) -> Step {
-    let blocks = bytes::<_, 34>(blocks);
+pub(super) fn q8_0(bytes: &[u8]) -> Step {
+    let blocks = blocks::<34>(bytes);
     let sign = _mm512_set1_epi8(-128);
     let at = |b: usize| load_32(blocks[b][2..].first_chunk().expect("the block's last 32 bytes"));
     let q = [0, 2, 4, 6].map(|b| {
@@ -195,8 +200,8 @@ pub(super) fn q8_0(blocks: &[Q8_0; 8]) -> Step {
 /// `BIAS` is 32.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-pub(super) fn q6_k([block]: &[Q6_K; 1]) -> Step {
-    let block: &[u8; 210] = bytemuck::bytes_of(block).first_chunk().expect("210 bytes");
+pub(super) fn q6_k(bytes: &[u8]) -> Step {
+    let block: &[u8; 210] = bytes.first_chunk().expect("a whole step");
     let low = _mm512_set1_epi8(15);
     let six = _mm512_set1_epi8(63);
     let half = |h: usize| {

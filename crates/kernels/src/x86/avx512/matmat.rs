@@ -6,10 +6,11 @@
 
 use std::arch::x86_64::*;
 
-use super::step::{STEP, Step};
+use super::load::{broadcast, load_words, store_words, transpose};
+use super::step::Step;
 use crate::activations::GROUP as X_GROUP;
-use crate::block::Block;
 use crate::row::Line;
+use crate::steps::{STEP, WeightRows};
 use crate::tile::{self, RECORD, Record, Tile};
 use crate::{Columns, QuantizedRows, Scratch};
 
@@ -30,12 +31,12 @@ struct Panel<'a> {
 /// As [`super::matvec::matvec`], for many tokens.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-pub(super) fn matmat<B: Block, const K: usize, const BIAS: u8>(
-    blocks: &[B],
+pub(super) fn matmat<const GROUP: usize, const HAS_MIN: bool, const BIAS: u8>(
+    weights: WeightRows<'_>,
     x: &QuantizedRows,
     scratch: &mut Scratch,
     out: &mut Columns<'_>,
-    decode: impl Fn(&[B; K]) -> Step + Copy,
+    decode: impl Fn(&[u8]) -> Step + Copy,
 ) {
     let (n, tokens, columns) = (x.n(), x.tokens(), out.columns());
     let tiles = tile::tiles(tokens, WIDTHS);
@@ -43,9 +44,9 @@ pub(super) fn matmat<B: Block, const K: usize, const BIAS: u8>(
     let depth = (SLAB_BYTES / padded / STEP * STEP).clamp(STEP, n.next_multiple_of(STEP));
     let groups = depth / X_GROUP;
     scratch.words.resize(padded * groups * RECORD, 0);
-    scratch.lines.resize(depth / 4 + 2 * (depth / B::GROUP), Line([0; 16]));
+    scratch.lines.resize(depth / 4 + 2 * (depth / GROUP), Line([0; 16]));
     let (q, rest) = scratch.lines.split_at_mut(depth / 4);
-    let (scale, min) = rest.split_at_mut(depth / B::GROUP);
+    let (scale, min) = rest.split_at_mut(depth / GROUP);
     let mut panel = Panel { q, scale, min };
 
     for start in (0..n).step_by(depth) {
@@ -55,23 +56,23 @@ pub(super) fn matmat<B: Block, const K: usize, const BIAS: u8>(
             let words = &mut scratch.words[words(tile)];
             let (first, bias) = (start / X_GROUP, i32::from(BIAS));
             match tile.width {
-                4 => tile::pack::<4>(x, tile, first, bias, B::GROUP, records(words, groups)),
-                8 => tile::pack::<8>(x, tile, first, bias, B::GROUP, records(words, groups)),
-                _ => tile::pack::<12>(x, tile, first, bias, B::GROUP, records(words, groups)),
+                4 => tile::pack::<4>(x, tile, first, bias, GROUP, records(words, groups)),
+                8 => tile::pack::<8>(x, tile, first, bias, GROUP, records(words, groups)),
+                _ => tile::pack::<12>(x, tile, first, bias, GROUP, records(words, groups)),
             }
         }
         for column in (0..columns).step_by(ROWS) {
-            let rows = ROWS.min(columns - column);
-            let per_row = n / B::LEN;
-            let row = |r: usize| &blocks[(column + r.min(rows - 1)) * per_row + start / B::LEN..];
-            unpack::<B, K>(row, groups * X_GROUP, &mut panel, decode);
+            let real = ROWS.min(columns - column);
+            let first = start / STEP * weights.step_bytes;
+            let rows = std::array::from_fn(|r| &weights.row_on(column + r.min(real - 1))[first..]);
+            unpack::<GROUP, HAS_MIN>(weights, rows, groups * X_GROUP, &mut panel, decode);
             for tile in tiles.clone() {
                 let words = &scratch.words[words(tile)];
-                let at = Place { tile, column, rows, add: start > 0 };
+                let at = Place { tile, column, rows: real, add: start > 0 };
                 match tile.width {
-                    4 => multiply::<B, 4>(&panel, words, groups, at, out),
-                    8 => multiply::<B, 8>(&panel, words, groups, at, out),
-                    _ => multiply::<B, 12>(&panel, words, groups, at, out),
+                    4 => multiply::<GROUP, HAS_MIN, 4>(&panel, words, groups, at, out),
+                    8 => multiply::<GROUP, HAS_MIN, 8>(&panel, words, groups, at, out),
+                    _ => multiply::<GROUP, HAS_MIN, 12>(&panel, words, groups, at, out),
                 }
             }
         }
@@ -95,40 +96,30 @@ fn records<const T: usize>(words: &mut [u32], groups: usize) -> &mut [Record<T>]
 /// Decodes `values` of each row and interleaves them.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-fn unpack<'a, B: Block, const K: usize>(
-    row: impl Fn(usize) -> &'a [B],
+fn unpack<const GROUP: usize, const HAS_MIN: bool>(
+    weights: WeightRows<'_>,
+    rows: [&[u8]; ROWS],
     values: usize,
     panel: &mut Panel<'_>,
-    decode: impl Fn(&[B; K]) -> Step + Copy,
+    decode: impl Fn(&[u8]) -> Step + Copy,
 ) {
-    let rows: [&[B]; ROWS] = std::array::from_fn(row);
     for s in 0..values.div_ceil(STEP) {
-        let steps = rows.map(|row| {
-            let row = &row[s * K..];
-            row.first_chunk().map_or_else(
-                || {
-                    let mut padded = [B::zeroed(); K];
-                    padded[..row.len()].copy_from_slice(row);
-                    decode(&padded)
-                },
-                decode,
-            )
-        });
+        let steps = rows.map(|row| weights.last_step(&row[s * weights.step_bytes..], decode));
         for quarter in 0..4 {
             let q = transpose(steps.map(|step| step.q[quarter]));
             for (line, q) in panel.q[s * 64 + quarter * 16..].iter_mut().zip(q) {
-                line.store(q);
+                store_words(&mut line.0, q);
             }
         }
-        let groups = STEP / B::GROUP;
+        let groups = STEP / GROUP;
         let scale = transpose(steps.map(|step| _mm512_castps_si512(step.scale)));
         for (line, scale) in panel.scale[s * groups..][..groups].iter_mut().zip(scale) {
-            line.store(scale);
+            store_words(&mut line.0, scale);
         }
-        if B::HAS_MIN {
+        if HAS_MIN {
             let min = transpose(steps.map(|step| _mm512_castps_si512(step.min)));
             for (line, min) in panel.min[s * groups..][..groups].iter_mut().zip(min) {
-                line.store(min);
+                store_words(&mut line.0, min);
             }
         }
     }
@@ -137,7 +128,7 @@ fn unpack<'a, B: Block, const K: usize>(
 /// Adds or writes the products of a panel with a tile of `T` tokens.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-fn multiply<B: Block, const T: usize>(
+fn multiply<const GROUP: usize, const HAS_MIN: bool, const T: usize>(
     panel: &Panel<'_>,
     words: &[u32],
     groups: usize,
@@ -145,12 +136,7 @@ fn multiply<B: Block, const T: usize>(
     out: &mut Columns<'_>,
 ) {
     let x: &[Record<T>] = bytemuck::cast_slice(&words[..groups * RECORD * T]);
-    let totals = match (B::GROUP, B::HAS_MIN) {
-        (16, false) => products::<T, 16, false>(panel, x),
-        (16, true) => products::<T, 16, true>(panel, x),
-        (_, false) => products::<T, 32, false>(panel, x),
-        (_, true) => products::<T, 32, true>(panel, x),
-    };
+    let totals = products::<T, GROUP, HAS_MIN>(panel, x);
     let lanes = u16::MAX >> (ROWS - at.rows);
     for (t, total) in totals.into_iter().take(at.tile.tokens).enumerate() {
         let out = &mut out.row(at.tile.start + t)[at.column..][..at.rows];
@@ -172,31 +158,25 @@ fn products<const T: usize, const GROUP: usize, const HAS_MIN: bool>(
     let min = panel.min.chunks_exact(halves);
     for (((x, q), scale), min) in x.iter().zip(q).zip(scale).zip(min) {
         for half in 0..halves {
-            let mut sum = x[tile::START + half].map(|start| _mm512_set1_epi32(start as i32));
+            let mut sum = x[tile::START + half].map(|start| broadcast(start));
             for k in half * (GROUP / 4)..(half + 1) * (GROUP / 4) {
-                let q = q[k].load();
+                let q = load_words(&q[k].0);
                 for t in 0..T {
-                    sum[t] = _mm512_dpbusd_epi32(sum[t], q, _mm512_set1_epi32(x[k][t] as i32));
+                    sum[t] = _mm512_dpbusd_epi32(sum[t], q, broadcast(x[k][t]));
                 }
             }
-            let scale = _mm512_castsi512_ps(scale[half].load());
-            let min = _mm512_castsi512_ps(min[half].load());
+            let scale = _mm512_castsi512_ps(load_words(&scale[half].0));
+            let min = _mm512_castsi512_ps(load_words(&min[half].0));
             for t in 0..T {
-                let scale = _mm512_mul_ps(scale, broadcast(x[tile::SCALE][t]));
+                let scale = _mm512_mul_ps(scale, word(x[tile::SCALE][t]));
                 total[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[t]), scale, total[t]);
                 if HAS_MIN {
-                    total[t] = _mm512_fmadd_ps(min, broadcast(x[tile::SUM + half][t]), total[t]);
+                    total[t] = _mm512_fmadd_ps(min, word(x[tile::SUM + half][t]), total[t]);
                 }
             }
         }
     }
     total
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn broadcast(bits: u32) -> __m512 {
-    _mm512_castsi512_ps(_mm512_set1_epi32(bits as i32))
 }
 
 #[inline]
@@ -214,49 +194,8 @@ fn store_lanes(out: &mut [f32], lanes: u16, add: bool, total: __m512) {
     unsafe { _mm512_mask_storeu_ps(out.as_mut_ptr(), lanes, total) }
 }
 
-impl Line {
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn load(&self) -> __m512i {
-        // SAFETY: a line is 64 readable bytes, aligned to 64.
-        unsafe { _mm512_load_si512(self.0.as_ptr().cast()) }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn store(&mut self, x: __m512i) {
-        // SAFETY: a line is 64 writable bytes, aligned to 64.
-        unsafe { _mm512_store_si512(self.0.as_mut_ptr().cast(), x) }
-    }
-}
-
-/// Transposes 16 rows of 16 words.
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) fn transpose(rows: [__m512i; 16]) -> [__m512i; 16] {
-    let mut a = rows;
-    for i in 0..8 {
-        a[2 * i] = _mm512_unpacklo_epi32(rows[2 * i], rows[2 * i + 1]);
-        a[2 * i + 1] = _mm512_unpackhi_epi32(rows[2 * i], rows[2 * i + 1]);
-    }
-    // Quarter `l` of `b[4 * i + c]` is column `4 * l + c` of rows `4 * i..4 * i + 4`.
-    let mut b = a;
-    for i in 0..4 {
-        b[4 * i] = _mm512_unpacklo_epi64(a[4 * i], a[4 * i + 2]);
-        b[4 * i + 1] = _mm512_unpackhi_epi64(a[4 * i], a[4 * i + 2]);
-        b[4 * i + 2] = _mm512_unpacklo_epi64(a[4 * i + 1], a[4 * i + 3]);
-        b[4 * i + 3] = _mm512_unpackhi_epi64(a[4 * i + 1], a[4 * i + 3]);
-    }
-    let mut out = b;
-    for c in 0..4 {
-        let low_01 = _mm512_shuffle_i32x4::<0b01_00_01_00>(b[c], b[4 + c]);
-        let high_01 = _mm512_shuffle_i32x4::<0b11_10_11_10>(b[c], b[4 + c]);
-        let low_23 = _mm512_shuffle_i32x4::<0b01_00_01_00>(b[8 + c], b[12 + c]);
-        let high_23 = _mm512_shuffle_i32x4::<0b11_10_11_10>(b[8 + c], b[12 + c]);
-        out[c] = _mm512_shuffle_i32x4::<0b10_00_10_00>(low_01, low_23);
-        out[4 + c] = _mm512_shuffle_i32x4::<0b11_01_11_01>(low_01, low_23);
-        out[8 + c] = _mm512_shuffle_i32x4::<0b10_00_10_00>(high_01, high_23);
-        out[12 + c] = _mm512_shuffle_i32x4::<0b11_01_11_01>(high_01, high_23);
-    }
-    out
+fn word(bits: u32) -> __m512 {
+    _mm512_castsi512_ps(broadcast(bits))
 }

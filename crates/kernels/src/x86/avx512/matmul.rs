@@ -1,15 +1,20 @@
 //! Which decoder and which kernel a product takes.
 
-use bytemuck::cast_slice;
-
 use super::step::Step;
 use super::{decode, matmat, matvec};
 use crate::block::{Block, with_block};
-use crate::blocks::{IQ4_NL, IQ4_XS, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q6_K, Q8_0};
+use crate::steps::{STEP, WeightRows};
 use crate::{Columns, Format, QuantizedRows, Scratch};
 
 /// From this many tokens on, unpacking a panel of rows pays.
 const MATMAT_TOKENS: usize = 8;
+
+struct Call<'a, 'b> {
+    weights: WeightRows<'a>,
+    x: &'a QuantizedRows,
+    scratch: &'a mut Scratch,
+    out: &'a mut Columns<'b>,
+}
 
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
 pub(super) fn matmul(
@@ -23,43 +28,46 @@ pub(super) fn matmul(
         (0..out.tokens()).for_each(|t| out.row(t).fill(0.0));
         return;
     }
+    let weights = WeightRows {
+        bytes: weights,
+        row_bytes: weights.len() / out.columns().max(1),
+        step_bytes: STEP / format.block_len() * format.block_bytes(),
+    };
+    let call = Call { weights, x, scratch, out };
     // Closures, because they have this function's instruction set and a path would be unsafe.
     match format {
-        Format::Q4_0 => run::<Q4_0, 8, 8>(weights, x, scratch, out, |b| decode::q4_0(b)),
-        Format::Q4_1 => run::<Q4_1, 8, 0>(weights, x, scratch, out, |b| decode::q4_1(b)),
-        Format::Q5_0 => run::<Q5_0, 8, 16>(weights, x, scratch, out, |b| decode::q5_0(b)),
-        Format::Q5_1 => run::<Q5_1, 8, 0>(weights, x, scratch, out, |b| decode::q5_1(b)),
-        Format::IQ4_NL => run::<IQ4_NL, 8, 128>(weights, x, scratch, out, |b| decode::iq4_nl(b)),
-        Format::IQ4_XS => run::<IQ4_XS, 1, 128>(weights, x, scratch, out, |b| decode::iq4_xs(b)),
-        Format::MXFP4 => run::<MXFP4, 8, 128>(weights, x, scratch, out, |b| decode::mxfp4(b)),
-        Format::Q8_0 => run::<Q8_0, 8, 128>(weights, x, scratch, out, |b| decode::q8_0(b)),
-        Format::Q6_K => run::<Q6_K, 1, 32>(weights, x, scratch, out, |b| decode::q6_k(b)),
-        _ => with_block!(format, B => match B::LEN {
-            32 => run::<B, 8, 128>(weights, x, scratch, out, |b| decode::generic(b)),
-            64 => run::<B, 4, 128>(weights, x, scratch, out, |b| decode::generic(b)),
-            128 => run::<B, 2, 128>(weights, x, scratch, out, |b| decode::generic(b)),
-            _ => run::<B, 1, 128>(weights, x, scratch, out, |b| decode::generic(b)),
+        Format::Q4_0 => run::<32, false, 8>(call, |b| decode::q4_0(b)),
+        Format::Q4_1 => run::<32, true, 0>(call, |b| decode::q4_1(b)),
+        Format::Q5_0 => run::<32, false, 16>(call, |b| decode::q5_0(b)),
+        Format::Q5_1 => run::<32, true, 0>(call, |b| decode::q5_1(b)),
+        Format::IQ4_NL => run::<32, false, 128>(call, |b| decode::iq4_nl(b)),
+        Format::IQ4_XS => run::<32, false, 128>(call, |b| decode::iq4_xs(b)),
+        Format::MXFP4 => run::<32, false, 128>(call, |b| decode::mxfp4(b)),
+        Format::Q8_0 => run::<32, false, 128>(call, |b| decode::q8_0(b)),
+        Format::Q6_K => run::<16, false, 32>(call, |b| decode::q6_k(b)),
+        _ => with_block!(format, B => {
+            // Behind a pointer, so that the kernels are compiled once for all these formats.
+            let decode: fn(&[u8]) -> Step = |b| decode::generic::<B>(b);
+            match (B::GROUP, B::HAS_MIN) {
+                (16, false) => run::<16, false, 128>(call, decode),
+                (16, true) => run::<16, true, 128>(call, decode),
+                (_, false) => run::<32, false, 128>(call, decode),
+                (_, true) => run::<32, true, 128>(call, decode),
+            }
         }),
     }
 }
 
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-fn run<B: Block, const K: usize, const BIAS: u8>(
-    weights: &[u8],
-    x: &QuantizedRows,
-    scratch: &mut Scratch,
-    out: &mut Columns<'_>,
-    decode: impl Fn(&[B; K]) -> Step + Copy,
+fn run<const GROUP: usize, const HAS_MIN: bool, const BIAS: u8>(
+    call: Call<'_, '_>,
+    decode: impl Fn(&[u8]) -> Step + Copy,
 ) {
-    // Formats of other lengths compile to nothing.
-    if K * B::LEN != super::step::STEP {
-        return;
-    }
-    let blocks = cast_slice::<u8, B>(weights);
+    let Call { weights, x, scratch, out } = call;
     if x.tokens() < MATMAT_TOKENS {
-        matvec::matvec::<B, K, BIAS>(blocks, x, out, decode);
+        matvec::matvec::<GROUP, HAS_MIN, BIAS>(weights, x, out, decode);
     } else {
-        matmat::matmat::<B, K, BIAS>(blocks, x, scratch, out, decode);
+        matmat::matmat::<GROUP, HAS_MIN, BIAS>(weights, x, scratch, out, decode);
     }
 }

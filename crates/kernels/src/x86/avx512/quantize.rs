@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::*;
 
-use super::step::load_f32;
+use super::load::load_f32;
 use crate::QuantizedRowMut;
 use crate::activations::{GROUP, SUM_GROUP};
 

@@ -1,12 +1,10 @@
 //! 256 weights of one row in registers, and the activations they meet.
-#![expect(unsafe_code, reason = "vector loads and stores")]
 
 use std::arch::x86_64::*;
 
+use super::load::{load, load_32, load_f32x8, load_i32};
 use crate::activations::QuantizedRow;
-
-/// Values in one step.
-pub(super) const STEP: usize = 256;
+use crate::steps::STEP;
 
 /// 256 consecutive weights: `scale[g] * (q[i] - BIAS) + min[g]`, where the kernel that reads it
 /// knows `BIAS` and the group.
@@ -39,48 +37,6 @@ const fn lanes<const GROUP: usize>() -> [[i32; 16]; 4] {
         i += 1;
     }
     lanes
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-pub(super) fn load(bytes: &[u8; 64]) -> __m512i {
-    // SAFETY: 64 readable bytes; the load needs no alignment.
-    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-pub(super) fn load_i32(words: &[i32; 16]) -> __m512i {
-    // SAFETY: 64 readable bytes; the load needs no alignment.
-    unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-pub(super) fn load_f32(floats: &[f32; 16]) -> __m512 {
-    // SAFETY: 64 readable bytes; the load needs no alignment.
-    unsafe { _mm512_loadu_ps(floats.as_ptr()) }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-pub(super) fn load_f32x8(floats: &[f32; 8]) -> __m256 {
-    // SAFETY: 32 readable bytes; the load needs no alignment.
-    unsafe { _mm256_loadu_ps(floats.as_ptr()) }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-pub(super) fn load_32(bytes: &[u8; 32]) -> __m256i {
-    // SAFETY: 32 readable bytes; the load needs no alignment.
-    unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-pub(super) fn load_16(bytes: &[u8; 16]) -> __m128i {
-    // SAFETY: 16 readable bytes; the load needs no alignment.
-    unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
 }
 
 impl Activations {

@@ -1,0 +1,56 @@
+//! Products of four neighbouring bytes, summed into 32-bit lanes.
+#![expect(unsafe_code, reason = "AVX-VNNI is a feature that the callers' instruction set lacks")]
+
+use std::arch::asm;
+use std::arch::x86_64::*;
+
+/// Whether weights of this bias are kept signed: without VNNI, sums of two products overflow 16
+/// bits where an unsigned weight exceeds 127.
+pub(super) const fn signed(vnni: bool, bias: u8) -> bool {
+    !vnni && bias == 128
+}
+
+/// `sum + q . x` in each lane of four bytes, `x` in -127..=127.
+///
+/// `q` is unsigned, and at most 127 without VNNI, or is signed where [`signed`] says so.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn dot<const VNNI: bool, const BIAS: u8>(
+    sum: __m256i,
+    q: __m256i,
+    x: __m256i,
+) -> __m256i {
+    if VNNI {
+        dpbusd(sum, q, x)
+    } else {
+        let pairs = pairs::<BIAS>(q, x);
+        _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+    }
+}
+
+/// Sums of two neighbouring products, as [`dot`] without VNNI takes them.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn pairs<const BIAS: u8>(q: __m256i, x: __m256i) -> __m256i {
+    if signed(false, BIAS) {
+        // |q| <= 128 and |x| <= 127: two products stay below 2^15.
+        _mm256_maddubs_epi16(_mm256_abs_epi8(q), _mm256_sign_epi8(x, q))
+    } else {
+        _mm256_maddubs_epi16(q, x)
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn dpbusd(sum: __m256i, q: __m256i, x: __m256i) -> __m256i {
+    let mut out = sum;
+    // SAFETY: reads and writes only these registers; `VNNI` is set by the row that detects it.
+    unsafe {
+        asm!(
+            "{{vex}} vpdpbusd {}, {}, {}",
+            inout(ymm_reg) out, in(ymm_reg) q, in(ymm_reg) x,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    out
+}

@@ -1,0 +1,75 @@
+//! Which decoder and which kernel a product takes.
+
+use super::step::Step;
+use super::{decode, matmat, matvec};
+use crate::block::{Block, with_block};
+use crate::steps::{STEP, WeightRows};
+use crate::{Columns, Format, QuantizedRows, Scratch};
+
+/// From this many tokens on, unpacking a panel of rows pays.
+const MATMAT_TOKENS: usize = 8;
+
+struct Call<'a, 'b> {
+    weights: WeightRows<'a>,
+    x: &'a QuantizedRows,
+    scratch: &'a mut Scratch,
+    out: &'a mut Columns<'b>,
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn matmul<const VNNI: bool>(
+    format: Format,
+    weights: &[u8],
+    x: &QuantizedRows,
+    scratch: &mut Scratch,
+    out: &mut Columns<'_>,
+) {
+    if x.n() == 0 {
+        (0..out.tokens()).for_each(|t| out.row(t).fill(0.0));
+        return;
+    }
+    let weights = WeightRows {
+        bytes: weights,
+        row_bytes: weights.len() / out.columns().max(1),
+        step_bytes: STEP / format.block_len() * format.block_bytes(),
+    };
+    let call = Call { weights, x, scratch, out };
+    // Closures, because they have this function's instruction set and a path would be unsafe.
+    // The last number is how many maddubs fit 16 bits: 127 * 2 * largest * number < 2^15.
+    match format {
+        Format::Q4_0 => run::<VNNI, 32, false, 8, 8>(call, |b| decode::q4_0(b)),
+        Format::Q4_1 => run::<VNNI, 32, true, 0, 8>(call, |b| decode::q4_1(b)),
+        Format::Q8_0 => run::<VNNI, 32, false, 128, 1>(call, |b| decode::q8_0(b)),
+        Format::Q6_K => run::<VNNI, 16, false, 32, 2>(call, |b| decode::q6_k(b)),
+        _ => with_block!(format, B => {
+            // Behind a pointer, so that the kernels are compiled once for all these formats.
+            let decode: fn(&[u8]) -> Step = |b| decode::generic::<B>(b);
+            match (B::GROUP, B::HAS_MIN) {
+                (16, false) => run::<VNNI, 16, false, 128, 1>(call, decode),
+                (16, true) => run::<VNNI, 16, true, 128, 1>(call, decode),
+                (_, false) => run::<VNNI, 32, false, 128, 1>(call, decode),
+                (_, true) => run::<VNNI, 32, true, 128, 1>(call, decode),
+            }
+        }),
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn run<
+    const VNNI: bool,
+    const GROUP: usize,
+    const HAS_MIN: bool,
+    const BIAS: u8,
+    const ADDS: usize,
+>(
+    call: Call<'_, '_>,
+    decode: impl Fn(&[u8]) -> Step + Copy,
+) {
+    let Call { weights, x, scratch, out } = call;
+    if x.tokens() < MATMAT_TOKENS {
+        matvec::matvec::<VNNI, GROUP, HAS_MIN, BIAS>(weights, x, out, decode);
+    } else {
+        matmat::matmat::<VNNI, GROUP, HAS_MIN, BIAS, ADDS>(weights, x, scratch, out, decode);
+    }
+}

@@ -1,0 +1,129 @@
+//! Few tokens: each weight row is decoded once and met by one or four tokens in registers.
+
+use std::arch::x86_64::*;
+
+use super::load::{load_words, sum_lanes};
+use super::step::{Activations, Step};
+use crate::activations::QuantizedRow;
+use crate::steps::{STEP, Tail, WeightRows};
+use crate::{Columns, QuantizedRows};
+
+/// Registers of a step.
+const WHOLE: usize = 8;
+
+/// Every column of `out`, one weight row each. The integers of `decode` are `BIAS` above the
+/// weights'.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn matvec<const VNNI: bool, const GROUP: usize, const HAS_MIN: bool, const BIAS: u8>(
+    weights: WeightRows<'_>,
+    x: &QuantizedRows,
+    out: &mut Columns<'_>,
+    decode: impl Fn(&[u8]) -> Step + Copy,
+) {
+    let mut t = 0;
+    while t < x.tokens() {
+        if x.tokens() - t >= 4 {
+            let x = [0, 1, 2, 3].map(|i| x.row(t + i));
+            tokens::<VNNI, GROUP, HAS_MIN, BIAS, 1, 4>(weights, x, out, t, decode);
+            t += 4;
+        } else {
+            tokens::<VNNI, GROUP, HAS_MIN, BIAS, 2, 1>(weights, [x.row(t)], out, t, decode);
+            t += 1;
+        }
+    }
+}
+
+/// Columns of tokens `t..t + T`, `R` at a time.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn tokens<
+    const VNNI: bool,
+    const GROUP: usize,
+    const HAS_MIN: bool,
+    const BIAS: u8,
+    const R: usize,
+    const T: usize,
+>(
+    weights: WeightRows<'_>,
+    x: [QuantizedRow<'_>; T],
+    out: &mut Columns<'_>,
+    t: usize,
+    decode: impl Fn(&[u8]) -> Step + Copy,
+) {
+    let tails = x.map(Tail::new);
+    let whole = out.columns() - out.columns() % R;
+    for r in (0..whole).step_by(R) {
+        let rows = std::array::from_fn(|i| weights.row_on(r + i));
+        let sums = products::<VNNI, GROUP, HAS_MIN, BIAS, R, T>(weights, rows, x, &tails, decode);
+        for (i, sums) in sums.iter().enumerate() {
+            out.row(t + i)[r..r + R].copy_from_slice(sums);
+        }
+    }
+    for r in whole..out.columns() {
+        let rows = [weights.row_on(r)];
+        let sums = products::<VNNI, GROUP, HAS_MIN, BIAS, 1, T>(weights, rows, x, &tails, decode);
+        for (i, sums) in sums.iter().enumerate() {
+            out.row(t + i)[r] = sums[0];
+        }
+    }
+}
+
+/// The products of `R` weight rows with `T` tokens.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn products<
+    const VNNI: bool,
+    const GROUP: usize,
+    const HAS_MIN: bool,
+    const BIAS: u8,
+    const R: usize,
+    const T: usize,
+>(
+    weights: WeightRows<'_>,
+    rows: [&[u8]; R],
+    x: [QuantizedRow<'_>; T],
+    tails: &[Tail; T],
+    decode: impl Fn(&[u8]) -> Step + Copy,
+) -> [[f32; R]; T] {
+    let mut total = [[_mm256_setzero_ps(); R]; T];
+    let steps = x[0].q.len() / STEP;
+    for s in 0..steps {
+        let step = rows.map(|row| decode(&row[s * weights.step_bytes..]));
+        for t in 0..T {
+            let x = Activations::new::<VNNI, GROUP, BIAS>(x[t], s);
+            for r in 0..R {
+                let total = &mut total[t][r];
+                *total = x.dot::<VNNI, GROUP, HAS_MIN, BIAS, WHOLE>(&step[r], None, *total);
+            }
+        }
+    }
+    let values = x[0].q.len() % STEP;
+    if values > 0 {
+        let mut groups = [0; 16];
+        groups[..values / GROUP].fill(u32::MAX);
+        let [low, high] = bytemuck::cast_ref::<[u32; 16], [[u32; 8]; 2]>(&groups);
+        let groups = [low, high].map(|half| _mm256_castsi256_ps(load_words(half)));
+        let step = rows.map(|row| weights.last_step(&row[steps * weights.step_bytes..], decode));
+        for t in 0..T {
+            let x = Activations::new::<VNNI, GROUP, BIAS>(tails[t].row(), 0);
+            for r in 0..R {
+                let (step, total) = (&step[r], &mut total[t][r]);
+                *total = match values {
+                    0..=64 => x.dot::<VNNI, GROUP, HAS_MIN, BIAS, { WHOLE / 4 }>(
+                        step,
+                        Some(&groups),
+                        *total,
+                    ),
+                    65..=128 => x.dot::<VNNI, GROUP, HAS_MIN, BIAS, { WHOLE / 2 }>(
+                        step,
+                        Some(&groups),
+                        *total,
+                    ),
+                    _ => x.dot::<VNNI, GROUP, HAS_MIN, BIAS, WHOLE>(step, Some(&groups), *total),
+                };
+            }
+        }
+    }
+    total.map(|total| total.map(|lanes| sum_lanes(lanes)))
+}
