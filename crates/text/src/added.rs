@@ -64,9 +64,9 @@ impl Added {
         Ok(Self { tokens, all: OnceLock::new(), plain: OnceLock::new() })
     }
 
-    /// The tokens.
-    pub(crate) fn tokens(&self) -> &[AddedToken] {
-        &self.tokens
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.tokens.len()
     }
 
     /// Hands the fragments of `text` to `emit` from left to right. Special tokens are looked for

@@ -1,98 +1,104 @@
-//! Byte-level BPE: pieces of text, spelt in bytes, joined in the order of the merges.
+//! BPE by merges: the pieces of a text, joined in the order of the merges.
 
 use crate::alphabet;
 use crate::error::{Error, ErrorKind};
+use crate::fallback::Fallback;
 use crate::hash::{HashedMap, hash, hash_pair};
 use crate::merge::{LONGEST, Merger};
-use crate::split::{Splitter, presets};
 use crate::vocab::Vocab;
 
-/// The merges and how text is cut before they apply.
+/// The merges, and what they begin with.
 pub(crate) struct Bpe {
-    splitter: Splitter,
     /// Rank of a merge by [`hash_pair`] of its sides.
     ///
     /// A rank is not compared with the text it was read from: two of a million merges share a
     /// key by chance once in 10^7 vocabularies, and a file made to collide only misleads itself.
     ranks: HashedMap<u32>,
+    /// A piece that is a token whole is that token, whatever the merges make of it.
     ignore_merges: bool,
-    unknown: Option<u32>,
+    units: Units,
+}
+
+/// What is joined first.
+pub(crate) enum Units {
+    /// Bytes: every text can be spelt. The fallback is for vocabularies that lack some.
+    Bytes { unknown: Option<u32> },
+    /// Characters; those that are no token are spelt in byte tokens or are unknown.
+    Characters { fallback: Fallback },
 }
 
 impl Bpe {
-    /// From merges in the byte alphabet, `left right`, best first.
-    pub(crate) fn from_ggml(
-        merges: &[&str],
-        preset: &presets::Preset,
-        unknown: Option<u32>,
-    ) -> Result<Self, Error> {
+    /// From pairs in the form that `vocab` is kept in, best first.
+    pub(crate) fn new(units: Units, ignore_merges: bool, merges: usize) -> Self {
         let mut ranks = HashedMap::default();
-        ranks.reserve(merges.len());
-        let mut pair = Vec::new();
-        for (rank, merge) in (0u32..).zip(merges) {
-            // The left side may itself begin with a space in files that do not use the alphabet.
-            let cut = merge.char_indices().skip(1).find(|&(_, char)| char == ' ');
-            let Some((left, right)) = cut.map(|(at, _)| merge.split_at(at)) else {
-                return Err(Error::new(
-                    ErrorKind::Vocabulary,
-                    format!("merge {rank} is `{merge}`, expected two texts with a space between"),
-                ));
-            };
-            pair.clear();
-            spell(left, &mut pair);
-            let middle = pair.len();
-            spell(right.get(1..).unwrap_or_default(), &mut pair);
-            let (left, right) = pair.split_at(middle);
-            ranks.entry(hash_pair(hash(left), hash(right))).or_insert(rank);
-        }
-        let stages = preset.stages.iter().map(|rule| rule.stage()).collect();
-        Ok(Self {
-            splitter: Splitter::new(stages),
-            ranks,
-            ignore_merges: preset.ignore_merges,
-            unknown,
-        })
+        ranks.reserve(merges);
+        Self { ranks, ignore_merges, units }
     }
 
-    /// Appends the ids of `text`.
+    /// Adds the merge of `left` and `right`, which is worse than those before.
+    pub(crate) fn push(&mut self, left: &[u8], right: &[u8]) -> Result<(), Error> {
+        let rank = u32::try_from(self.ranks.len())
+            .map_err(|_| Error::new(ErrorKind::Vocabulary, "there are over 2^32 merges"))?;
+        self.ranks.entry(hash_pair(hash(left), hash(right))).or_insert(rank);
+        Ok(())
+    }
+
+    /// Appends the ids of `piece`.
     pub(crate) fn encode(
         &self,
         vocab: &Vocab,
-        text: &str,
+        piece: &str,
         merger: &mut Merger,
         out: &mut Vec<u32>,
-    ) -> Result<(), Error> {
-        self.splitter.split(text, |piece| {
-            for word in piece.as_bytes().chunks(LONGEST) {
-                self.encode_word(vocab, word, merger, out);
-            }
-        })
+    ) {
+        let mut rest = piece;
+        while !rest.is_empty() {
+            let (word, after) = rest.split_at(rest.floor_char_boundary(LONGEST));
+            rest = after;
+            self.encode_word(vocab, word, merger, out);
+        }
     }
 
-    fn encode_word(&self, vocab: &Vocab, word: &[u8], merger: &mut Merger, out: &mut Vec<u32>) {
+    fn encode_word(&self, vocab: &Vocab, word: &str, merger: &mut Merger, out: &mut Vec<u32>) {
         if (self.ignore_merges || word.len() == 1)
-            && let Some(id) = vocab.reach(word)
+            && let Some(id) = vocab.reach(word.as_bytes())
         {
             out.push(id);
             return;
         }
-        merger.run(
-            word,
-            std::iter::repeat_n(1, word.len()),
-            |joint, cut| {
-                let (left, right) = joint.split_at_checked(cut)?;
-                self.ranks.get(&hash_pair(hash(left), hash(right))).copied()
-            },
-            |piece| match vocab.reach(piece) {
-                Some(id) => out.push(id),
-                None => {
-                    for byte in piece {
-                        out.extend(vocab.reach(&[*byte]).or(self.unknown));
+        let rank = |joint: &[u8], cut| {
+            let (left, right) = joint.split_at_checked(cut)?;
+            self.ranks.get(&hash_pair(hash(left), hash(right))).copied()
+        };
+        let bytes = word.as_bytes();
+        match &self.units {
+            Units::Bytes { unknown } => {
+                let emit = |piece: &[u8]| match vocab.reach(piece) {
+                    Some(id) => out.push(id),
+                    None => {
+                        let ids = piece.iter().flat_map(|byte| vocab.reach(&[*byte]).or(*unknown));
+                        out.extend(ids);
                     }
-                }
-            },
-        );
+                };
+                merger.run(bytes, std::iter::repeat_n(1, bytes.len()), rank, emit);
+            }
+            Units::Characters { fallback } => {
+                let start = out.len();
+                let emit = |piece: &[u8]| match vocab.reach(piece) {
+                    Some(id) => out.push(id),
+                    None => fallback.encode(piece, start, out),
+                };
+                merger.run(bytes, word.chars().map(char::len_utf8), rank, emit);
+            }
+        }
     }
+}
+
+/// The sides of a merge in GGUF, `left right`. The left one may itself begin with a space where
+/// the byte alphabet is not used.
+pub(crate) fn sides(merge: &str) -> Option<(&str, &str)> {
+    let cut = merge.char_indices().skip(1).find(|&(_, char)| char == ' ')?.0;
+    Some((merge.get(..cut)?, merge.get(cut + 1..)?))
 }
 
 /// Appends what `text` spells in the byte alphabet, or the text itself where it spells nothing.

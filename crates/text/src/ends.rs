@@ -5,7 +5,9 @@ use crate::vocab::{TokenKind, Vocab};
 /// Texts that end a generation in whatever vocabulary they are tokens: the ends of turn, message
 /// and text of the published families, and the padding and repository marks of code models.
 ///
-/// Source: llama.cpp `src/llama-vocab.cpp`, `special_eog_ids`, which finds them by text too.
+/// Source: llama.cpp `src/llama-vocab.cpp`, `special_eog_ids`, which finds them by text too. Those
+/// that look like markup rather than like marks count only where the file says that they are no
+/// text: Qwen and Gemma write `</s>` in HTML.
 const NAMES: &[&str] = &[
     "<|eot_id|>",
     "<|im_end|>",
@@ -69,6 +71,7 @@ pub(crate) fn find(vocab: &mut Vocab, named: impl IntoIterator<Item = u32>) -> V
         }
     }
     let mut ends: Vec<u32> = named.into_iter().collect();
+    let has_no_kinds = vocab.kinds().iter().all(|kind| *kind == TokenKind::Normal);
     let find = |name: &str| vocab.find(name.as_bytes());
     // Where a vocabulary has its own pair of ends, `<|end|>` closes a part of an answer only
     // (OpenAI Harmony, Solar), and `</s>` is text beside Gemma 4's ends.
@@ -79,7 +82,9 @@ pub(crate) fn find(vocab: &mut Vocab, named: impl IntoIterator<Item = u32>) -> V
         if (parts && *name == "<|end|>") || (plain_s && *name == "</s>") {
             continue;
         }
-        if let Some(id) = vocab.find(name.as_bytes()) {
+        let Some(id) = vocab.find(name.as_bytes()) else { continue };
+        let is_mark = name.contains(['|', '\u{ff5c}']) || name.starts_with("<end_of_");
+        if is_mark || has_no_kinds || vocab.kind(id) != Some(TokenKind::Normal) {
             vocab.hide(id, TokenKind::Control);
             ends.push(id);
         }

@@ -5,44 +5,54 @@
 //! character to the word that follows. That look-ahead is done here by hand, so that the patterns
 //! stay regular and the whole is linear on any input.
 
+pub(crate) mod finder;
 pub(crate) mod presets;
 
 use std::ops::Range;
-use std::sync::OnceLock;
-
-use regex::Regex;
 
 use crate::error::{Error, ErrorKind};
+use finder::Finder;
 
 /// One pass over the pieces.
 pub(crate) enum Stage {
-    /// Each match is a piece, and so is each gap between matches.
-    Isolate(Pattern),
-    /// As [`Stage::Isolate`], with `|\s+(?!\S)|\s+` after the pattern's own alternatives.
-    Words(Pattern),
+    /// The matches of a pattern and the gaps between them.
+    Split(Finder, Behavior),
+    /// The matches of a pattern with `\s+` as its last alternative, in the place of
+    /// `\s+(?!\S)|\s+`, and the gaps between them.
+    Words(Finder, OwnSpace),
     /// Runs of digits in groups of three, counted from their right end.
     DigitGroups,
 }
 
-/// A regular expression, compiled at its first use: a millisecond for those with many classes.
-pub(crate) struct Pattern {
-    source: &'static str,
-    compiled: OnceLock<Regex>,
+/// What becomes of the matches of a [`Stage::Split`], by Hugging Face's names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Behavior {
+    /// Each is a piece.
+    Isolated,
+    /// They are left out.
+    Removed,
+    /// Only they are left.
+    Kept,
+    /// Each ends the piece before it.
+    MergedWithPrevious,
+    /// Each begins the piece after it.
+    MergedWithNext,
+    /// Neighbouring ones are one piece.
+    Contiguous,
 }
 
-impl Pattern {
-    pub(crate) const fn new(source: &'static str) -> Self {
-        Self { source, compiled: OnceLock::new() }
-    }
-
-    fn regex(&self, tail: &str) -> &Regex {
-        self.compiled.get_or_init(|| {
-            Regex::new(&format!("{}{tail}", self.source)).expect("the presets' patterns are tested")
-        })
-    }
+/// Which runs of white space the other alternatives of [`Stage::Words`] match.
+pub(crate) enum OwnSpace {
+    /// None that is longer than a character.
+    None,
+    /// Those that end in a line break, and all of them.
+    LineBreaks,
+    /// Those that this pattern finds at their start: the other alternatives after `\A`.
+    Of(Finder),
 }
 
 /// A pre-tokenizer.
+#[derive(Default)]
 pub(crate) struct Splitter {
     stages: Vec<Stage>,
 }
@@ -52,7 +62,7 @@ impl Splitter {
         Self { stages }
     }
 
-    /// Hands the pieces of `text` to `emit` from left to right. Together they are the text.
+    /// Hands the pieces of `text` to `emit` from left to right.
     ///
     /// # Errors
     /// `Pattern` when a pattern from a file runs past its limit on this text.
@@ -65,17 +75,17 @@ impl Splitter {
             emit(text);
             return Ok(());
         };
-        let mut pieces = Vec::new();
-        first.apply(text, 0, &mut pieces)?;
+        let mut pieces = Pieces::default();
+        first.apply(text, &mut pieces)?;
         for stage in rest {
-            let before = std::mem::take(&mut pieces);
-            pieces.reserve(before.len());
+            let before = std::mem::take(&mut pieces.ranges);
+            pieces.ranges.reserve(before.len());
             for piece in before {
-                let start = piece.start;
-                stage.apply(slice(text, piece)?, start, &mut pieces)?;
+                pieces.offset = piece.start;
+                stage.apply(slice(text, piece)?, &mut pieces)?;
             }
         }
-        for piece in pieces {
+        for piece in pieces.ranges {
             emit(slice(text, piece)?);
         }
         Ok(())
@@ -92,100 +102,192 @@ fn slice(text: &str, piece: Range<usize>) -> Result<&str, Error> {
     })
 }
 
-impl Stage {
-    /// Appends the pieces of `text`, which begins at `offset` of the whole.
-    fn apply(&self, text: &str, offset: usize, out: &mut Vec<Range<usize>>) -> Result<(), Error> {
-        match self {
-            Self::Isolate(pattern) => {
-                let found = pattern.regex("").find_iter(text).map(|found| found.range());
-                isolate(text, offset, found, out);
-            }
-            Self::Words(pattern) => words(pattern.regex(r"|\s+"), text, offset, out),
-            Self::DigitGroups => isolate(text, offset, digit_groups(text), out),
+/// Pieces as they are found.
+#[derive(Default)]
+struct Pieces {
+    /// Where they lie in the whole text.
+    ranges: Vec<Range<usize>>,
+    /// Where the piece that is being cut begins in the whole text.
+    offset: usize,
+}
+
+impl Pieces {
+    fn push(&mut self, piece: Range<usize>) {
+        if !piece.is_empty() {
+            self.ranges.push(self.offset + piece.start..self.offset + piece.end);
         }
-        Ok(())
     }
 }
 
-/// Appends the matches and the gaps between them, without empty pieces.
-fn isolate(
-    text: &str,
-    offset: usize,
-    found: impl IntoIterator<Item = Range<usize>>,
-    out: &mut Vec<Range<usize>>,
-) {
-    let mut done = 0;
-    for found in found {
-        for piece in [done..found.start, found.clone()] {
-            if !piece.is_empty() {
-                out.push(offset + piece.start..offset + piece.end);
+impl Stage {
+    fn apply(&self, text: &str, out: &mut Pieces) -> Result<(), Error> {
+        match self {
+            Self::Split(finder, behavior) => split(finder, *behavior, text, out),
+            Self::Words(finder, own) => words(finder, own, text, out),
+            Self::DigitGroups => {
+                digit_groups(text, out);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn split(finder: &Finder, behavior: Behavior, text: &str, out: &mut Pieces) -> Result<(), Error> {
+    let mut matches = finder.matches(text);
+    // Where the piece that is being gathered begins, and where the last match ended.
+    let (mut start, mut done) = (0, 0);
+    while let Some(found) = matches.next()? {
+        match behavior {
+            Behavior::Isolated => {
+                out.push(done..found.start);
+                out.push(found.clone());
+            }
+            Behavior::Removed => out.push(done..found.start),
+            Behavior::Kept => out.push(found.clone()),
+            Behavior::MergedWithPrevious => out.push(done..found.end),
+            Behavior::MergedWithNext => {
+                out.push(start..found.start);
+                start = found.start;
+            }
+            Behavior::Contiguous => {
+                if found.start > done {
+                    out.push(start..done);
+                    out.push(done..found.start);
+                    start = found.start;
+                }
             }
         }
         done = found.end;
     }
-    if done < text.len() {
-        out.push(offset + done..offset + text.len());
+    match behavior {
+        Behavior::Kept => {}
+        Behavior::MergedWithNext => out.push(start..text.len()),
+        Behavior::Contiguous => {
+            out.push(start..done);
+            out.push(done..text.len());
+        }
+        _ => out.push(done..text.len()),
     }
+    Ok(())
 }
 
-/// [`isolate`] with the look-ahead `\s+(?!\S)`: a run of white space found by the last alternative
-/// of `regex` gives its last character back, when something follows it and something is left.
-///
-/// The runs that other alternatives of the presets find end in a line break or are one character
-/// long; the last alternative finds a line break only where none of them does.
-fn words(regex: &Regex, text: &str, offset: usize, out: &mut Vec<Range<usize>>) {
-    let breaks_lines = regex.as_str().contains(r"\s*[\r\n]");
+/// A run of white space that the last alternative found gives its last character back, when
+/// something follows it and something is left.
+fn words(finder: &Finder, own: &OwnSpace, text: &str, out: &mut Pieces) -> Result<(), Error> {
+    let mut matches = finder.matches(text);
     let mut done = 0;
-    while let Some(found) = regex.find_at(text, done) {
-        let mut end = found.end();
-        let run = found.as_str();
-        let mut chars = run.chars();
-        let last = chars.next_back();
-        if end < text.len()
-            && let Some(last) = last
-            && chars.next().is_some_and(char::is_whitespace)
-            && last.is_whitespace()
-            && !(breaks_lines && matches!(last, '\r' | '\n'))
+    while let Some(mut found) = matches.next()? {
+        if found.end < text.len()
+            && let Some(run) = text.get(found.clone())
+            && let Some(shorter) = without_last_space(run)
+            && !own.has(run, text.get(found.start..).unwrap_or_default())?
         {
-            end -= last.len_utf8();
+            found.end = found.start + shorter;
+            matches.go_on_at(found.end);
         }
-        for piece in [done..found.start(), found.start()..end] {
-            if !piece.is_empty() {
-                out.push(offset + piece.start..offset + piece.end);
-            }
-        }
-        if end == done {
-            break;
-        }
-        done = end;
+        out.push(done..found.start);
+        out.push(found.clone());
+        done = found.end;
     }
-    if done < text.len() {
-        out.push(offset + done..offset + text.len());
+    out.push(done..text.len());
+    Ok(())
+}
+
+/// The length of a run of at least two white-space characters without the last.
+fn without_last_space(run: &str) -> Option<usize> {
+    let last = run.chars().next_back()?;
+    let shorter = run.len() - last.len_utf8();
+    (shorter > 0 && run.chars().rev().all(char::is_whitespace)).then_some(shorter)
+}
+
+impl OwnSpace {
+    /// Whether another alternative found `run`, at the start of `rest`.
+    fn has(&self, run: &str, rest: &str) -> Result<bool, Error> {
+        Ok(match self {
+            Self::None => false,
+            Self::LineBreaks => run.ends_with(['\r', '\n']),
+            Self::Of(others) => others.matches(rest).next()?.is_some(),
+        })
     }
 }
 
 /// Groups of three in every run of digits, the first shorter where the count asks for it.
-fn digit_groups(text: &str) -> Vec<Range<usize>> {
-    let mut groups = Vec::new();
-    let mut starts: Vec<usize> = Vec::new();
-    let ends = std::iter::once((text.len(), ' '));
-    for (at, char) in text.char_indices().chain(ends) {
+fn digit_groups(text: &str, out: &mut Pieces) {
+    let mut done = 0;
+    let mut digits: Vec<usize> = Vec::new();
+    for (at, char) in text.char_indices().chain([(text.len(), ' ')]) {
         if char.is_numeric() {
-            starts.push(at);
+            digits.push(at);
             continue;
         }
-        if starts.is_empty() {
-            continue;
+        let Some(&start) = digits.first() else { continue };
+        out.push(done..start);
+        done = start;
+        let first = digits.len() % 3;
+        for &cut in digits.iter().skip(first).step_by(3).chain([&at]) {
+            out.push(done..cut);
+            done = cut;
         }
-        let first = starts.len() % 3;
-        let firsts = starts.iter().take(first).take(1);
-        let cuts: Vec<usize> = firsts
-            .chain(starts.iter().skip(first).step_by(3))
-            .copied()
-            .chain(std::iter::once(at))
-            .collect();
-        groups.extend(cuts.iter().zip(cuts.iter().skip(1)).map(|(&start, &end)| start..end));
-        starts.clear();
+        digits.clear();
     }
-    groups
+    out.push(done..text.len());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pieces(stage: Stage, text: &str) -> Vec<String> {
+        let mut out = Vec::new();
+        Splitter::new(vec![stage]).split(text, |piece| out.push(piece.to_owned())).unwrap();
+        out
+    }
+
+    #[test]
+    fn behaviors() {
+        let text = "-a--b-";
+        for (behavior, expected) in [
+            (Behavior::Isolated, vec!["-", "a", "-", "-", "b", "-"]),
+            (Behavior::Removed, vec!["a", "b"]),
+            (Behavior::Kept, vec!["-", "-", "-", "-"]),
+            (Behavior::MergedWithPrevious, vec!["-", "a-", "-", "b-"]),
+            (Behavior::MergedWithNext, vec!["-a", "-", "-b", "-"]),
+            (Behavior::Contiguous, vec!["-", "a", "--", "b", "-"]),
+        ] {
+            let stage = Stage::Split(Finder::Literal("-".to_owned()), behavior);
+            assert_eq!(pieces(stage, text), expected, "{behavior:?}");
+        }
+    }
+
+    #[test]
+    fn groups_of_digits() {
+        for (text, expected) in [
+            ("", vec![]),
+            ("ab", vec!["ab"]),
+            ("1", vec!["1"]),
+            ("1234567", vec!["1", "234", "567"]),
+            ("x12345y", vec!["x", "12", "345", "y"]),
+            ("123 456", vec!["123", " ", "456"]),
+        ] {
+            assert_eq!(pieces(Stage::DigitGroups, text), expected, "{text}");
+        }
+    }
+
+    /// Where a run of white space is found by the words' own alternatives, and where it is not.
+    #[test]
+    fn white_space_leaves_its_last_character() {
+        let own = || OwnSpace::Of(Finder::from_file(r"\A(?: ?\w+| ?-+\n*|\s*\n)").unwrap());
+        let finder = || Finder::from_file(r" ?\w+| ?-+\n*|\s*\n|\s+").unwrap();
+        for (text, expected) in [
+            ("  a", vec![" ", " a"]),
+            ("   ", vec!["   "]),
+            ("\t\ta", vec!["\t", "\t", "a"]),
+            (" \n  a", vec![" \n", " ", " a"]),
+            ("a  b ", vec!["a", " ", " b", " "]),
+            (" a \nb", vec![" a", " \n", "b"]),
+            (" -\n\nb", vec![" -\n\n", "b"]),
+        ] {
+            assert_eq!(pieces(Stage::Words(finder(), own()), text), expected, "{text:?}");
+        }
+    }
 }

@@ -3,6 +3,9 @@
 use crate::error::{Error, ErrorKind};
 use crate::hash::{HashedMap, hash};
 
+/// The character that stands for a space: U+2581, lower one eighth block.
+pub(crate) const SPACE: &str = "\u{2581}";
+
 /// What a token is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TokenKind {
@@ -31,6 +34,11 @@ impl TokenKind {
             6 => Self::Byte,
             _ => Self::Normal,
         }
+    }
+
+    /// Whether the token is found in text only where special tokens are asked for.
+    pub(crate) fn is_special(self) -> bool {
+        matches!(self, Self::Control | Self::Unknown)
     }
 
     /// Whether text may become this token by merging or matching.

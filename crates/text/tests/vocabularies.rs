@@ -22,8 +22,7 @@ fn ids_are_those_of_llama_cpp() {
     let mut texts = 0;
     for entry in entries {
         let path = entry.unwrap().path();
-        let is_bert = path.to_string_lossy().contains("bert");
-        if is_bert || path.extension().is_none_or(|extension| extension != "gguf") {
+        if path.extension().is_none_or(|extension| extension != "gguf") {
             continue;
         }
         let name = path.file_name().unwrap().to_string_lossy().into_owned();

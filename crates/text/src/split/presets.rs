@@ -6,7 +6,8 @@
 //! `gpt-4o` llama.cpp takes every letter outside ASCII as both upper and lower case, where the
 //! models were trained with the Unicode categories used here.
 
-use super::{Pattern, Stage};
+use super::finder::Finder;
+use super::{Behavior, OwnSpace, Stage};
 
 /// What a name stands for.
 pub(crate) struct Preset {
@@ -21,19 +22,27 @@ pub(crate) struct Preset {
 /// A [`Stage`] as data.
 #[derive(Clone, Copy)]
 pub(crate) enum Rule {
-    /// [`Stage::Isolate`].
+    /// Matches and gaps.
     Isolate(&'static str),
-    /// [`Stage::Words`].
+    /// [`Stage::Words`] of a pattern that ends in `|\s+`, with [`LINE_BREAKS`] or nothing of white
+    /// space before.
     Words(&'static str),
     /// [`Stage::DigitGroups`].
     DigitGroups,
 }
 
+/// How patterns with their own runs of white space have them; [`BAILING`] takes one break a time.
+const LINE_BREAKS: &str = r"|\s*[\r\n]";
+
 impl Rule {
     pub(crate) fn stage(self) -> Stage {
         match self {
-            Self::Isolate(pattern) => Stage::Isolate(Pattern::new(pattern)),
-            Self::Words(pattern) => Stage::Words(Pattern::new(pattern)),
+            Self::Isolate(pattern) => Stage::Split(Finder::preset(pattern), Behavior::Isolated),
+            Self::Words(pattern) => {
+                let breaks = pattern.contains(LINE_BREAKS);
+                let own = if breaks { OwnSpace::LineBreaks } else { OwnSpace::None };
+                Stage::Words(Finder::preset(pattern), own)
+            }
             Self::DigitGroups => Stage::DigitGroups,
         }
     }
@@ -82,27 +91,27 @@ macro_rules! cased_words_but_han {
     };
 }
 
-const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+";
+const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+";
 const LLAMA3: &str = concat!(
     contraction!(),
-    r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+",
+    r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+",
 );
 const QWEN2: &str = concat!(
     contraction!(),
-    r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+",
+    r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+",
 );
 const QWEN35: &str = concat!(
     contraction!(),
-    r"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+",
+    r"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+",
 );
 const GPT4O: &str = concat!(
     cased_words!(concat!(contraction!(), "?")),
-    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+",
+    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+",
 );
-const TEKKEN: &str = concat!(cased_words!(""), r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+");
+const TEKKEN: &str = concat!(cased_words!(""), r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+");
 const YOUTU: &str = concat!(
     cased_words!(concat!(contraction!(), "?")),
-    r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+",
+    r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+",
 );
 const YOUTU_EAST_ASIA: &str = concat!(
     r"[\x{ac00}-\x{d7a3}\x{3131}-\x{318e}]+|[\x{ff01}\x{2026}\x{201c}\x{201d}\x{2018}",
@@ -112,7 +121,7 @@ const YOUTU_EAST_ASIA: &str = concat!(
 const KIMI: &str = concat!(
     r"\p{Han}+|",
     cased_words_but_han!(),
-    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+",
+    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+",
 );
 const DEEPSEEK_LETTERS: &str = concat!(
     r"\s?[A-Za-z\x{b5}\x{c0}-\x{d6}\x{d8}-\x{f6}\x{f8}-\x{1ba}\x{1bc}-\x{1bf}\x{1c4}-\x{293}",
@@ -136,11 +145,11 @@ const DEEPSEEK_PUNCTUATION: &str =
 const DEEPSEEK_EAST_ASIA: &str = r"[\x{4e00}-\x{9fa5}\x{800}-\x{4e00}\x{ac00}-\x{d7ff}]+";
 const DEEPSEEK3: &str = concat!(
     ascii_punctuation!(),
-    r"[A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+",
+    r"[A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+",
 );
 const SPARK: &str = concat!(
     ascii_punctuation!(),
-    r"[A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+|[\r\n]",
+    r"[A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+|[\r\n]|\s+",
 );
 const HAN_AND_KANA: &str = r"[\x{4e00}-\x{9fa5}\x{3040}-\x{309f}\x{30a0}-\x{30ff}]+";
 const AFMOE_EAST_ASIA: &str = concat!(
@@ -151,19 +160,21 @@ const AFMOE_EAST_ASIA: &str = concat!(
 const BLOOM: &str = r" ?[^(\s|.,!?\x{2026}\x{3002}\x{ff0c}\x{3001}\x{964}\x{6d4}\x{60c})]+";
 const BAILING: &str = concat!(
     r"'(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])",
-    r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]",
+    r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|\s+",
 );
-const SEED_CODER: &str =
-    concat!(contraction!(), r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+",);
-const UFAKZEKA: &str = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+";
+const SEED_CODER: &str = concat!(
+    contraction!(),
+    r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+",
+);
+const UFAKZEKA: &str = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+";
 const EXAONE_MOE: &str = concat!(
     contraction!(),
     r"|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+",
-    r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]",
+    r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+",
 );
 const MINICPM5: &str = concat!(
     contraction!(),
-    r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}+| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+",
+    r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}+| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+",
 );
 
 const fn preset(stages: &'static [Rule]) -> Preset {
@@ -316,6 +327,11 @@ const PRESETS: &[(&[&str], Preset)] = &[
         },
     ),
 ];
+
+/// GPT-2's own, which Hugging Face's `ByteLevel` applies.
+pub(crate) fn gpt2() -> Stage {
+    Words(GPT2).stage()
+}
 
 /// What `name` stands for.
 pub(crate) fn find(name: &str) -> Option<&'static Preset> {

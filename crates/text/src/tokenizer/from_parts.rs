@@ -1,14 +1,19 @@
 //! A tokenizer from what GGUF metadata carries.
 
-use super::{Model, Roles, Tokenizer};
+use super::{Roles, Spelling, Tokenizer};
 use crate::added::{Added, AddedToken};
-use crate::bpe::{self, Bpe};
+use crate::bpe::{self, Bpe, Units};
 use crate::ends;
 use crate::error::{Error, ErrorKind};
+use crate::fallback::Fallback;
+use crate::model::Model;
+use crate::normalize::{Normalizer, Prepend};
 use crate::parts::{VocabKind, VocabParts};
-use crate::split::presets;
+use crate::split::finder::Finder;
+use crate::split::{Splitter, presets};
 use crate::spm::Spm;
-use crate::vocab::{TokenKind, Vocab};
+use crate::vocab::{SPACE, TokenKind, Vocab};
+use crate::wordpiece::{self, WordPiece};
 
 impl Tokenizer {
     /// A tokenizer from the metadata of a GGUF file. What the file does not say is as llama.cpp
@@ -24,38 +29,109 @@ impl Tokenizer {
         let named = [roles.eos, roles.eot, roles.eom].into_iter().flatten();
         let ends = ends::find(&mut vocab, named);
         let added = Added::new(added(&vocab, roles.unk))?;
-
-        let (model, add_bos, add_eos) = match parts.kind {
-            VocabKind::Bpe => {
-                let name = parts.pre.unwrap_or("default");
-                let preset = presets::find(name).ok_or_else(|| {
-                    Error::new(
-                        ErrorKind::Unsupported,
-                        format!("pre-tokenizer `{name}` (`tokenizer.ggml.pre`) is unknown"),
-                    )
-                })?;
-                let bpe = Bpe::from_ggml(&parts.merges, preset, roles.unk)?;
-                (Model::Bpe(bpe), preset.add_bos, false)
-            }
-            VocabKind::Spm => {
-                let prefix = parts.add_space_prefix.unwrap_or(true);
-                (Model::Spm(Spm::new(&vocab, &parts.scores, roles.unk, prefix)?), true, false)
-            }
-            VocabKind::WordPiece => {
-                return Err(Error::new(ErrorKind::Unsupported, "WordPiece is not supported"));
-            }
+        let kind = match parts.kind {
+            VocabKind::Bpe => bpe(&parts, roles.unk)?,
+            VocabKind::Spm => spm(&parts, &vocab, roles.unk)?,
+            VocabKind::WordPiece => wordpiece(&parts, &vocab, roles.unk),
         };
-        let before = if parts.add_bos.unwrap_or(add_bos) { roles.bos } else { None };
-        let after = if parts.add_eos.unwrap_or(add_eos) { roles.eos } else { None };
+        let before = if parts.add_bos.unwrap_or(kind.add_bos) { roles.bos } else { None };
+        let after = match parts.kind {
+            VocabKind::WordPiece => roles.sep,
+            _ if parts.add_eos.unwrap_or(false) => roles.eos,
+            _ => None,
+        };
         Ok(Self {
             vocab,
-            model,
+            spelling: kind.spelling,
             added,
+            normalizers: kind.normalizers,
+            added_normalized: Added::default(),
+            splitter: kind.splitter,
+            model: kind.model,
             roles,
             before: before.into_iter().collect(),
             after: after.into_iter().collect(),
             ends,
         })
+    }
+}
+
+/// What differs from kind to kind.
+struct Kind {
+    model: Model,
+    spelling: Spelling,
+    normalizers: Vec<Normalizer>,
+    splitter: Splitter,
+    add_bos: bool,
+}
+
+fn bpe(parts: &VocabParts<'_>, unknown: Option<u32>) -> Result<Kind, Error> {
+    let name = parts.pre.unwrap_or("default");
+    let preset = presets::find(name).ok_or_else(|| {
+        Error::new(
+            ErrorKind::Unsupported,
+            format!("pre-tokenizer `{name}` (`tokenizer.ggml.pre`) is unknown"),
+        )
+    })?;
+    let units = Units::Bytes { unknown };
+    let mut bpe = Bpe::new(units, preset.ignore_merges, parts.merges.len());
+    let mut pair = Vec::new();
+    for (index, merge) in parts.merges.iter().enumerate() {
+        let (left, right) = bpe::sides(merge).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Vocabulary,
+                format!("merge `{index}` is `{merge}`, expected two texts with a space between"),
+            )
+        })?;
+        pair.clear();
+        bpe::spell(left, &mut pair);
+        let middle = pair.len();
+        bpe::spell(right, &mut pair);
+        let (left, right) = pair.split_at(middle);
+        bpe.push(left, right)?;
+    }
+    Ok(Kind {
+        model: Model::Bpe(bpe),
+        spelling: Spelling::Bytes,
+        normalizers: Vec::new(),
+        splitter: Splitter::new(preset.stages.iter().map(|rule| rule.stage()).collect()),
+        add_bos: preset.add_bos,
+    })
+}
+
+fn spm(parts: &VocabParts<'_>, vocab: &Vocab, unknown: Option<u32>) -> Result<Kind, Error> {
+    let fallback = Fallback::bytes(vocab, unknown, false);
+    let prefixes = parts.add_space_prefix.unwrap_or(true);
+    let mut normalizers =
+        vec![Normalizer::Replace(Finder::Literal(" ".to_owned()), SPACE.to_owned())];
+    if prefixes {
+        normalizers.push(Normalizer::Prepend(Prepend {
+            text: SPACE.to_owned(),
+            unless_there: false,
+            first_only: false,
+        }));
+    }
+    Ok(Kind {
+        model: Model::Spm(Spm::new(vocab, &parts.scores, fallback)?),
+        spelling: Spelling::Spaces { drops_first: prefixes },
+        normalizers,
+        splitter: Splitter::default(),
+        add_bos: true,
+    })
+}
+
+fn wordpiece(parts: &VocabParts<'_>, vocab: &Vocab, unknown: Option<u32>) -> Kind {
+    let lowercase = parts.lowercase.unwrap_or(true);
+    let strip_accents = parts.strip_accents.unwrap_or(lowercase);
+    let longest = wordpiece::LONGEST_WORD;
+    let mut stages = vec![wordpiece::han_stage()];
+    stages.extend(wordpiece::bert_stages());
+    Kind {
+        model: Model::WordPiece(WordPiece::new(vocab, unknown, longest)),
+        spelling: Spelling::Spaces { drops_first: true },
+        normalizers: wordpiece::bert_normalizers(true, strip_accents, lowercase),
+        splitter: Splitter::new(stages),
+        add_bos: true,
     }
 }
 
@@ -114,7 +190,7 @@ fn roles(parts: &VocabParts<'_>) -> Result<Roles, Error> {
         VocabKind::Bpe => Roles::default(),
         VocabKind::Spm => Roles { bos: Some(1), eos: Some(2), unk: Some(0), ..Roles::default() },
         VocabKind::WordPiece => Roles {
-            bos: Some(101),
+            bos: parts.cls.or(Some(101)),
             unk: Some(100),
             sep: Some(102),
             pad: Some(0),
