@@ -41,6 +41,7 @@ impl Name {
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' })
             .collect();
+        let plain = point_before_letter(&plain);
         let words: Vec<&str> = plain.split(['-', '_']).collect();
         let count = words.iter().skip(1).position(|word| is_parameter_count(word));
         let (repository, tag) = match count {
@@ -57,7 +58,7 @@ impl Name {
         } else {
             repository
         };
-        Self { repository: clip(&repository), tag: clip(&join(&point_before_letter(tag))) }
+        Self { repository: clip(&repository), tag: clip(&join(tag)) }
     }
 
     /// The same name with `suffix` behind the tag.
@@ -161,6 +162,7 @@ mod tests {
             ("gemma-3-270m-q4_k_m.gguf", "gemma-3:270m-q4_k_m"),
             ("qwen2.5-coder-0.5b-instruct-q4_k_m.gguf", "qwen2.5-coder:0.5b-instruct-q4_k_m"),
             ("Mixtral-8x7B-v0.1.Q2_K-00001-of-00003.gguf", "mixtral:8x7b-v0.1-q2_k"),
+            ("tiny-1m.Q8_0.gguf", "tiny:1m-q8_0"),
             ("minilm-fp16-safetensors", "minilm-fp16-safetensors:latest"),
             ("model.gguf", "model:latest"),
             ("7B.gguf", "7b:latest"),

@@ -70,45 +70,48 @@ impl Store {
         let file =
             Selected { listed: url.to_owned(), path: path.parse()?, media_type: media::WEIGHT };
         let workspace = self.layout.workspace()?;
+        let text = source.to_string();
+        // Another process may have pulled this very source while its lock was waited for.
+        let pulled = || {
+            let (_, entry) = self.find_source(&text).ok()??;
+            let manifest = self.manifest(&entry).ok()?;
+            let (_, layer) = manifest.files().next()?;
+            let wanted = Wanted { digest: Some(layer.digest), len_bytes: Some(layer.size) };
+            self.present(&workspace, 0, wanted)
+        };
         let wanted = Wanted { digest, len_bytes: None };
-        let (staged, means) = self.fetch(&workspace, 0, &address, wanted, &[], &file, progress)?;
-        let source = source.to_string();
-        let about = About { name, source: Some(&source), ..About::default() };
+        let staged = self.present(&workspace, 0, wanted).map(|staged| (staged, Means::Present));
+        let (staged, means) = match staged {
+            Some(present) => present,
+            None => self.download(&address, wanted, &[], &file, progress, &pulled)?,
+        };
+        let about = About { name, source: Some(&text), ..About::default() };
         self.add(Kind::Gguf, vec![Ready { file, staged, means }], about)
     }
 
-    /// Takes a file from the store if it has what is wanted, else from `address`.
-    #[expect(clippy::too_many_arguments, reason = "one call per kind of source, nothing to group")]
-    fn fetch(
+    pub(crate) fn download(
         &self,
-        workspace: &Workspace,
-        index: usize,
         address: &Address,
         wanted: Wanted,
         headers: &[(&str, String)],
         file: &Selected,
         progress: &dyn Progress,
+        present: &dyn Fn() -> Option<Staged>,
     ) -> Result<(Staged, Means)> {
         let client = http::Client::new(&self.settings);
-        let download = Download {
-            layout: &self.layout,
-            client: &client,
-            address,
-            headers,
-            item: file.path.file_name(),
-            wanted,
-            pause: self.settings.retry_pause,
-            progress,
-        };
-        let present = || self.present(workspace, index, wanted);
-        if let Some(staged) = present() {
-            return Ok((staged, Means::Present));
-        }
-        download.run(&present)
+        let pause = self.settings.retry_pause;
+        let (layout, item) = (&self.layout, file.path.file_name());
+        Download { layout, client: &client, address, headers, item, wanted, pause, progress }
+            .run(present)
     }
 
     /// The wanted blob, kept from being pruned, if the store has it.
-    fn present(&self, workspace: &Workspace, index: usize, wanted: Wanted) -> Option<Staged> {
+    pub(crate) fn present(
+        &self,
+        workspace: &Workspace,
+        index: usize,
+        wanted: Wanted,
+    ) -> Option<Staged> {
         let digest = wanted.digest?;
         let len_bytes = match wanted.len_bytes {
             Some(len) => len,

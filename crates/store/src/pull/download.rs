@@ -55,6 +55,8 @@ impl Download<'_> {
         let path = self.partial();
         let (file, waited) = self.lock(&path)?;
         if waited && let Some(staged) = present() {
+            // The new, empty file that the loop of `lock` has made.
+            fs::remove_file(&path).map_err(Error::io("cannot remove", &path))?;
             return Ok((staged, Means::Present));
         }
         let mut hashing = self.hash_beginning(file, &path)?;

@@ -8,6 +8,7 @@ use super::http::Client;
 use crate::add::{About, Added, Ready};
 use crate::progress::Progress;
 use crate::select::select;
+use crate::stage::Means;
 use crate::{Digest, Error, ErrorKind, Kind, Name, Source, Store, error::Result};
 
 /// The largest listing that is read; the largest repositories have a few megabytes.
@@ -77,8 +78,11 @@ impl Store {
                 escape(&file.listed)
             );
             let address = Address::parse(&url)?;
-            let (staged, means) =
-                self.fetch(&workspace, index, &address, wanted, &token, &file, progress)?;
+            let present = || self.present(&workspace, index, wanted);
+            let (staged, means) = match present() {
+                Some(staged) => (staged, Means::Present),
+                None => self.download(&address, wanted, &token, &file, progress, &present)?,
+            };
             ready.push(Ready { file, staged, means });
         }
         let repository = which.repository.rsplit('/').next();
