@@ -14,13 +14,14 @@
 
 #![expect(unsafe_code, reason = "a file map is only as stable as the file")]
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
 use std::ops::Deref;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use memmap2::{Advice, Mmap, MmapMut};
-use rustix::fs::{FileType, Mode, OFlags, Stat};
+use rustix::fs::{Mode, OFlags};
 
 use crate::{Error, ErrorKind};
 
@@ -46,7 +47,8 @@ enum Bytes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Seen {
     len_bytes: u64,
-    modified: (i64, u64),
+    /// Seconds and nanoseconds.
+    modified: (i64, i64),
 }
 
 impl Mapping {
@@ -75,9 +77,8 @@ impl Mapping {
     /// As [`Mapping::open`] and [`Mapping::open_private`].
     pub fn open_guarded(path: &Path) -> Result<Self, Error> {
         let (file, stat) = open_regular(path)?;
-        let others_can_write =
-            Mode::from_raw_mode(stat.st_mode).intersects(Mode::WGRP | Mode::WOTH);
-        let ours = stat.st_uid == 0 || stat.st_uid == rustix::process::geteuid().as_raw();
+        let others_can_write = stat.mode() & (Mode::WGRP | Mode::WOTH).bits() != 0;
+        let ours = [0, rustix::process::geteuid().as_raw()].contains(&stat.uid());
         if ours && !others_can_write {
             Self::shared(file, &stat, path)
         } else {
@@ -85,7 +86,7 @@ impl Mapping {
         }
     }
 
-    fn shared(file: File, stat: &Stat, path: &Path) -> Result<Self, Error> {
+    fn shared(file: File, stat: &Metadata, path: &Path) -> Result<Self, Error> {
         let seen = Seen::of(stat);
         let bytes = if seen.len_bytes == 0 {
             Bytes::Empty
@@ -100,7 +101,7 @@ impl Mapping {
         Ok(Self { bytes, path: path.to_owned(), file: Some(file), seen })
     }
 
-    fn private(mut file: File, stat: &Stat, path: &Path) -> Result<Self, Error> {
+    fn private(mut file: File, stat: &Metadata, path: &Path) -> Result<Self, Error> {
         let seen = Seen::of(stat);
         let bytes = if seen.len_bytes == 0 {
             Bytes::Empty
@@ -207,36 +208,38 @@ impl AsRef<[u8]> for Mapping {
 }
 
 impl Seen {
-    fn of(stat: &Stat) -> Self {
-        Self {
-            len_bytes: u64::try_from(stat.st_size).unwrap_or(0),
-            modified: (stat.st_mtime, stat.st_mtime_nsec),
-        }
+    fn of(stat: &Metadata) -> Self {
+        Self { len_bytes: stat.len(), modified: (stat.mtime(), stat.mtime_nsec()) }
     }
 }
 
 /// Opens without waiting for the other end of a FIFO, and proves by `fstat` of what was opened (not
 /// of what the path names a moment later) that it is a regular file.
-fn open_regular(path: &Path) -> Result<(File, Stat), Error> {
+fn open_regular(path: &Path) -> Result<(File, Metadata), Error> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = rustix::fs::open(path, flags, Mode::empty())
         .map(File::from)
         .map_err(|e| Error::io("cannot open the file", path, e.into()))?;
     let stat = stat_of(&file, path)?;
-    let found = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => return Ok((file, stat)),
-        FileType::Directory => "a directory",
-        FileType::Fifo => "a FIFO",
-        FileType::Socket => "a socket",
-        FileType::CharacterDevice | FileType::BlockDevice => "a device",
-        _ => "something else",
+    let kind = stat.file_type();
+    if kind.is_file() {
+        return Ok((file, stat));
+    }
+    let found = if kind.is_dir() {
+        "a directory"
+    } else if kind.is_fifo() {
+        "a FIFO"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
     };
     let what = format!("expected a regular file, found {found}");
     Err(Error::at(ErrorKind::NotARegularFile, what, path))
 }
 
-fn stat_of(file: &File, path: &Path) -> Result<Stat, Error> {
-    rustix::fs::fstat(file).map_err(|e| Error::io("cannot look at the file", path, e.into()))
+fn stat_of(file: &File, path: &Path) -> Result<Metadata, Error> {
+    file.metadata().map_err(|e| Error::io("cannot look at the file", path, e))
 }
 
 fn address_space(len_bytes: u64, path: &Path) -> Result<usize, Error> {
