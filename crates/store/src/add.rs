@@ -140,6 +140,7 @@ impl Store {
                 for (index, file) in ready.iter().enumerate() {
                     let bytes = self.map(file)?;
                     let gguf = Gguf::parse(&bytes).map_err(|e| not_a_model(file, "GGUF", e))?;
+                    check_split(&gguf, file, index, ready.len())?;
                     if index > 0 {
                         continue;
                     }
@@ -191,6 +192,23 @@ fn not_a_model(file: &Ready, format: &str, because: rushlight_formats::Error) ->
     Error::new(ErrorKind::Model, format!("not a {format} file that can be read"))
         .at(&file.file.listed)
         .because(because)
+}
+
+/// Proves that a file is the part of a split model that its place in the list says.
+fn check_split(gguf: &Gguf<'_>, file: &Ready, index: usize, files: usize) -> Result<()> {
+    let found = gguf.split().map_or((0, 1), |split| (split.index, split.count));
+    if found == (index, files) {
+        return Ok(());
+    }
+    let what = format!(
+        "the file says it is part {} of {}, expected part {} of {files}",
+        found.0 + 1,
+        found.1,
+        index + 1
+    );
+    Err(Error::new(ErrorKind::Model, what)
+        .at(&file.file.listed)
+        .advise("a split model needs all its parts, called `NAME-00001-of-0000N.gguf`"))
 }
 
 /// A name that nothing else has: the one that the same source had before, else from the file.

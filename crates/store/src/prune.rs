@@ -124,8 +124,12 @@ fn remove_file(path: &Path) -> Result<u64> {
     Ok(if meta.nlink() == 1 { meta.len() } else { 0 })
 }
 
+/// One that its owner is just removing is no error.
 fn remove_dir(path: &Path) -> Result<()> {
-    fs::remove_dir_all(path).map_err(Error::io("cannot remove", path))
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("cannot remove", path)(e)),
+        _ => Ok(()),
+    }
 }
 
 fn size_of_dir(path: &Path) -> u64 {

@@ -14,6 +14,7 @@ use crate::layout::{Staged, Workspace};
 use crate::oci::media;
 use crate::progress::Progress;
 use crate::select::Selected;
+use crate::shard::Shard;
 use crate::stage::{Means, pin};
 use crate::{Descriptor, Error, ErrorKind, Kind, Name, Source, Store, error::Result};
 use download::{Download, Wanted};
@@ -64,29 +65,36 @@ impl Store {
         progress: &dyn Progress,
     ) -> Result<Added> {
         let address = Address::parse(url)?;
-        let file = address.file_name();
-        let path =
-            if file.to_lowercase().ends_with(".gguf") { file } else { format!("{file}.gguf") };
-        let file =
-            Selected { listed: url.to_owned(), path: path.parse()?, media_type: media::WEIGHT };
+        let addresses = parts(&address)?;
+        if digest.is_some() && addresses.len() > 1 {
+            let what = "one digest cannot stand for the parts of a split model";
+            return Err(Error::new(ErrorKind::Syntax, what).at(&address));
+        }
         let workspace = self.layout.workspace()?;
         let text = source.to_string();
-        // Another process may have pulled this very source while its lock was waited for.
-        let pulled = || {
-            let (_, entry) = self.find_source(&text).ok()??;
-            let manifest = self.manifest(&entry).ok()?;
-            let (_, layer) = manifest.files().next()?;
-            let wanted = Wanted { digest: Some(layer.digest), len_bytes: Some(layer.size) };
-            self.present(&workspace, 0, wanted)
-        };
-        let wanted = Wanted { digest, len_bytes: None };
-        let staged = self.present(&workspace, 0, wanted).map(|staged| (staged, Means::Present));
-        let (staged, means) = match staged {
-            Some(present) => present,
-            None => self.download(&address, wanted, &[], &file, progress, &pulled)?,
-        };
+        let mut ready = Vec::with_capacity(addresses.len());
+        for (index, address) in addresses.iter().enumerate() {
+            // Another process may have pulled this very source while its lock was waited for.
+            let pulled = || {
+                let (_, entry) = self.find_source(&text).ok()??;
+                let manifest = self.manifest(&entry).ok()?;
+                let layer = manifest.layers.get(index)?;
+                let wanted = Wanted { digest: Some(layer.digest), len_bytes: Some(layer.size) };
+                self.present(&workspace, index, wanted)
+            };
+            let name = address.file_name();
+            let is_gguf = name.to_lowercase().ends_with(".gguf");
+            let path = if is_gguf { name } else { format!("{name}.gguf") }.parse()?;
+            let file = Selected { listed: address.to_string(), path, media_type: media::WEIGHT };
+            let wanted = Wanted { digest, len_bytes: None };
+            let (staged, means) = match self.present(&workspace, index, wanted) {
+                Some(staged) => (staged, Means::Present),
+                None => self.download(address, wanted, &[], &file, progress, &pulled)?,
+            };
+            ready.push(Ready { file, staged, means });
+        }
         let about = About { name, source: Some(&text), ..About::default() };
-        self.add(Kind::Gguf, vec![Ready { file, staged, means }], about)
+        self.add(Kind::Gguf, ready, about)
     }
 
     pub(crate) fn download(
@@ -124,4 +132,13 @@ impl Store {
         let path = pin(&self.layout, workspace, &digest, index);
         Some(Staged { path, digest, len_bytes, _lock: None })
     }
+}
+
+/// The addresses of all parts if the file's name is that of a part of a split model.
+fn parts(address: &Address) -> Result<Vec<Address>> {
+    let name = address.file_name();
+    let Some(shard) = Shard::of(&name).filter(|shard| shard.count > 1) else {
+        return Ok(vec![address.clone()]);
+    };
+    (1..=shard.count).map(|index| address.with_file_name(&shard.sibling(index))).collect()
 }

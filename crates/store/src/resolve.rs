@@ -84,25 +84,25 @@ impl Store {
             }
         }
         let kind = kind_of(&manifest);
-        let weights = manifest.files().filter(|(_, layer)| layer.media_type == media::WEIGHT);
-        let (path, files) = match (kind, weights.count()) {
-            (Kind::Gguf, 1) => {
-                let blob = self.layout.blob(&manifest.layers[0].digest);
+        let weights: Vec<_> = manifest
+            .files()
+            .enumerate()
+            .filter(|(_, (_, layer))| layer.media_type == media::WEIGHT)
+            .map(|(at, (_, layer))| (at, layer.digest))
+            .collect();
+        let (path, files) = match (kind, &*weights) {
+            (Kind::Gguf, [(_, digest)]) => {
+                let blob = self.layout.blob(digest);
                 (blob.clone(), vec![blob])
             }
-            _ => {
+            (Kind::Gguf, weights) => {
+                // The parts find each other by their names.
                 let (view, files) = self.view(entry.digest, &manifest)?;
-                match kind {
-                    Kind::Gguf => {
-                        let weights = manifest.files().zip(files).filter_map(|((_, l), file)| {
-                            (l.media_type == media::WEIGHT).then_some(file)
-                        });
-                        let weights: Vec<_> = weights.collect();
-                        (weights.first().cloned().unwrap_or(view), weights)
-                    }
-                    Kind::HfDirectory => (view, files),
-                }
+                let parts: Vec<_> =
+                    weights.iter().filter_map(|(at, _)| files.get(*at).cloned()).collect();
+                (parts.first().cloned().unwrap_or(view), parts)
             }
+            (Kind::HfDirectory, _) => self.view(entry.digest, &manifest)?,
         };
         Ok(Resolved { name: Some(name), digest: Some(entry.digest), kind, path, files })
     }

@@ -1,5 +1,8 @@
 //! The names of the parts of a split GGUF: `model-00001-of-00003.gguf`.
 
+/// The most parts of one model, as `formats` has it.
+const MAX_PARTS: u32 = 4096;
+
 /// What such a name says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shard<'a> {
@@ -21,6 +24,9 @@ impl<'a> Shard<'a> {
             five.then(|| digits.parse::<u32>().ok()).flatten()
         };
         let (index, count) = (number(index)?, number(count)?);
+        if count > MAX_PARTS {
+            return None;
+        }
         (1..=count).contains(&index).then_some(Self { stem, index, count })
     }
 
@@ -48,6 +54,7 @@ mod tests {
             "a.gguf",
             "a-00004-of-00003.gguf",
             "a-00000-of-00003.gguf",
+            "a-00001-of-99999.gguf",
             "a-1-of-3.gguf",
             "a-00001-of-00003",
             "-of-.gguf",

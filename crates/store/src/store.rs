@@ -104,7 +104,12 @@ impl Store {
         let mut entries = Vec::new();
         for descriptor in self.layout.index()?.models()? {
             if let Some(name) = name_of(&descriptor) {
-                let manifest = self.manifest(&descriptor)?;
+                let manifest = self.manifest(&descriptor).map_err(|e| {
+                    Error::new(e.kind(), "the model's manifest is damaged")
+                        .at(&name)
+                        .because(e)
+                        .advise(format!("take it away with `rushlight remove {name}`"))
+                })?;
                 entries.push(entry(name, &descriptor, &manifest));
             }
         }
@@ -118,11 +123,7 @@ impl Store {
     /// # Errors
     /// [`ErrorKind::NotFound`], [`ErrorKind::Ambiguous`], and those of [`Store::list`].
     pub fn show(&self, spec: &str) -> Result<Model> {
-        let Some((name, descriptor)) = self.find(spec)? else {
-            return Err(Error::new(ErrorKind::NotFound, "no such model in the store")
-                .at(spec)
-                .advise("`rushlight list` shows the models that are there"));
-        };
+        let Some((name, descriptor)) = self.find(spec)? else { return Err(no_such_model(spec)) };
         let manifest = self.manifest(&descriptor)?;
         let config = self.layout.read_blob(&manifest.config, MAX_DOCUMENT_BYTES)?;
         let config = serde_json::from_slice(&config).map_err(|e| {
@@ -141,15 +142,15 @@ impl Store {
         Ok(Model { entry: entry(name, &descriptor, &manifest), manifest, config, files })
     }
 
-    /// Takes the name away. The files stay until [`Store::prune`].
+    /// Takes a name away, also that of a damaged model. The files stay until [`Store::prune`].
     ///
     /// # Errors
-    /// As [`Store::show`], or if the index cannot be written.
-    pub fn remove(&self, spec: &str) -> Result<Entry> {
-        let removed = self.show(spec)?.entry;
+    /// If there is no such model, or the index cannot be read or written.
+    pub fn remove(&self, spec: &str) -> Result<Name> {
+        let Some((removed, _)) = self.find(spec)? else { return Err(no_such_model(spec)) };
         let locked = self.layout.lock()?;
         let mut index = self.layout.index()?;
-        index.retain(|entry| name_of(entry).as_ref() != Some(&removed.name));
+        index.retain(|entry| name_of(entry).as_ref() != Some(&removed));
         locked.write_index(&index)?;
         Ok(removed)
     }
@@ -194,6 +195,12 @@ impl Store {
         let bytes = self.layout.read_blob(descriptor, MAX_DOCUMENT_BYTES)?;
         Manifest::parse(&bytes).map_err(|e| e.at(self.layout.blob(&descriptor.digest).display()))
     }
+}
+
+pub(crate) fn no_such_model(spec: &str) -> Error {
+    Error::new(ErrorKind::NotFound, "no such model in the store")
+        .at(spec.escape_debug())
+        .advise("`rushlight list` shows the models that are there")
 }
 
 pub(crate) fn name_of(entry: &Descriptor) -> Option<Name> {

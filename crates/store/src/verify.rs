@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::progress::Progress;
 use crate::stage::hash;
+use crate::store::{name_of, no_such_model};
 use crate::{Digest, Error, ErrorKind, FilePath, Name, Store, error::Result};
 
 /// What a verification found.
@@ -42,15 +43,11 @@ impl Store {
         let entries = match spec {
             Some(spec) => match self.find(spec)? {
                 Some(found) => vec![found],
-                None => {
-                    let what = "no such model in the store";
-                    return Err(Error::new(ErrorKind::NotFound, what).at(spec.escape_debug()));
-                }
+                None => return Err(no_such_model(spec)),
             },
             None => {
                 let models = self.layout.index()?.models()?;
-                let named =
-                    models.into_iter().filter_map(|d| Some((crate::store::name_of(&d)?, d)));
+                let named = models.into_iter().filter_map(|d| Some((name_of(&d)?, d)));
                 named.collect()
             }
         };

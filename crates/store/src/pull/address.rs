@@ -85,6 +85,16 @@ impl Address {
         if plain.trim_matches(['.', '_']).is_empty() { "model".to_owned() } else { plain }
     }
 
+    /// The same address with another last component of the path.
+    pub(crate) fn with_file_name(&self, name: &str) -> Result<Self> {
+        let (path, query) = match self.rest.split_once('?') {
+            Some((path, query)) => (path, format!("?{query}")),
+            None => (&*self.rest, String::new()),
+        };
+        let dir = path.rsplit_once('/').map_or("", |(dir, _)| dir);
+        self.join(&format!("{dir}/{name}{query}"))
+    }
+
     /// Where a redirect from here to `location` leads.
     pub(crate) fn join(&self, location: &str) -> Result<Self> {
         if location.contains("://") && !location.starts_with('/') {

@@ -129,6 +129,10 @@ fn a_manifest_that_is_not_what_its_digest_says() {
     fs::write(&path, text.replace("a.gguf", "b.gguf")).unwrap();
     assert_eq!(store.list().unwrap_err().kind(), ErrorKind::Mismatch);
     assert_eq!(store.verify(None, &()).unwrap().faults.len(), 1);
+    // It can be taken away all the same.
+    store.remove("a").unwrap();
+    assert_eq!(store.list().unwrap(), []);
+    store.prune().unwrap();
 }
 
 #[test]

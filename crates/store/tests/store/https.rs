@@ -9,7 +9,7 @@ use std::time::Duration;
 use rushlight_store::{Digest, ErrorKind, Kind, Means, Phase, Source, Store};
 
 use crate::child;
-use crate::models::{assert_clean, blobs, gguf, store};
+use crate::models::{assert_clean, blobs, gguf, part, store};
 use crate::server::{Reply, Request, Server};
 
 const TAG: &str = "\"v1\"";
@@ -185,6 +185,22 @@ fn a_pinned_digest_must_match() {
     let asked = server.seen().len();
     assert_eq!(pull(&store, &right).unwrap().files[0].means, Means::Present);
     assert_eq!(server.seen().len(), asked, "what is there was fetched again");
+}
+
+#[test]
+fn a_split_model_comes_whole() {
+    let server = Server::start(|request| match &*request.path {
+        "/d/m-00001-of-00002.gguf?x=1" => Reply::file(request, &part(1, 0, 2), TAG),
+        "/d/m-00002-of-00002.gguf?x=1" => Reply::file(request, &part(2, 1, 2), TAG),
+        _ => Reply::new(404, ""),
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path());
+    let url = server.url("/d/m-00002-of-00002.gguf?x=1");
+    let found = store.resolve(&url, &()).unwrap();
+    assert_eq!(found.files.len(), 2);
+    assert_eq!(fs::read(&found.files[0]).unwrap(), part(1, 0, 2));
+    assert_clean(&store, 1);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rushlight_store::{Digest, ErrorKind, Kind, Means, Name, Store};
 
-use crate::models::{assert_clean, blobs, checkpoint, gguf, store};
+use crate::models::{assert_clean, blobs, checkpoint, gguf, part, store};
 
 struct Place {
     dir: tempfile::TempDir,
@@ -107,8 +107,9 @@ fn a_name_without_its_tag() {
 #[test]
 fn a_split_model_by_any_part() {
     let place = Place::new();
-    let parts: Vec<_> =
-        (1..=3).map(|i| place.file(&format!("m-0000{i}-of-00003.gguf"), &gguf(i, 100))).collect();
+    let parts: Vec<_> = (1..=3)
+        .map(|i| place.file(&format!("m-0000{i}-of-00003.gguf"), &part(1, i - 1, 3)))
+        .collect();
     let added = place.import(&parts[1]);
     assert_eq!(added.files.len(), 3);
     let found = place.store.resolve(&added.name.to_string(), &()).unwrap();
@@ -126,6 +127,38 @@ fn a_split_model_by_any_part() {
     fs::remove_file(&parts[0]).unwrap();
     let error = place.store.import(&parts[1], None, &()).unwrap_err();
     assert!(error.to_string().contains("part 1 of 3"), "{error}");
+}
+
+#[test]
+fn parts_that_do_not_belong_together() {
+    for (what, parts) in [
+        ("one alone", vec![("m.gguf", part(1, 0, 2))]),
+        (
+            "twice the same",
+            vec![
+                ("m-00001-of-00002.gguf", part(1, 0, 2)),
+                ("m-00002-of-00002.gguf", part(2, 0, 2)),
+            ],
+        ),
+        (
+            "another count",
+            vec![
+                ("m-00001-of-00002.gguf", part(1, 0, 3)),
+                ("m-00002-of-00002.gguf", part(2, 1, 3)),
+            ],
+        ),
+        (
+            "no parts at all",
+            vec![("m-00001-of-00002.gguf", gguf(1, 9)), ("m-00002-of-00002.gguf", gguf(2, 9))],
+        ),
+    ] {
+        let place = Place::new();
+        let files: Vec<_> = parts.iter().map(|(name, bytes)| place.file(name, bytes)).collect();
+        let error = place.store.import(&files[0], None, &()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Model, "{what}: {error}");
+        assert!(error.to_string().contains("the file says it is part"), "{what}: {error}");
+        assert_clean(&place.store, 0);
+    }
 }
 
 #[test]
@@ -237,7 +270,7 @@ fn removing() {
     let place = Place::new();
     place.import(&place.file("a.gguf", &gguf(1, 100)));
     place.import(&place.file("b.gguf", &gguf(2, 100)));
-    assert_eq!(place.store.remove("a").unwrap().name.to_string(), "a:latest");
+    assert_eq!(place.store.remove("a").unwrap().to_string(), "a:latest");
     assert_eq!(place.store.remove("a").unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(blobs(&place.store), 6);
     assert_eq!(place.store.prune().unwrap().blobs, 3);

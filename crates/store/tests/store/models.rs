@@ -7,10 +7,23 @@ use rushlight_store::{Settings, Store};
 
 /// A GGUF with `len` values of weights, different for every `seed`.
 pub(crate) fn gguf(seed: u8, len: usize) -> Vec<u8> {
+    write(seed, len, None)
+}
+
+/// Part `index` (from 0) of a GGUF in `count` files.
+pub(crate) fn part(seed: u8, index: u16, count: u16) -> Vec<u8> {
+    write(seed, 100, Some((index, count)))
+}
+
+fn write(seed: u8, len: usize, split: Option<(u16, u16)>) -> Vec<u8> {
     let mut writer = Writer::new();
     writer.set("general.architecture", "llama").unwrap();
     writer.set("general.name", "Tiny").unwrap();
     writer.set("general.license", "apache-2.0").unwrap();
+    if let Some((index, count)) = split {
+        writer.set("split.no", index).unwrap();
+        writer.set("split.count", count).unwrap();
+    }
     writer.tensor("output.weight", &[len], TensorType::F32).unwrap();
     let mut data = writer.begin(Vec::new()).unwrap();
     let bytes: Vec<u8> = (0..len * 4).map(|i| (i as u8).wrapping_mul(31) ^ seed).collect();
