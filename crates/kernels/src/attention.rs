@@ -98,7 +98,7 @@ impl Span {
 pub struct Attend {
     /// Width of a head.
     pub k: usize,
-    /// Factor of the scores.
+    /// Factor of the scores, positive.
     pub scale: f32,
     /// `cap * tanh(score / cap)`, where the model has it.
     pub softcap: Option<f32>,
@@ -152,14 +152,12 @@ impl AttendState {
 /// Working memory of [`Row::attend_page`].
 #[derive(Debug, Default)]
 pub(crate) struct AttendScratch {
-    /// `(k, PAGE)`.
-    pub(crate) keys: Vec<f32>,
-    /// `(PAGE, stride)`.
-    pub(crate) values: Vec<f32>,
     /// Scores, then weights: `(nq, PAGE)`.
     pub(crate) weights: Vec<f32>,
     /// What the earlier weights of each query shrink by.
     pub(crate) carry: Vec<f32>,
+    /// The sum of the new weights of each query.
+    pub(crate) sums: Vec<f32>,
 }
 
 /// One row's functions on pages, called with checked lengths.
@@ -197,8 +195,8 @@ impl Row {
     /// among the visible values, times `1 + |q| |key| scale`.
     ///
     /// # Panics
-    /// If the shapes of `queries`, `spans`, `page` and `state` do not fit `shape`, or a span that
-    /// is not empty ends outside the page.
+    /// If the shapes of `queries`, `spans`, `page` and `state` do not fit `shape`, a span that is
+    /// not empty ends outside the page, or the scale is not positive.
     pub fn attend_page(
         &self,
         shape: &Attend,
@@ -209,6 +207,7 @@ impl Row {
         state: &mut AttendState,
     ) {
         assert!(shape.k > 0, "heads have no width");
+        assert!(shape.scale > 0.0, "scale `{}` of the scores is not positive", shape.scale);
         assert_eq!(queries.len(), spans.len() * shape.k, "queries");
         assert_eq!((state.queries(), state.k), (spans.len(), shape.k), "attention state");
         assert!(spans.iter().all(|s| s.is_empty() || s.end <= PAGE), "a span leaves the page");

@@ -82,8 +82,13 @@ pub(crate) trait Lanes: Copy {
     /// The greatest lane; lanes that are NaN may be passed over.
     #[inline(always)]
     fn greatest(self) -> f32 {
-        let x = self.to_array();
-        x.into_iter().fold(x[0], |a, b| if b > a { b } else { a })
+        let mut x = self.to_array();
+        for half in [8, 4, 2, 1] {
+            for i in 0..half {
+                x[i] = if x[i + half] > x[i] { x[i + half] } else { x[i] };
+            }
+        }
+        x[0]
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Scratch {
     pub(crate) lines: Vec<Line>,
     /// Packed activations.
     pub(crate) words: Vec<u32>,
-    /// A page of keys and values as floats, and the weights of its positions.
+    /// The weights of a page's positions.
     pub(crate) attend: AttendScratch,
 }
 

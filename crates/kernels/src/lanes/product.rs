@@ -1,51 +1,11 @@
 //! The product behind attention: `(m, depth)` times `(depth, n)`, in tiles that stay in registers.
 
-use half::f16;
-
 use super::{Isa, Lanes};
 
 /// The right-hand operand: rows of whole vectors.
 pub(super) trait Rows: Copy {
-    /// Vectors `first..first + N` of a row.
+    /// Vectors `first..first + N` of a row. Lanes past the end of a row hold anything.
     fn vectors<I: Isa, const N: usize>(self, isa: I, row: usize, first: usize) -> [I::V; N];
-}
-
-/// Rows of `stride` floats.
-#[derive(Clone, Copy)]
-pub(super) struct Floats<'a> {
-    pub(super) data: &'a [f32],
-    pub(super) stride: usize,
-}
-
-/// Rows of `stride` halves.
-#[derive(Clone, Copy)]
-pub(super) struct Halves<'a> {
-    pub(super) data: &'a [f16],
-    pub(super) stride: usize,
-}
-
-impl Rows for Floats<'_> {
-    #[inline(always)]
-    fn vectors<I: Isa, const N: usize>(self, isa: I, row: usize, first: usize) -> [I::V; N] {
-        let row = self.data[row * self.stride + first * 16..][..N * 16].as_chunks::<16>().0;
-        let mut out = [isa.splat(0.0); N];
-        for (out, x) in out.iter_mut().zip(row) {
-            *out = isa.load(x);
-        }
-        out
-    }
-}
-
-impl Rows for Halves<'_> {
-    #[inline(always)]
-    fn vectors<I: Isa, const N: usize>(self, isa: I, row: usize, first: usize) -> [I::V; N] {
-        let row = self.data[row * self.stride + first * 16..][..N * 16].as_chunks::<16>().0;
-        let mut out = [isa.splat(0.0); N];
-        for (out, x) in out.iter_mut().zip(row) {
-            *out = isa.load_f16(x);
-        }
-        out
-    }
 }
 
 /// The left-hand operand: `depth` columns from `first` of each row of `stride` floats.
@@ -69,10 +29,10 @@ pub(super) struct Result<'a> {
 
 /// `result = carry * result + left * right`, where `right` begins with row `base`.
 #[inline(always)]
-pub(super) fn product<I: Isa, R: Rows>(
+pub(super) fn product<I: Isa>(
     isa: I,
     left: Left<'_>,
-    right: R,
+    right: impl Rows,
     base: usize,
     result: &mut Result<'_>,
     m: usize,
@@ -80,11 +40,11 @@ pub(super) fn product<I: Isa, R: Rows>(
     let mut row = 0;
     while row < m {
         row += match m - row {
-            1 => strip::<I, R, 1>(isa, left, right, base, result, row),
-            2 => strip::<I, R, 2>(isa, left, right, base, result, row),
-            3 => strip::<I, R, 3>(isa, left, right, base, result, row),
-            4 | 5 => strip::<I, R, 4>(isa, left, right, base, result, row),
-            _ => strip::<I, R, 6>(isa, left, right, base, result, row),
+            1 => strip::<I, _, 1>(isa, left, right, base, result, row),
+            2 => strip::<I, _, 2>(isa, left, right, base, result, row),
+            3 => strip::<I, _, 3>(isa, left, right, base, result, row),
+            4 | 5 => strip::<I, _, 4>(isa, left, right, base, result, row),
+            _ => strip::<I, _, 6>(isa, left, right, base, result, row),
         };
     }
 }
