@@ -47,6 +47,8 @@ enum End {
     Complete,
     /// It broke off: to be gone on with.
     Broken(Error),
+    /// No answer came. Worth another try if one has come before.
+    Silent(Error),
 }
 
 impl Download<'_> {
@@ -60,12 +62,17 @@ impl Download<'_> {
             return Ok((staged, Means::Present));
         }
         let mut hashing = self.hash_beginning(file, &path)?;
-        let mut idle = 0;
+        let (mut idle, mut answered) = (0, false);
         loop {
             let before = hashing.len_bytes();
             let error = match self.request(&path, &mut hashing)? {
                 End::Complete => break,
-                End::Broken(error) => error,
+                End::Silent(error) if !answered => return Err(error),
+                End::Silent(error) => error,
+                End::Broken(error) => {
+                    answered = true;
+                    error
+                }
             };
             idle = if hashing.len_bytes() > before { 0 } else { idle + 1 };
             if idle >= MAX_IDLE_TRIES {
@@ -136,7 +143,7 @@ impl Download<'_> {
         }
         let answer = match self.client.get(self.address, &headers, self.headers) {
             Ok(answer) => answer,
-            Err(error) if error.kind() == ErrorKind::Network => return Ok(End::Broken(error)),
+            Err(error) if error.kind() == ErrorKind::Network => return Ok(End::Silent(error)),
             Err(error) => return Err(error),
         };
         let total = match answer.status {

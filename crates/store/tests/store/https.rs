@@ -246,6 +246,24 @@ fn bad_answers() {
 }
 
 #[test]
+fn a_server_that_never_answers_is_not_asked_again() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/m.gguf", listener.local_addr().unwrap());
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            counted.fetch_add(1, Ordering::Relaxed);
+            drop(stream);
+        }
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let error = pull(&store(dir.path()), &url).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Network);
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+}
+
+#[test]
 fn plain_http_is_for_this_machine_only() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path());
