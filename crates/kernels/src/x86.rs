@@ -2,6 +2,8 @@
 
 mod avx2;
 mod avx512;
+mod six_bits;
+mod tail;
 
 use crate::Row;
 

@@ -1,10 +1,15 @@
 //! From a format's bytes to a [`Step`].
 
+mod k_quants;
+
 use std::arch::x86_64::*;
 
-use super::load::{load, load_8, load_16, load_f32};
+pub(super) use k_quants::{q2_k, q3_k, q4_k, q5_k, q6_k};
+
+use super::load::{load, load_16, load_f32};
 use super::step::Step;
 use crate::block::Block;
+use crate::blocks::{FP4, IQ4, IQ4_XS, MXFP4};
 use crate::steps::STEP;
 
 /// Any format through [`Block::unpack`]; `BIAS` is 128.
@@ -95,33 +100,97 @@ pub(super) fn q8_0(bytes: &[u8]) -> Step {
     Step { q, scale: halves::<0, 34>(blocks), min: [_mm256_setzero_ps(); 2] }
 }
 
-/// `BIAS` is 32.
+/// Adds 16 to the values whose bit is set in the words at `AT`.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn q6_k(bytes: &[u8]) -> Step {
-    let block: &[u8; 210] = bytes.first_chunk().expect("a whole step");
-    let (low, upper) = (_mm256_set1_epi8(15), _mm256_set1_epi8(0x30));
-    let half = |h: usize| {
-        let part = |at: usize| load(block[at..].first_chunk().expect("32 bytes of the block"));
-        let (a, b, qh) = (part(h * 64), part(h * 64 + 32), part(128 + h * 32));
-        let join = |l, h| _mm256_or_si256(_mm256_and_si256(l, low), _mm256_and_si256(h, upper));
-        [
-            join(a, _mm256_slli_epi16::<4>(qh)),
-            join(b, _mm256_slli_epi16::<2>(qh)),
-            join(_mm256_srli_epi16::<4>(a), qh),
-            join(_mm256_srli_epi16::<4>(b), _mm256_srli_epi16::<2>(qh)),
-        ]
-    };
-    let ([a, b, c, d], [e, f, g, h]) = (half(0), half(1));
-    let d_all = _mm_cvtph_ps(_mm_set1_epi16(i16::from_le_bytes([block[208], block[209]])));
-    let d_all = _mm256_broadcastss_ps(d_all);
-    let scale = |at: usize| {
-        let scales = load_8(block[at..].first_chunk().expect("8 of `scales`"));
-        _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(scales)), d_all)
-    };
+fn fifth_bits<const AT: usize, const N: usize>(
+    nibbles: [__m256i; 8],
+    blocks: &[[u8; N]; 8],
+) -> [__m256i; 8] {
+    let (first, second) = (0, 0x0101_0101_0101_0101);
+    let (third, fourth) = (0x0202_0202_0202_0202, 0x0303_0303_0303_0303);
+    let bytes = _mm256_setr_epi64x(first, second, third, fourth);
+    // One bit of each byte stays zero: that of the value's own place.
+    let others = _mm256_set1_epi64x(0x7fbf_dfef_f7fb_fdfe);
+    let mut b = 0;
+    nibbles.map(|nibbles| {
+        let word = *blocks[b][AT..].first_chunk::<4>().expect("a word");
+        b += 1;
+        let bits = _mm256_shuffle_epi8(_mm256_set1_epi32(i32::from_le_bytes(word)), bytes);
+        let set = _mm256_cmpeq_epi8(_mm256_or_si256(bits, others), _mm256_set1_epi8(-1));
+        _mm256_or_si256(nibbles, _mm256_and_si256(set, _mm256_set1_epi8(16)))
+    })
+}
+
+/// `BIAS` is 16.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn q5_0(bytes: &[u8]) -> Step {
+    let blocks = blocks::<22>(bytes);
     Step {
-        q: [a, b, c, d, e, f, g, h],
-        scale: [scale(192), scale(200)],
+        q: fifth_bits::<2, 22>(nibbles::<6, 22>(blocks), blocks),
+        scale: halves::<0, 22>(blocks),
+        min: [_mm256_setzero_ps(); 2],
+    }
+}
+
+/// `BIAS` is 0.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn q5_1(bytes: &[u8]) -> Step {
+    let blocks = blocks::<24>(bytes);
+    Step {
+        q: fifth_bits::<4, 24>(nibbles::<8, 24>(blocks), blocks),
+        scale: halves::<0, 24>(blocks),
+        min: halves::<2, 24>(blocks),
+    }
+}
+
+/// The values of nibbles, 128 added.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn look_up(table: &[i8; 16], nibbles: [__m256i; 8]) -> [__m256i; 8] {
+    let unsigned = _mm_xor_si128(load_16(bytemuck::cast_ref(table)), _mm_set1_epi8(-128));
+    let table = _mm256_broadcastsi128_si256(unsigned);
+    nibbles.map(|nibbles| _mm256_shuffle_epi8(table, nibbles))
+}
+
+/// `BIAS` is 128.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn iq4_nl(bytes: &[u8]) -> Step {
+    let blocks = blocks::<18>(bytes);
+    Step {
+        q: look_up(&IQ4, nibbles::<2, 18>(blocks)),
+        scale: halves::<0, 18>(blocks),
+        min: [_mm256_setzero_ps(); 2],
+    }
+}
+
+/// `BIAS` is 128.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn mxfp4(bytes: &[u8]) -> Step {
+    let blocks = blocks::<17>(bytes);
+    let scale = blocks.each_ref().map(|block| bytemuck::cast_ref::<_, MXFP4>(block).scale());
+    Step {
+        q: look_up(&FP4, nibbles::<1, 17>(blocks)),
+        scale: [load_f32(&scale); 2],
+        min: [_mm256_setzero_ps(); 2],
+    }
+}
+
+/// `BIAS` is 128.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn iq4_xs(bytes: &[u8]) -> Step {
+    let block: &[u8; 136] = bytes.first_chunk().expect("a whole step");
+    let mut scale = [0.0; 8];
+    bytemuck::cast_ref::<_, IQ4_XS>(block).scales(&mut scale);
+    let groups: &[[u8; 16]; 8] = block[8..].as_chunks().0.first_chunk().expect("8 groups");
+    Step {
+        q: look_up(&IQ4, nibbles::<0, 16>(groups)),
+        scale: [load_f32(&scale); 2],
         min: [_mm256_setzero_ps(); 2],
     }
 }

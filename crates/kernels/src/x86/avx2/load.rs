@@ -61,6 +61,21 @@ pub(super) fn to_array(x: __m256) -> [f32; 8] {
     out
 }
 
+/// Writes the first lanes, or adds them to what is there.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn write_lanes(out: &mut [f32], add: bool, x: __m256) {
+    if let Ok(out) = <&mut [f32; 8]>::try_from(&mut *out) {
+        let x = if add { _mm256_add_ps(load_f32(out), x) } else { x };
+        // SAFETY: 32 writable bytes; the store needs no alignment.
+        unsafe { _mm256_storeu_ps(out.as_mut_ptr(), x) }
+    } else {
+        for (out, x) in out.iter_mut().zip(to_array(x)) {
+            *out = if add { *out + x } else { x };
+        }
+    }
+}
+
 /// A word in every lane.
 #[inline]
 #[target_feature(enable = "avx2")]

@@ -6,7 +6,7 @@
 use std::arch::x86_64::*;
 
 use super::dot::{dot, pairs, signed};
-use super::load::{broadcast, load_words, store_words, to_array, transpose};
+use super::load::{broadcast, load_words, store_words, transpose, write_lanes};
 use super::step::Step;
 use crate::activations::GROUP as X_GROUP;
 use crate::steps::{STEP, WeightRows};
@@ -168,9 +168,7 @@ fn multiply<
     let totals = products::<VNNI, T, GROUP, HAS_MIN, BIAS, ADDS>(panel, x);
     for (t, total) in totals.into_iter().take(at.tile.tokens).enumerate() {
         let out = &mut out.row(at.tile.start + t)[at.column..][..at.rows];
-        for (out, total) in out.iter_mut().zip(to_array(total)) {
-            *out = if at.add { *out + total } else { total };
-        }
+        write_lanes(out, at.add, total);
     }
 }
 

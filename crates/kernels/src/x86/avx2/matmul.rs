@@ -40,6 +40,15 @@ pub(super) fn matmul<const VNNI: bool>(
         Format::Q4_0 => run::<VNNI, 32, false, 8, 8>(call, |b| decode::q4_0(b)),
         Format::Q4_1 => run::<VNNI, 32, true, 0, 8>(call, |b| decode::q4_1(b)),
         Format::Q8_0 => run::<VNNI, 32, false, 128, 1>(call, |b| decode::q8_0(b)),
+        Format::Q5_0 => run::<VNNI, 32, false, 16, 4>(call, |b| decode::q5_0(b)),
+        Format::Q5_1 => run::<VNNI, 32, true, 0, 4>(call, |b| decode::q5_1(b)),
+        Format::IQ4_NL => run::<VNNI, 32, false, 128, 1>(call, |b| decode::iq4_nl(b)),
+        Format::IQ4_XS => run::<VNNI, 32, false, 128, 1>(call, |b| decode::iq4_xs(b)),
+        Format::MXFP4 => run::<VNNI, 32, false, 128, 1>(call, |b| decode::mxfp4(b)),
+        Format::Q2_K => run::<VNNI, 16, true, 0, 4>(call, |b| decode::q2_k(b)),
+        Format::Q3_K => run::<VNNI, 16, false, 4, 4>(call, |b| decode::q3_k(b)),
+        Format::Q4_K => run::<VNNI, 32, true, 0, 8>(call, |b| decode::q4_k(b)),
+        Format::Q5_K => run::<VNNI, 32, true, 0, 4>(call, |b| decode::q5_k(b)),
         Format::Q6_K => run::<VNNI, 16, false, 32, 2>(call, |b| decode::q6_k(b)),
         _ => with_block!(format, B => {
             // Behind a pointer, so that the kernels are compiled once for all these formats.

@@ -5,7 +5,8 @@ use std::arch::x86_64::*;
 use super::load::{load_words, sum_lanes};
 use super::step::{Activations, Step};
 use crate::activations::QuantizedRow;
-use crate::steps::{STEP, Tail, WeightRows};
+use crate::steps::{STEP, WeightRows};
+use crate::x86::tail::Tail;
 use crate::{Columns, QuantizedRows};
 
 /// Registers of a step.

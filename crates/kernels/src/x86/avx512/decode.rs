@@ -1,6 +1,10 @@
 //! From a format's bytes to a [`Step`].
 
+mod k_quants;
+
 use std::arch::x86_64::*;
+
+pub(super) use k_quants::{q2_k, q3_k, q4_k, q5_k, q6_k};
 
 use super::load::{load, load_16, load_32, load_f32};
 use super::step::Step;
@@ -195,36 +199,4 @@ pub(super) fn q8_0(bytes: &[u8]) -> Step {
         _mm512_xor_si512(both, sign)
     });
     Step { q, scale: halves::<0, 34>(blocks), min: _mm512_setzero_ps() }
-}
-
-/// `BIAS` is 32.
-#[inline]
-#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-pub(super) fn q6_k(bytes: &[u8]) -> Step {
-    let block: &[u8; 210] = bytes.first_chunk().expect("a whole step");
-    let low = _mm512_set1_epi8(15);
-    let six = _mm512_set1_epi8(63);
-    let half = |h: usize| {
-        let ql = load(block[h * 64..].first_chunk().expect("`ql`"));
-        let qh = load_32(block[128 + h * 32..].first_chunk().expect("`qh`"));
-        let qh = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(qh), qh);
-        // The upper two bits of each value, moved to bits 4 and 5; what is around them is cut.
-        let first = _mm512_sllv_epi64(qh, _mm512_setr_epi64(4, 4, 4, 4, 2, 2, 2, 2));
-        let second = _mm512_srlv_epi64(qh, _mm512_setr_epi64(0, 0, 0, 0, 2, 2, 2, 2));
-        // `low ? ql : upper`
-        let first = _mm512_ternarylogic_epi64::<0xca>(low, ql, first);
-        let second = _mm512_ternarylogic_epi64::<0xca>(low, _mm512_srli_epi16::<4>(ql), second);
-        [_mm512_and_si512(first, six), _mm512_and_si512(second, six)]
-    };
-    let ([a, b], [c, d]) = (half(0), half(1));
-    let scales = load_16(block[192..].first_chunk().expect("`scales`"));
-    let d_all = _mm_cvtph_ps(_mm_set1_epi16(i16::from_le_bytes([block[208], block[209]])));
-    Step {
-        q: [a, b, c, d],
-        scale: _mm512_mul_ps(
-            _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(scales)),
-            _mm512_broadcastss_ps(d_all),
-        ),
-        min: _mm512_setzero_ps(),
-    }
 }

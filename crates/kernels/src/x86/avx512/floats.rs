@@ -4,9 +4,9 @@ use std::arch::x86_64::*;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::load::{broadcast, load_32, load_f32, load_words, store_words, to_array, transpose};
-use crate::steps::padded;
+use super::load::{broadcast, load_32, load_f32, load_words, store_words, transpose, write_lanes};
 use crate::tile::{self, Tile};
+use crate::x86::tail::padded;
 use crate::{Columns, Format, Scratch};
 
 /// Weight rows of a panel: the lanes of a register.
@@ -14,7 +14,7 @@ const ROWS: usize = 16;
 /// Tokens of a tile: their sums are held in registers.
 const WIDTHS: [usize; 3] = [4, 8, 12];
 /// Packed activations that are walked once per panel: they should stay in a private L2.
-const SLAB_BYTES: usize = 512 << 10;
+const SLAB_BYTES: usize = 1 << 20;
 /// From this many tokens on, unpacking a panel of rows pays.
 const MATMAT_TOKENS: usize = 8;
 
@@ -174,11 +174,9 @@ fn matmat<W: Pod>(
             unpack(std::array::from_fn(row), values, panel, decode);
             for tile in tiles.clone() {
                 let words = &scratch.words[tile.start * values..][..tile.width * values];
-                let mut store = |t: usize, total: __m512| {
+                let mut store = |t: usize, total| {
                     let out = &mut out.row(tile.start + t)[column..][..rows];
-                    for (out, total) in out.iter_mut().zip(to_array(total)) {
-                        *out = if start > 0 { *out + total } else { total };
-                    }
+                    write_lanes(out, start > 0, total);
                 };
                 let real = 0..tile.tokens;
                 match tile.width {

@@ -59,13 +59,20 @@ pub(super) fn store_words(out: &mut [u32; 16], x: __m512i) {
     unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), x) }
 }
 
+/// Writes the first lanes, or adds them to what is there.
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) fn to_array(x: __m512) -> [f32; 16] {
-    let mut out = [0.0; 16];
-    // SAFETY: 64 writable bytes; the store needs no alignment.
-    unsafe { _mm512_storeu_ps(out.as_mut_ptr(), x) };
-    out
+pub(super) fn write_lanes(out: &mut [f32], add: bool, x: __m512) {
+    assert!((1..=16).contains(&out.len()), "lanes");
+    let lanes = u16::MAX >> (16 - out.len());
+    let mut x = x;
+    if add {
+        // SAFETY: reads only the lanes of the mask, which `out` has.
+        let before = unsafe { _mm512_maskz_loadu_ps(lanes, out.as_ptr()) };
+        x = _mm512_add_ps(before, x);
+    }
+    // SAFETY: writes only the lanes of the mask, which `out` has.
+    unsafe { _mm512_mask_storeu_ps(out.as_mut_ptr(), lanes, x) }
 }
 
 /// A word in every lane.

@@ -2,11 +2,10 @@
 //!
 //! A register holds four consecutive weights of each of 16 rows; `vpdpbusd` multiplies it with
 //! four activations of one token, broadcast. Integer sums are exact within a group, then scaled.
-#![expect(unsafe_code, reason = "vector loads and stores")]
 
 use std::arch::x86_64::*;
 
-use super::load::{broadcast, load_words, store_words, transpose};
+use super::load::{broadcast, load_words, store_words, transpose, write_lanes};
 use super::step::Step;
 use crate::activations::GROUP as X_GROUP;
 use crate::row::Line;
@@ -137,10 +136,9 @@ fn multiply<const GROUP: usize, const HAS_MIN: bool, const T: usize>(
 ) {
     let x: &[Record<T>] = bytemuck::cast_slice(&words[..groups * RECORD * T]);
     let totals = products::<T, GROUP, HAS_MIN>(panel, x);
-    let lanes = u16::MAX >> (ROWS - at.rows);
     for (t, total) in totals.into_iter().take(at.tile.tokens).enumerate() {
         let out = &mut out.row(at.tile.start + t)[at.column..][..at.rows];
-        store_lanes(out, lanes, at.add, total);
+        write_lanes(out, at.add, total);
     }
 }
 
@@ -177,21 +175,6 @@ fn products<const T: usize, const GROUP: usize, const HAS_MIN: bool>(
         }
     }
     total
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn store_lanes(out: &mut [f32], lanes: u16, add: bool, total: __m512) {
-    assert!(out.len() >= lanes.count_ones() as usize);
-    let total = if add {
-        // SAFETY: reads only the lanes of the mask, which `out` has.
-        let before = unsafe { _mm512_maskz_loadu_ps(lanes, out.as_ptr()) };
-        _mm512_add_ps(before, total)
-    } else {
-        total
-    };
-    // SAFETY: writes only the lanes of the mask, which `out` has.
-    unsafe { _mm512_mask_storeu_ps(out.as_mut_ptr(), lanes, total) }
 }
 
 #[inline]

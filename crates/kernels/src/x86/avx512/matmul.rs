@@ -44,6 +44,10 @@ pub(super) fn matmul(
         Format::IQ4_XS => run::<32, false, 128>(call, |b| decode::iq4_xs(b)),
         Format::MXFP4 => run::<32, false, 128>(call, |b| decode::mxfp4(b)),
         Format::Q8_0 => run::<32, false, 128>(call, |b| decode::q8_0(b)),
+        Format::Q2_K => run::<16, true, 0>(call, |b| decode::q2_k(b)),
+        Format::Q3_K => run::<16, false, 4>(call, |b| decode::q3_k(b)),
+        Format::Q4_K => run::<32, true, 0>(call, |b| decode::q4_k(b)),
+        Format::Q5_K => run::<32, true, 0>(call, |b| decode::q5_k(b)),
         Format::Q6_K => run::<16, false, 32>(call, |b| decode::q6_k(b)),
         _ => with_block!(format, B => {
             // Behind a pointer, so that the kernels are compiled once for all these formats.
