@@ -55,5 +55,5 @@ pub use select::Kind;
 pub use settings::Settings;
 pub use source::Source;
 pub use stage::Means;
-pub use store::{Entry, Model, ModelFile, Store};
+pub use store::{Entry, Model, ModelFile, Removed, Store};
 pub use verify::{Fault, Verified};

@@ -50,6 +50,18 @@ pub struct Model {
     pub files: Vec<ModelFile>,
 }
 
+/// A model whose name was taken away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Removed {
+    /// The name it had.
+    pub name: Name,
+    /// The digest of its manifest.
+    pub digest: Digest,
+    /// The sum of its files; zero if its manifest cannot be read.
+    pub size_bytes: u64,
+}
+
 /// A file of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -146,13 +158,14 @@ impl Store {
     ///
     /// # Errors
     /// If there is no such model, or the index cannot be read or written.
-    pub fn remove(&self, spec: &str) -> Result<Name> {
-        let Some((removed, _)) = self.find(spec)? else { return Err(no_such_model(spec)) };
+    pub fn remove(&self, spec: &str) -> Result<Removed> {
+        let Some((name, descriptor)) = self.find(spec)? else { return Err(no_such_model(spec)) };
+        let size_bytes = self.manifest(&descriptor).map_or(0, |manifest| size_of(&manifest));
         let locked = self.layout.lock()?;
         let mut index = self.layout.index()?;
-        index.retain(|entry| name_of(entry).as_ref() != Some(&removed));
+        index.retain(|entry| name_of(entry).as_ref() != Some(&name));
         locked.write_index(&index)?;
-        Ok(removed)
+        Ok(Removed { name, digest: descriptor.digest, size_bytes })
     }
 
     /// The entry of the index that `spec` means, without looking at anything else.
@@ -214,12 +227,16 @@ pub(crate) fn kind_of(manifest: &Manifest) -> Kind {
     if gguf { Kind::Gguf } else { Kind::HfDirectory }
 }
 
+fn size_of(manifest: &Manifest) -> u64 {
+    manifest.layers.iter().fold(0, |sum, layer| sum.saturating_add(layer.size))
+}
+
 fn entry(name: Name, descriptor: &Descriptor, manifest: &Manifest) -> Entry {
     Entry {
         name,
         digest: descriptor.digest,
         kind: kind_of(manifest),
-        size_bytes: manifest.layers.iter().fold(0, |sum, layer| sum.saturating_add(layer.size)),
+        size_bytes: size_of(manifest),
         source: descriptor.annotations.get(media::SOURCE).cloned(),
         license: manifest.annotations.get(media::LICENSES).cloned(),
     }

@@ -270,7 +270,9 @@ fn removing() {
     let place = Place::new();
     place.import(&place.file("a.gguf", &gguf(1, 100)));
     place.import(&place.file("b.gguf", &gguf(2, 100)));
-    assert_eq!(place.store.remove("a").unwrap().to_string(), "a:latest");
+    let removed = place.store.remove("a").unwrap();
+    assert_eq!(removed.name.to_string(), "a:latest");
+    assert_eq!(removed.size_bytes, gguf(1, 100).len() as u64);
     assert_eq!(place.store.remove("a").unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(blobs(&place.store), 6);
     assert_eq!(place.store.prune().unwrap().blobs, 3);
