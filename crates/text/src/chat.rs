@@ -1,20 +1,27 @@
 //! Chat templates: messages to the prompt that a model was trained on.
 //!
 //! A template is a Jinja program out of a model file, so it is hostile until shown otherwise: it
-//! runs with counted steps and bounded output, and sees nothing but the messages.
+//! runs with counted steps and bounded values, and sees nothing but the messages.
 
+mod bound;
 mod builtin;
 mod clock;
 mod filters;
+mod json;
+mod limits;
 mod message;
 mod methods;
+mod program;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use minijinja::machinery::{eval, make_string_output};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
-use minijinja::{Environment, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use program::Program;
+use regex::Regex;
 
 pub use builtin::Builtin;
 pub use message::{FunctionCall, Message, ToolCall};
@@ -22,13 +29,14 @@ pub use message::{FunctionCall, Message, ToolCall};
 use crate::error::{Error, ErrorKind};
 
 /// Steps that one rendering may take; a step also pays for 64 bytes of text (minijinja's fuel).
-/// The longest published templates take some 2,000 for a short chat with tools.
+/// The longest published templates take some 5,000 for a short chat with tools.
 const FUEL: u64 = 500_000;
 
-/// The longest template, in bytes. The longest published ones have 20 kB.
-const MOST_SOURCE_BYTES: usize = 1 << 20;
+/// How many times a rendering may handle each byte of its messages on top of [`FUEL`], which
+/// alone would end at a long document.
+const PASSES: u64 = 32;
 
-/// A chat template, parsed.
+/// A chat template, parsed once to know that it can be.
 pub struct ChatTemplate {
     environment: Environment<'static>,
     source: String,
@@ -57,28 +65,24 @@ impl ChatTemplate {
     /// # Errors
     /// `Template` when it is no Jinja, or too long.
     pub fn new(source: &str) -> Result<Self, Error> {
-        if source.len() > MOST_SOURCE_BYTES {
-            return Err(Error::new(
-                ErrorKind::Template,
-                format!(
-                    "chat template has `{}` bytes, expected at most `{MOST_SOURCE_BYTES}`",
-                    source.len()
-                ),
-            ));
-        }
+        let source = without_generation(source);
         let mut environment = Environment::new();
-        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-        environment.set_syntax(syntax.map_err(|error| failed("has no syntax", error))?);
         environment.set_undefined_behavior(UndefinedBehavior::Lenient);
-        environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(100);
-        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_unknown_method_callback(methods::call);
+        bound::install(&mut environment);
         filters::install(&mut environment);
-        environment
-            .add_template_owned(NAME, source.to_owned())
-            .map_err(|error| failed("does not parse", error))?;
-        Ok(Self { environment, source: source.to_owned() })
+        on_own_stack(|| {
+            limits::check(&source, syntax()?)?;
+            Program::compile(NAME, &source, syntax()?).map(drop)
+        })
+        .map_err(|error| failed("does not parse", error))?;
+        Ok(Self { environment, source })
+    }
+
+    /// A template that is built in, for files that carry none.
+    pub fn builtin(builtin: Builtin) -> Self {
+        Self::new(builtin.source()).expect("the built-in templates are tested")
     }
 
     /// The template's text.
@@ -117,10 +121,57 @@ impl ChatTemplate {
                 Value::from_function(move |format: &str| clock::format(seconds, format)),
             ),
         ]);
-        let template =
-            self.environment.get_template(NAME).map_err(|error| failed("is missing", error))?;
-        template.render(context).map_err(|error| failed("failed", error))
+        let bytes: usize = messages.iter().map(Message::bytes).sum();
+        let mut environment = self.environment.clone();
+        environment.set_fuel(Some(FUEL + bytes as u64 * PASSES / 64));
+        on_own_stack(|| {
+            let program = Program::compile(NAME, &self.source, syntax()?)?;
+            let mut out = String::new();
+            let mut output = make_string_output(&mut out);
+            let context = Value::from(context);
+            let escape = AutoEscape::None;
+            eval(&environment, &program.main, context, &program.blocks, &mut output, escape)?;
+            drop(output);
+            Ok(out)
+        })
+        .map_err(|error| failed("failed", error))
     }
+}
+
+/// Transformers' tags `{% generation %}`, which mark what a model learns from, as conditions that
+/// hold: they are no Jinja.
+fn without_generation(source: &str) -> String {
+    let tags = [(r"generation", "if true"), (r"endgeneration", "endif")];
+    tags.into_iter().fold(source.to_owned(), |source, (name, condition)| {
+        if !source.contains(name) {
+            return source;
+        }
+        let tag = Regex::new(&format!(r"\{{%([-+]?)\s*{name}\s*([-+]?)%\}}"))
+            .expect("the names have no signs of patterns");
+        tag.replace_all(&source, format!("{{%$1 {condition} $2%}}")).into_owned()
+    })
+}
+
+/// Runs `what` where its recursion has room, whatever thread this is.
+fn on_own_stack<T: Send>(
+    what: impl FnOnce() -> Result<T, minijinja::Error> + Send,
+) -> Result<T, minijinja::Error> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("chat template".to_owned())
+            .stack_size(limits::STACK_BYTES)
+            .spawn_scoped(scope, what)
+            .map_err(|error| {
+                minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "no thread for it")
+                    .with_source(error)
+            })?;
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// How transformers sets Jinja up.
+fn syntax() -> Result<SyntaxConfig, minijinja::Error> {
+    SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()
 }
 
 /// What the template is called in its own errors.

@@ -60,6 +60,13 @@ impl Message {
         Self::new("system", content)
     }
 
+    /// How many bytes of text it has, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let calls = self.tool_calls.iter().map(|call| call.function.arguments.to_string().len());
+        text(&self.content) + text(&self.reasoning_content) + calls.sum::<usize>()
+    }
+
     /// What the user says.
     pub fn user(content: impl Into<String>) -> Self {
         Self::new("user", content)

@@ -81,6 +81,7 @@ fn of_string(text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
         "isdigit" => is_all(text, args, char::is_numeric)?,
         "isalpha" => is_all(text, args, char::is_alphabetic)?,
         "isspace" => is_all(text, args, char::is_whitespace)?,
+        "format" => format(text, args)?,
         "join" => {
             let (items,): (Value,) = from_args(args)?;
             join(text, &items)?
@@ -198,6 +199,41 @@ fn replace(text: &str, args: &[Value]) -> Result<Value, Error> {
     let times = text.matches(from).take(most).count();
     check_length(times.checked_mul(to.len()).and_then(|added| added.checked_add(text.len())))?;
     Ok(Value::from(text.replacen(from, to, most)))
+}
+
+/// `{}` and `{0}`, without format specifications.
+fn format(text: &str, args: &[Value]) -> Result<Value, Error> {
+    let mut out = String::new();
+    let mut next = 0;
+    let mut rest = text;
+    while let Some(at) = rest.find(['{', '}']) {
+        let (before, brace) = rest.split_at(at);
+        out.push_str(before);
+        check_length(Some(out.len()))?;
+        if let Some(after) = brace.strip_prefix("{{").or_else(|| brace.strip_prefix("}}")) {
+            out.extend(brace.chars().take(1));
+            rest = after;
+            continue;
+        }
+        let field = brace.strip_prefix('{').and_then(|field| field.split_once('}'));
+        let index = field.and_then(|(name, _)| match name {
+            "" => Some(next),
+            name => name.parse().ok(),
+        });
+        let (Some((_, after)), Some(value)) = (field, index.and_then(|index| args.get(index)))
+        else {
+            return Err(Error::new(
+                ErrorKind::InvalidOperation,
+                format!("`format` does not know the field at `{brace}`"),
+            ));
+        };
+        out.push_str(&value.to_string());
+        next += 1;
+        rest = after;
+    }
+    out.push_str(rest);
+    check_length(Some(out.len()))?;
+    Ok(Value::from(out))
 }
 
 fn join(between: &str, items: &Value) -> Result<Value, Error> {
