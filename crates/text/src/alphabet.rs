@@ -45,6 +45,7 @@ const BYTES: [Option<u8>; 0x144] = {
 /// of the alphabet's: then the text stands for itself.
 pub(crate) fn decode_into(text: &str, out: &mut Vec<u8>) -> bool {
     let start = out.len();
+    out.reserve(text.len());
     for char in text.chars() {
         match BYTES.get(char as usize) {
             Some(Some(byte)) => out.push(*byte),

@@ -1,19 +1,20 @@
 //! BPE by merges: the pieces of a text, joined in the order of the merges.
 
 use crate::alphabet;
-use crate::error::{Error, ErrorKind};
 use crate::fallback::Fallback;
-use crate::hash::{HashedMap, hash, hash_pair};
+use crate::hash::{hash, hash_pair};
 use crate::merge::{LONGEST, Merger};
+use crate::table::Table;
 use crate::vocab::Vocab;
 
 /// The merges, and what they begin with.
 pub(crate) struct Bpe {
     /// Rank of a merge by [`hash_pair`] of its sides.
     ///
-    /// A rank is not compared with the text it was read from: two of a million merges share a
-    /// key by chance once in 10^7 vocabularies, and a file made to collide only misleads itself.
-    ranks: HashedMap<u32>,
+    /// A rank is not compared with the text it was read from. What a wrong one joined would have
+    /// to be a token besides, or it is not joined: by chance that is never, and a file that is
+    /// made to collide only misleads itself.
+    ranks: Table,
     /// A piece that is a token whole is that token, whatever the merges make of it.
     ignore_merges: bool,
     units: Units,
@@ -27,20 +28,39 @@ pub(crate) enum Units {
     Characters { fallback: Fallback },
 }
 
-impl Bpe {
-    /// From pairs in the form that `vocab` is kept in, best first.
-    pub(crate) fn new(units: Units, ignore_merges: bool, merges: usize) -> Self {
-        let mut ranks = HashedMap::default();
-        ranks.reserve(merges);
-        Self { ranks, ignore_merges, units }
+/// Merges while they are gathered, best first.
+#[derive(Default)]
+pub(crate) struct Merges {
+    pairs: Vec<u64>,
+    /// The text of a pair, one after the other.
+    pair: Vec<u8>,
+}
+
+impl Merges {
+    pub(crate) fn with_capacity(merges: usize) -> Self {
+        Self { pairs: Vec::with_capacity(merges), pair: Vec::new() }
     }
 
-    /// Adds the merge of `left` and `right`, which is worse than those before.
-    pub(crate) fn push(&mut self, left: &[u8], right: &[u8]) -> Result<(), Error> {
-        let rank = u32::try_from(self.ranks.len())
-            .map_err(|_| Error::new(ErrorKind::Vocabulary, "there are over 2^32 merges"))?;
-        self.ranks.entry(hash_pair(hash(left), hash(right))).or_insert(rank);
-        Ok(())
+    /// Adds the merge of two texts that are spelt in the byte alphabet.
+    pub(crate) fn push_spelt(&mut self, left: &str, right: &str) {
+        self.pair.clear();
+        spell(left, &mut self.pair);
+        let middle = self.pair.len();
+        spell(right, &mut self.pair);
+        let (left, right) = self.pair.split_at(middle);
+        self.pairs.push(hash_pair(hash(left), hash(right)));
+    }
+
+    /// Adds the merge of two texts as they are.
+    pub(crate) fn push(&mut self, left: &str, right: &str) {
+        self.pairs.push(hash_pair(hash(left.as_bytes()), hash(right.as_bytes())));
+    }
+}
+
+impl Bpe {
+    pub(crate) fn new(units: Units, ignore_merges: bool, merges: Merges) -> Self {
+        let ranks = Table::new(merges.pairs.iter().copied().zip(0..merges.pairs.len() as u32));
+        Self { ranks, ignore_merges, units }
     }
 
     /// Appends the ids of `piece`.
@@ -68,7 +88,7 @@ impl Bpe {
         }
         let rank = |joint: &[u8], cut| {
             let (left, right) = joint.split_at_checked(cut)?;
-            self.ranks.get(&hash_pair(hash(left), hash(right))).copied()
+            self.ranks.find(hash_pair(hash(left), hash(right)), |_| vocab.reach(joint).is_some())
         };
         let bytes = word.as_bytes();
         match &self.units {
@@ -97,7 +117,8 @@ impl Bpe {
 /// The sides of a merge in GGUF, `left right`. The left one may itself begin with a space where
 /// the byte alphabet is not used.
 pub(crate) fn sides(merge: &str) -> Option<(&str, &str)> {
-    let cut = merge.char_indices().skip(1).find(|&(_, char)| char == ' ')?.0;
+    let first = merge.chars().next()?.len_utf8();
+    let cut = first + merge.get(first..)?.find(' ')?;
     Some((merge.get(..cut)?, merge.get(cut + 1..)?))
 }
 

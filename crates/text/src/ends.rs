@@ -67,7 +67,7 @@ const CONTROL: &[&str] = &[
 pub(crate) fn find(vocab: &mut Vocab, named: impl IntoIterator<Item = u32>) -> Vec<u32> {
     for name in CONTROL {
         if let Some(id) = vocab.find(name.as_bytes()) {
-            vocab.hide(id, TokenKind::Control);
+            vocab.make_control(id);
         }
     }
     let mut ends: Vec<u32> = named.into_iter().collect();
@@ -85,7 +85,7 @@ pub(crate) fn find(vocab: &mut Vocab, named: impl IntoIterator<Item = u32>) -> V
         let Some(id) = vocab.find(name.as_bytes()) else { continue };
         let is_mark = name.contains(['|', '\u{ff5c}']) || name.starts_with("<end_of_");
         if is_mark || has_no_kinds || vocab.kind(id) != Some(TokenKind::Normal) {
-            vocab.hide(id, TokenKind::Control);
+            vocab.make_control(id);
             ends.push(id);
         }
     }

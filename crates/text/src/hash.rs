@@ -1,12 +1,9 @@
-//! The one hash of the crate: a text to 64 bits, and a map that trusts such keys.
+//! The one hash of the crate: a text to 64 bits.
 //!
 //! A vocabulary is hashed once at start (150,000 tokens and as many merges), so the hash must be
 //! quick on strings of a few bytes. It is not keyed: whoever writes a vocabulary may make its own
 //! tokens collide, which costs that vocabulary those tokens and nobody else anything, because
 //! every hit is compared with the text it stands for.
-
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 
 /// Odd constants of the multiply-and-fold step (from wyhash's default secret).
 const SECRET: [u64; 2] = [0xa076_1d64_78bd_642f, 0xe703_7ed1_a0b4_28db];
@@ -33,27 +30,6 @@ pub(crate) fn hash(text: &[u8]) -> u64 {
 #[inline]
 pub(crate) const fn hash_pair(left: u64, right: u64) -> u64 {
     fold(left ^ SECRET[0], right ^ SECRET[1])
-}
-
-/// A map whose keys are already hashes.
-pub(crate) type HashedMap<V> = HashMap<u64, V, BuildHasherDefault<Hashed>>;
-
-/// Passes a 64-bit key through.
-#[derive(Default)]
-pub(crate) struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = hash(bytes);
-    }
-
-    fn write_u64(&mut self, key: u64) {
-        self.0 = key;
-    }
 }
 
 #[cfg(test)]

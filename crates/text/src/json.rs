@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use crate::added::{Added, AddedToken};
-use crate::bpe::{self, Bpe, Units};
+use crate::bpe::{Bpe, Merges, Units};
 use crate::ends;
 use crate::error::{Error, ErrorKind};
 use crate::fallback::Fallback;
@@ -134,21 +134,15 @@ fn bpe(
         }
         _ => Units::Characters { fallback: Fallback::unknown(unknown, model.fuse_unk) },
     };
-    let mut bpe = Bpe::new(units, model.ignore_merges, model.merges.len());
-    let mut pair = Vec::new();
+    let mut merges = Merges::with_capacity(model.merges.len());
     for merge in &model.merges {
-        if spelling != Spelling::Bytes {
-            bpe.push(merge.left.as_bytes(), merge.right.as_bytes())?;
-            continue;
+        if spelling == Spelling::Bytes {
+            merges.push_spelt(&merge.left, &merge.right);
+        } else {
+            merges.push(&merge.left, &merge.right);
         }
-        pair.clear();
-        bpe::spell(&merge.left, &mut pair);
-        let middle = pair.len();
-        bpe::spell(&merge.right, &mut pair);
-        let (left, right) = pair.split_at(middle);
-        bpe.push(left, right)?;
     }
-    Ok(bpe)
+    Ok(Bpe::new(units, model.ignore_merges, merges))
 }
 
 /// The tokens with a role: by the configuration, else where the frame puts them.

@@ -38,6 +38,7 @@ mod parts;
 mod split;
 mod spm;
 mod stream;
+mod table;
 mod tokenizer;
 mod vocab;
 mod wordpiece;

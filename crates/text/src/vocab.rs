@@ -1,7 +1,8 @@
 //! Tokens by id and by text, in one arena.
 
 use crate::error::{Error, ErrorKind};
-use crate::hash::{HashedMap, hash};
+use crate::hash::hash;
+use crate::table::Table;
 
 /// The character that stands for a space: U+2581, lower one eighth block.
 pub(crate) const SPACE: &str = "\u{2581}";
@@ -47,31 +48,24 @@ impl TokenKind {
     }
 }
 
-/// The tokens of a model. Ids are positions, `0..len`.
+/// The tokens of a model, while they are gathered. Ids are positions, `0..len`.
 #[derive(Default)]
-pub(crate) struct Vocab {
-    /// The texts, one after the other.
-    arena: Vec<u8>,
-    /// Where each text ends in `arena`.
-    ends: Vec<u32>,
-    kinds: Vec<TokenKind>,
-    /// Reachable tokens by the hash of their text.
-    index: HashedMap<u32>,
-    /// The other tokens, likewise.
-    hidden: HashedMap<u32>,
+pub(crate) struct VocabBuilder {
+    vocab: Vocab,
+    hashes: Vec<u64>,
 }
 
-impl Vocab {
+impl VocabBuilder {
     /// Room for `tokens` texts of `bytes` bytes together.
     pub(crate) fn with_capacity(tokens: usize, bytes: usize) -> Self {
-        let mut index = HashedMap::default();
-        index.reserve(tokens);
         Self {
-            arena: Vec::with_capacity(bytes),
-            ends: Vec::with_capacity(tokens),
-            kinds: Vec::with_capacity(tokens),
-            index,
-            hidden: HashedMap::default(),
+            vocab: Vocab {
+                arena: Vec::with_capacity(bytes),
+                ends: Vec::with_capacity(tokens),
+                kinds: Vec::with_capacity(tokens),
+                index: Table::default(),
+            },
+            hashes: Vec::with_capacity(tokens),
         }
     }
 
@@ -80,25 +74,49 @@ impl Vocab {
         &mut self,
         kind: TokenKind,
         write: impl FnOnce(&mut Vec<u8>),
-    ) -> Result<u32, Error> {
-        let start = self.arena.len();
-        write(&mut self.arena);
+    ) -> Result<(), Error> {
+        let vocab = &mut self.vocab;
+        let start = vocab.arena.len();
+        write(&mut vocab.arena);
         let too_big = || Error::new(ErrorKind::Vocabulary, "the tokens' texts exceed 4 GiB");
-        let end = u32::try_from(self.arena.len()).map_err(|_| too_big())?;
-        let id = u32::try_from(self.ends.len()).map_err(|_| too_big())?;
-        let key = hash(self.arena.get(start..).unwrap_or_default());
-        self.ends.push(end);
-        self.kinds.push(kind);
-        if !kind.is_reachable() {
-            self.hidden.insert(key, id);
-        } else if kind == TokenKind::Normal {
-            self.index.insert(key, id);
-        } else {
-            self.index.entry(key).or_insert(id);
+        vocab.ends.push(u32::try_from(vocab.arena.len()).map_err(|_| too_big())?);
+        vocab.kinds.push(kind);
+        self.hashes.push(hash(vocab.arena.get(start..).unwrap_or_default()));
+        // Ids are 32 bits wide, and the table keeps one of them for itself.
+        if self.hashes.len() >= u32::MAX as usize {
+            return Err(too_big());
         }
-        Ok(id)
+        Ok(())
     }
 
+    /// The vocabulary. Of two tokens with one text the first is found, and a normal one before
+    /// any other.
+    pub(crate) fn build(self) -> Vocab {
+        let Self { mut vocab, hashes } = self;
+        let normal = |id: &u32| vocab.kinds.get(*id as usize) == Some(&TokenKind::Normal);
+        let ids = 0..hashes.len() as u32;
+        let mut order: Vec<u32> = ids.clone().filter(normal).collect();
+        order.extend(ids.filter(|id| !normal(id)));
+        vocab.index = Table::new(
+            order.iter().map(|&id| (hashes.get(id as usize).copied().unwrap_or_default(), id)),
+        );
+        vocab
+    }
+}
+
+/// The tokens of a model.
+#[derive(Default)]
+pub(crate) struct Vocab {
+    /// The texts, one after the other.
+    arena: Vec<u8>,
+    /// Where each text ends in `arena`.
+    ends: Vec<u32>,
+    kinds: Vec<TokenKind>,
+    /// Ids by the hash of their text.
+    index: Table,
+}
+
+impl Vocab {
     /// How many tokens there are.
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
@@ -120,35 +138,28 @@ impl Vocab {
         self.kinds.get(id as usize).copied()
     }
 
-    /// Makes a token one that text does not reach.
-    pub(crate) fn hide(&mut self, id: u32, kind: TokenKind) {
-        let Some(key) = self.bytes(id).map(hash) else { return };
-        if self.index.get(&key) == Some(&id) {
-            self.index.remove(&key);
-        }
-        self.hidden.insert(key, id);
-        if let Some(slot) = self.kinds.get_mut(id as usize) {
-            *slot = kind;
+    /// The kinds in the order of ids.
+    pub(crate) fn kinds(&self) -> &[TokenKind] {
+        &self.kinds
+    }
+
+    /// Makes a token one that steers the model, whatever its file said.
+    pub(crate) fn make_control(&mut self, id: u32) {
+        if let Some(kind) = self.kinds.get_mut(id as usize) {
+            *kind = TokenKind::Control;
         }
     }
 
     /// The token that text `text` becomes whole, if there is one.
     #[inline]
     pub(crate) fn reach(&self, text: &[u8]) -> Option<u32> {
-        let id = *self.index.get(&hash(text))?;
-        (self.bytes(id)? == text).then_some(id)
+        self.index.find(hash(text), |id| {
+            self.bytes(id) == Some(text) && self.kind(id).is_some_and(TokenKind::is_reachable)
+        })
     }
 
     /// The token with this text, whatever it is for.
     pub(crate) fn find(&self, text: &[u8]) -> Option<u32> {
-        self.reach(text).or_else(|| {
-            let id = *self.hidden.get(&hash(text))?;
-            (self.bytes(id)? == text).then_some(id)
-        })
-    }
-
-    /// The kinds in the order of ids.
-    pub(crate) fn kinds(&self) -> &[TokenKind] {
-        &self.kinds
+        self.reach(text).or_else(|| self.index.find(hash(text), |id| self.bytes(id) == Some(text)))
     }
 }

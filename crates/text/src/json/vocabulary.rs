@@ -6,7 +6,7 @@ use crate::bpe;
 use crate::error::{Error, ErrorKind};
 use crate::fallback;
 use crate::tokenizer::Spelling;
-use crate::vocab::{SPACE, TokenKind, Vocab};
+use crate::vocab::{SPACE, TokenKind, Vocab, VocabBuilder};
 
 /// What a slot of the vocabulary holds.
 #[derive(Clone, Copy)]
@@ -53,7 +53,7 @@ pub(super) fn build(file: &File<'_>, kind: ModelKind, spelling: Spelling) -> Res
     }
 
     let bytes = slots.iter().flatten().map(|slot| slot.text.len() + SPACE.len()).sum();
-    let mut out = Vocab::with_capacity(size, bytes);
+    let mut out = VocabBuilder::with_capacity(size, bytes);
     let prefix = file.model.continuing_subword_prefix.as_deref().unwrap_or("##");
     for slot in slots {
         let Slot { text, kind: token } = slot.unwrap_or(Slot { text: "", kind: TokenKind::Unused });
@@ -66,7 +66,7 @@ pub(super) fn build(file: &File<'_>, kind: ModelKind, spelling: Spelling) -> Res
             _ => arena.extend_from_slice(text.as_bytes()),
         })?;
     }
-    Ok(out)
+    Ok(out.build())
 }
 
 /// Fills a slot, which may hold the same text already.

@@ -337,3 +337,77 @@ pub(crate) fn gpt2() -> Stage {
 pub(crate) fn find(name: &str) -> Option<&'static Preset> {
     PRESETS.iter().find(|(names, _)| names.contains(&name)).map(|(_, preset)| preset)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::split::Splitter;
+
+    /// Texts with every kind of character that patterns tell apart, in every neighbourhood.
+    fn texts() -> Vec<String> {
+        let atoms = [
+            "a", "Z", "é", "Σ", "ǅ", "ʰ", "中", "あ", "한", "ก", "\u{301}", "1", "23", "٣", "½",
+            "Ⅷ", "'", "'s", "'LL", "-", "!?", "。", "$", "€", "_", " ", "  ", "\t", "\n", "\r\n",
+            "\u{a0}", "\u{3000}", "\u{2028}", "\u{85}", "🙂", "\u{200d}", "\0",
+        ];
+        let mut texts: Vec<String> = Vec::new();
+        for a in atoms {
+            for b in atoms {
+                texts.push(format!("{a}{b}"));
+                for c in atoms {
+                    texts.push(format!("x {a}{b}{c}y"));
+                }
+            }
+        }
+        texts
+    }
+
+    /// The hand-made look-ahead against a backtracking engine that has it.
+    #[test]
+    fn words_are_those_of_the_full_pattern() {
+        let texts = texts();
+        let mut failures = Vec::new();
+        for (names, preset) in PRESETS {
+            for rule in preset.stages {
+                let Words(pattern) = rule else { continue };
+                let full = format!(r"{}|\s+(?!\S)|\s+", pattern.strip_suffix(r"|\s+").unwrap());
+                let full = fancy_regex::Regex::new(&full).unwrap();
+                let ours = Splitter::new(vec![rule.stage()]);
+                for text in &texts {
+                    let mut expected = Vec::new();
+                    let mut done = 0;
+                    for found in full.find_iter(text) {
+                        let found = found.unwrap();
+                        expected.push(&text[done..found.start()]);
+                        expected.push(found.as_str());
+                        done = found.end();
+                    }
+                    expected.push(&text[done..]);
+                    expected.retain(|piece| !piece.is_empty());
+                    let mut got = Vec::new();
+                    ours.split(text, |piece| got.push(piece)).unwrap();
+                    if got != expected {
+                        failures.push(format!("{names:?} {text:?}: {got:?}, not {expected:?}"));
+                    }
+                }
+            }
+        }
+        failures.truncate(20);
+        assert!(failures.is_empty(), "{}", failures.join("\n"));
+    }
+
+    #[test]
+    fn every_preset_cuts_and_loses_nothing() {
+        let text = "Héllo  WORLD 1234567 ٣ 中文\r\n\n\t'ſ don't🙂\u{301} x ";
+        let mut seen = std::collections::HashSet::new();
+        for (names, preset) in PRESETS {
+            assert!(names.iter().all(|name| seen.insert(*name)), "{names:?} come twice");
+            let stages = preset.stages.iter().map(|rule| rule.stage()).collect();
+            let mut pieces = Vec::new();
+            Splitter::new(stages).split(text, |piece| pieces.push(piece)).unwrap();
+            assert_eq!(pieces.concat(), text, "{names:?}");
+            assert!(pieces.len() > 5, "{names:?}: {pieces:?}");
+        }
+        assert!(find("smollm").is_some() && find("Smollm").is_none());
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::{Roles, Spelling, Tokenizer};
 use crate::added::{Added, AddedToken};
-use crate::bpe::{self, Bpe, Units};
+use crate::bpe::{self, Bpe, Merges, Units};
 use crate::ends;
 use crate::error::{Error, ErrorKind};
 use crate::fallback::Fallback;
@@ -12,7 +12,7 @@ use crate::parts::{VocabKind, VocabParts};
 use crate::split::finder::Finder;
 use crate::split::{Splitter, presets};
 use crate::spm::Spm;
-use crate::vocab::{SPACE, TokenKind, Vocab};
+use crate::vocab::{SPACE, TokenKind, Vocab, VocabBuilder};
 use crate::wordpiece::{self, WordPiece};
 
 impl Tokenizer {
@@ -74,8 +74,7 @@ fn bpe(parts: &VocabParts<'_>, unknown: Option<u32>) -> Result<Kind, Error> {
         )
     })?;
     let units = Units::Bytes { unknown };
-    let mut bpe = Bpe::new(units, preset.ignore_merges, parts.merges.len());
-    let mut pair = Vec::new();
+    let mut merges = Merges::with_capacity(parts.merges.len());
     for (index, merge) in parts.merges.iter().enumerate() {
         let (left, right) = bpe::sides(merge).ok_or_else(|| {
             Error::new(
@@ -83,13 +82,9 @@ fn bpe(parts: &VocabParts<'_>, unknown: Option<u32>) -> Result<Kind, Error> {
                 format!("merge `{index}` is `{merge}`, expected two texts with a space between"),
             )
         })?;
-        pair.clear();
-        bpe::spell(left, &mut pair);
-        let middle = pair.len();
-        bpe::spell(right, &mut pair);
-        let (left, right) = pair.split_at(middle);
-        bpe.push(left, right)?;
+        merges.push_spelt(left, right);
     }
+    let bpe = Bpe::new(units, preset.ignore_merges, merges);
     Ok(Kind {
         model: Model::Bpe(bpe),
         spelling: Spelling::Bytes,
@@ -154,7 +149,7 @@ fn check_lengths(parts: &VocabParts<'_>) -> Result<(), Error> {
 
 fn vocab(parts: &VocabParts<'_>) -> Result<Vocab, Error> {
     let bytes = parts.tokens.iter().map(|token| token.len()).sum();
-    let mut vocab = Vocab::with_capacity(parts.tokens.len(), bytes);
+    let mut vocab = VocabBuilder::with_capacity(parts.tokens.len(), bytes);
     let mut types = parts.token_types.iter();
     for token in &parts.tokens {
         let kind = types.next().map_or(TokenKind::Normal, |&number| TokenKind::from_ggml(number));
@@ -168,7 +163,7 @@ fn vocab(parts: &VocabParts<'_>) -> Result<Vocab, Error> {
             }
         })?;
     }
-    Ok(vocab)
+    Ok(vocab.build())
 }
 
 /// The ids with a role: what the file names, else the kind's default where the vocabulary has it.
