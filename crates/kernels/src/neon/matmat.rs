@@ -1,0 +1,189 @@
+//! Many tokens: panels of 8 weight rows, unpacked once, meet tiles of up to 6 tokens.
+//!
+//! A register holds four consecutive weights of each of 4 rows; it meets four activations of one
+//! token, broadcast. Integer sums are exact within a group, then scaled.
+
+use std::arch::aarch64::*;
+
+use super::dot::dot;
+use super::load::{load_words, to_array};
+use super::step::{Decode, Step};
+use crate::activations::GROUP as X_GROUP;
+use crate::steps::{STEP, WeightRows};
+use crate::tile::{self, RECORD, Record, Tile};
+use crate::{Columns, QuantizedRows, Scratch};
+
+/// Weight rows of a panel: the lanes of two registers.
+const ROWS: usize = 8;
+/// Tokens of a tile: with 6, sums and totals take 24 of the 32 registers.
+const WIDTHS: [usize; 3] = [2, 4, 6];
+/// Packed activations that are walked once per panel: they should stay in a private L2.
+const SLAB_BYTES: usize = 128 << 10;
+
+/// 8 weight rows: per four values a word of each; per group a scale and a minimum of each.
+struct Panel<'a> {
+    q: &'a mut [[u32; ROWS]],
+    scale: &'a mut [[u32; ROWS]],
+    min: &'a mut [[u32; ROWS]],
+}
+
+/// Where the products of a panel and a tile go.
+#[derive(Clone, Copy)]
+struct Place {
+    tile: Tile,
+    column: usize,
+    rows: usize,
+    /// Whether to add to what is there.
+    add: bool,
+}
+
+/// As [`super::matvec::matvec`], for many tokens.
+#[inline]
+#[target_feature(enable = "neon")]
+pub(super) fn matmat<const DOTPROD: bool, const GROUP: usize, const HAS_MIN: bool>(
+    weights: WeightRows<'_>,
+    x: &QuantizedRows,
+    scratch: &mut Scratch,
+    out: &mut Columns<'_>,
+    decode: Decode,
+) {
+    let (n, tokens, columns) = (x.n(), x.tokens(), out.columns());
+    let tiles = tile::tiles(tokens, WIDTHS);
+    let padded: usize = tiles.clone().map(|tile| tile.width).sum();
+    let depth = (SLAB_BYTES / padded / STEP * STEP).clamp(STEP, n.next_multiple_of(STEP));
+    scratch.words.resize(padded * (depth / X_GROUP) * RECORD, 0);
+    scratch.lines.resize(depth / 8 + depth / GROUP, bytemuck::Zeroable::zeroed());
+    let (q, rest) = bytemuck::cast_slice_mut(&mut scratch.lines).split_at_mut(depth / 4);
+    let (scale, min) = rest.split_at_mut(depth / GROUP);
+    let mut panel = Panel { q, scale, min };
+
+    for start in (0..n).step_by(depth) {
+        let groups = depth.min(n - start) / X_GROUP;
+        let words = |tile: Tile| tile.start * groups * RECORD..;
+        for tile in tiles.clone() {
+            let (words, first) = (&mut scratch.words[words(tile)], start / X_GROUP);
+            match tile.width {
+                2 => tile::pack::<2>(x, tile, first, 0, GROUP, records(words, groups)),
+                4 => tile::pack::<4>(x, tile, first, 0, GROUP, records(words, groups)),
+                _ => tile::pack::<6>(x, tile, first, 0, GROUP, records(words, groups)),
+            }
+        }
+        for column in (0..columns).step_by(ROWS) {
+            let real = ROWS.min(columns - column);
+            for r in 0..real {
+                let row = &weights.row_on(column + r)[start / STEP * weights.step_bytes..];
+                unpack::<GROUP>(weights, row, groups * X_GROUP, r, &mut panel, decode);
+            }
+            for tile in tiles.clone() {
+                let words = &scratch.words[words(tile)];
+                let at = Place { tile, column, rows: real, add: start > 0 };
+                match tile.width {
+                    2 => multiply::<DOTPROD, GROUP, HAS_MIN, 2>(&panel, words, groups, at, out),
+                    4 => multiply::<DOTPROD, GROUP, HAS_MIN, 4>(&panel, words, groups, at, out),
+                    _ => multiply::<DOTPROD, GROUP, HAS_MIN, 6>(&panel, words, groups, at, out),
+                }
+            }
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+fn records<const T: usize>(words: &mut [u32], groups: usize) -> &mut [Record<T>] {
+    bytemuck::cast_slice_mut(&mut words[..groups * RECORD * T])
+}
+
+/// Decodes `values` of a row into lane `r` of the panel.
+#[inline]
+#[target_feature(enable = "neon")]
+fn unpack<const GROUP: usize>(
+    weights: WeightRows<'_>,
+    row: &[u8],
+    values: usize,
+    r: usize,
+    panel: &mut Panel<'_>,
+    decode: Decode,
+) {
+    let mut step = Step::ZERO;
+    for s in 0..values.div_ceil(STEP) {
+        weights.last_step(&row[s * weights.step_bytes..], |bytes| decode(bytes, &mut step));
+        let words = step.q.as_flattened().as_chunks::<4>().0;
+        for (out, word) in panel.q[s * (STEP / 4)..].iter_mut().zip(words) {
+            out[r] = u32::from_le_bytes(word.map(|q| q as u8));
+        }
+        let groups = s * (STEP / GROUP)..(s + 1) * (STEP / GROUP);
+        let out = panel.scale[groups.clone()].iter_mut().zip(&mut panel.min[groups]);
+        for ((scale, min), (from_scale, from_min)) in out.zip(step.scale.iter().zip(&step.min)) {
+            scale[r] = from_scale.to_bits();
+            min[r] = from_min.to_bits();
+        }
+    }
+}
+
+/// Adds or writes the products of a panel with a tile of `T` tokens.
+#[inline]
+#[target_feature(enable = "neon")]
+fn multiply<const DOTPROD: bool, const GROUP: usize, const HAS_MIN: bool, const T: usize>(
+    panel: &Panel<'_>,
+    words: &[u32],
+    groups: usize,
+    at: Place,
+    out: &mut Columns<'_>,
+) {
+    let x: &[Record<T>] = bytemuck::cast_slice(&words[..groups * RECORD * T]);
+    let totals = products::<DOTPROD, T, GROUP, HAS_MIN>(panel, x);
+    for (t, total) in totals.into_iter().take(at.tile.tokens).enumerate() {
+        let out = &mut out.row(at.tile.start + t)[at.column..][..at.rows];
+        let total = total.map(|lanes| to_array(lanes));
+        for (out, total) in out.iter_mut().zip(total.as_flattened()) {
+            *out = if at.add { *out + total } else { *total };
+        }
+    }
+}
+
+/// `sum_g xs[g] * (scale[g] * (q[g] . xq[g]) + min[g] * sum(xq[g]))` of 8 rows and `T` tokens.
+#[inline(never)]
+#[target_feature(enable = "neon")]
+fn products<const DOTPROD: bool, const T: usize, const GROUP: usize, const HAS_MIN: bool>(
+    panel: &Panel<'_>,
+    x: &[Record<T>],
+) -> [[float32x4_t; 2]; T] {
+    let halves = X_GROUP / GROUP;
+    let mut total = [[vdupq_n_f32(0.0); 2]; T];
+    let q = panel.q.as_chunks::<{ X_GROUP / 4 }>().0;
+    let scale = panel.scale.chunks_exact(halves);
+    let min = panel.min.chunks_exact(halves);
+    for (((x, q), scale), min) in x.iter().zip(q).zip(scale).zip(min) {
+        for half in 0..halves {
+            let mut sum = [[vdupq_n_s32(0); 2]; T];
+            for k in half * (GROUP / 4)..(half + 1) * (GROUP / 4) {
+                let q = split(&q[k]).map(|q| vreinterpretq_s8_u32(q));
+                for t in 0..T {
+                    let x = vreinterpretq_s8_u32(vdupq_n_u32(x[k][t]));
+                    sum[t] = [0, 1].map(|i| dot::<DOTPROD>(sum[t][i], q[i], x));
+                }
+            }
+            let scale = split(&scale[half]).map(|scale| vreinterpretq_f32_u32(scale));
+            let min = split(&min[half]).map(|min| vreinterpretq_f32_u32(min));
+            for t in 0..T {
+                let xs = f32::from_bits(x[tile::SCALE][t]);
+                for i in 0..2 {
+                    let scaled = vmulq_n_f32(scale[i], xs);
+                    total[t][i] = vfmaq_f32(total[t][i], vcvtq_f32_s32(sum[t][i]), scaled);
+                    if HAS_MIN {
+                        let sum = f32::from_bits(x[tile::SUM + half][t]);
+                        total[t][i] = vfmaq_n_f32(total[t][i], min[i], sum);
+                    }
+                }
+            }
+        }
+    }
+    total
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+fn split(words: &[u32; ROWS]) -> [uint32x4_t; 2] {
+    let [low, high] = bytemuck::cast_ref::<[u32; ROWS], [[u32; 4]; 2]>(words);
+    [load_words(low), load_words(high)]
+}

@@ -1,0 +1,56 @@
+//! Which decoder and which kernel a product takes.
+
+use super::step::{Decode, decode};
+use super::{matmat, matvec};
+use crate::block::{Block, with_block};
+use crate::steps::{STEP, WeightRows};
+use crate::{Columns, Format, QuantizedRows, Scratch};
+
+/// From this many tokens on, interleaving a panel of rows pays.
+const MATMAT_TOKENS: usize = 8;
+
+#[inline]
+#[target_feature(enable = "neon")]
+pub(super) fn matmul<const DOTPROD: bool>(
+    format: Format,
+    weights: &[u8],
+    x: &QuantizedRows,
+    scratch: &mut Scratch,
+    out: &mut Columns<'_>,
+) {
+    if x.n() == 0 {
+        (0..out.tokens()).for_each(|t| out.row(t).fill(0.0));
+        return;
+    }
+    let weights = WeightRows {
+        bytes: weights,
+        row_bytes: weights.len() / out.columns().max(1),
+        step_bytes: STEP / format.block_len() * format.block_bytes(),
+    };
+    with_block!(format, B => {
+        // Behind a pointer, so that the kernels are compiled once for all formats.
+        let decode: Decode = decode::<B>;
+        match (B::GROUP, B::HAS_MIN) {
+            (16, false) => run::<DOTPROD, 16, false>(weights, x, scratch, out, decode),
+            (16, true) => run::<DOTPROD, 16, true>(weights, x, scratch, out, decode),
+            (_, false) => run::<DOTPROD, 32, false>(weights, x, scratch, out, decode),
+            (_, true) => run::<DOTPROD, 32, true>(weights, x, scratch, out, decode),
+        }
+    });
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+fn run<const DOTPROD: bool, const GROUP: usize, const HAS_MIN: bool>(
+    weights: WeightRows<'_>,
+    x: &QuantizedRows,
+    scratch: &mut Scratch,
+    out: &mut Columns<'_>,
+    decode: Decode,
+) {
+    if x.tokens() < MATMAT_TOKENS {
+        matvec::matvec::<DOTPROD, GROUP, HAS_MIN>(weights, x, out, decode);
+    } else {
+        matmat::matmat::<DOTPROD, GROUP, HAS_MIN>(weights, x, scratch, out, decode);
+    }
+}
