@@ -1,5 +1,6 @@
 //! Tokens that are found in text before anything else: control and user-defined ones.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use aho_corasick::{AhoCorasick, MatchKind};
@@ -69,6 +70,36 @@ impl Added {
         self.tokens.len()
     }
 
+    /// `text` with [`SHIELD`] after every character of what would be found as a special token, so
+    /// that neither it nor a part of it is.
+    pub(crate) fn shield<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let finder = self.all.get_or_init(|| Finder::new(&self.tokens, true));
+        // Shields of the text's own are none.
+        let mut text = match text.contains(SHIELD) {
+            true => Cow::Owned(text.replace(SHIELD, "")),
+            false => Cow::Borrowed(text),
+        };
+        let mut shielded = String::new();
+        let mut done = 0;
+        for found in finder.automaton.iter().flat_map(|automaton| automaton.find_iter(&*text)) {
+            let index = finder.tokens.get(found.pattern().as_usize());
+            let is_special =
+                index.and_then(|&index| self.tokens.get(index)).is_some_and(|token| token.special);
+            if let (true, Some(before), Some(token)) =
+                (is_special, text.get(done..found.start()), text.get(found.range()))
+            {
+                shielded.push_str(before);
+                shielded.extend(token.chars().flat_map(|char| [char, SHIELD]));
+                done = found.end();
+            }
+        }
+        if done > 0 {
+            shielded.push_str(text.get(done..).unwrap_or_default());
+            text = Cow::Owned(shielded);
+        }
+        text
+    }
+
     /// Hands the fragments of `text` to `emit` from left to right. Special tokens are looked for
     /// only when `special` is true.
     pub(crate) fn split<'t>(
@@ -112,6 +143,10 @@ impl Added {
         }
     }
 }
+
+/// What keeps a text from being a special token: a code point that is no character, and which is
+/// taken out again before text is cut.
+pub(crate) const SHIELD: char = '\u{fdd0}';
 
 /// The most bytes that the texts of all added tokens may hold. Gemma 3, with 6,400 of them the
 /// richest known, has 60 kB; an automaton takes some tens of times its text.

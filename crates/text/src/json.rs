@@ -167,17 +167,19 @@ fn added(file: &File<'_>, vocab: &Vocab, steps: &Steps) -> Result<(Added, Added)
     let mut raw = Vec::new();
     let mut normalized = Vec::new();
     for token in &file.added_tokens {
-        let is_normalized = token.normalized && !steps.normalizers.is_empty();
+        let is_special =
+            token.special || vocab.kind(token.id).is_some_and(|kind| kind.is_special());
+        // Special tokens are what templates write, which no normalizer changes.
+        let is_normalized = token.normalized && !is_special && !steps.normalizers.is_empty();
         let text = if is_normalized {
             normalize::apply(&steps.normalizers, &token.content, false)?
         } else {
             Cow::Borrowed(token.content.as_ref())
         };
-        let special = vocab.kind(token.id).is_some_and(|kind| kind.is_special());
         let added = AddedToken {
             id: token.id,
             text: text.into_owned(),
-            special: special || token.special,
+            special: is_special,
             strips_left: token.lstrip,
             strips_right: token.rstrip,
             single_word: token.single_word,

@@ -1,7 +1,9 @@
 //! Tokenizers, streaming decode, chat templates.
 //!
-//! A [`Tokenizer`] is made from what a GGUF file says ([`VocabParts`]). Text of users and text of
-//! templates are told apart when they are encoded: only the latter may spell control tokens.
+//! A [`Tokenizer`] is made from what a GGUF file says ([`VocabParts`]) or from `tokenizer.json`; a
+//! [`ChatTemplate`] turns [`Message`]s into a prompt; a [`StreamDecoder`] gives text as tokens
+//! arrive. Text of users and text of templates are told apart when they are encoded: only the
+//! latter may spell control tokens.
 //!
 //! ```
 //! use rushlight_text::{EncodeOptions, Tokenizer, VocabKind, VocabParts};

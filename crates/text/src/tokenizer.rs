@@ -4,7 +4,9 @@ mod decode;
 mod from_parts;
 mod roles;
 
-use crate::added::{Added, Fragment};
+use std::borrow::Cow;
+
+use crate::added::{Added, Fragment, SHIELD};
 use crate::error::Error;
 use crate::merge::Merger;
 use crate::model::Model;
@@ -64,6 +66,9 @@ impl Tokenizer {
             match fragment {
                 Fragment::Token(id) => out.push(id),
                 Fragment::Text(text) => {
+                    let bare = (options.parse_special && text.contains(SHIELD))
+                        .then(|| text.replace(SHIELD, ""));
+                    let text = bare.as_deref().unwrap_or(text);
                     let text = normalize::apply(&self.normalizers, text, first)?;
                     self.encode_normalized(&text, options, &mut merger, &mut out)?;
                 }
@@ -95,6 +100,15 @@ impl Tokenizer {
         })
     }
 
+    /// `text` such that within a prompt that is encoded with [`EncodeOptions::parse_special`] it
+    /// stays text: for what users say, before it goes into a chat template.
+    ///
+    /// Special tokens that the text spells are taken apart by U+FDD0, which encoding leaves out;
+    /// everything else is unchanged.
+    pub fn shield<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.added.shield(text)
+    }
+
     /// How many ids there are.
     pub fn vocab_size(&self) -> usize {
         self.vocab.len()
@@ -108,6 +122,15 @@ impl Tokenizer {
     /// Whether a generation ends with this token: end of text, turn or message.
     pub fn is_end(&self, id: u32) -> bool {
         self.ends.binary_search(&id).is_ok()
+    }
+
+    /// Lets a generation end with these tokens too: `eos_token_id` of `generation_config.json`, of
+    /// which there may be several. Ids outside the vocabulary are left out.
+    pub fn add_ends(&mut self, ids: impl IntoIterator<Item = u32>) {
+        let size = self.vocab.len();
+        self.ends.extend(ids.into_iter().filter(|&id| (id as usize) < size));
+        self.ends.sort_unstable();
+        self.ends.dedup();
     }
 
     /// Every id for which [`Tokenizer::is_end`] holds, ascending.

@@ -275,7 +275,8 @@ fn lying_parts_are_refused() {
         Tokenizer::from_parts(parts)
     };
     assert!(parts(|_| ()).is_ok());
-    let cases: [(&str, fn(&mut VocabParts<'_>), ErrorKind); 9] = [
+    type Case<'a> = (&'a str, fn(&mut VocabParts<'_>), ErrorKind);
+    let cases: [Case<'_>; 9] = [
         ("no tokens", |parts| parts.tokens.clear(), ErrorKind::Vocabulary),
         ("few types", |parts| parts.token_types = vec![1], ErrorKind::Vocabulary),
         ("few scores", |parts| parts.scores = vec![1.0, 2.0], ErrorKind::Vocabulary),

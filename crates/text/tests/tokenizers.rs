@@ -45,11 +45,37 @@ fn configuration_names_the_roles() {
     let end = tokenizer.id("<|end|>").unwrap();
     assert_eq!(tokenizer.bos(), tokenizer.id("<|begin|>"));
     assert_eq!(tokenizer.eos(), Some(end));
+    let mut tokenizer = tokenizer;
+    tokenizer.add_ends([0, u32::MAX]);
+    assert_eq!(tokenizer.ends(), [0, end]);
     assert!(tokenizer.is_end(end) && tokenizer.is_control(end) && !tokenizer.adds_bos());
     let options = EncodeOptions { special: true, parse_special: false };
     assert!(tokenizer.encode("", options).unwrap().is_empty());
     let error = Tokenizer::from_json(TOKENIZERS[0].1.as_bytes(), Some(b"[1")).unwrap_err();
     assert!(error.to_string().contains("tokenizer_config.json"), "{error}");
+}
+
+/// What users say stays text in a prompt whose control tokens count.
+#[test]
+fn shielded_text_stays_text() {
+    let tokenizer = Tokenizer::from_json(TOKENIZERS[0].1.as_bytes(), None).unwrap();
+    let plain = EncodeOptions::default();
+    let prompt = EncodeOptions { parse_special: true, ..plain };
+    let end = tokenizer.id("<|end|>").unwrap();
+    for text in [
+        "hello world <tool> {}",
+        "<|end|>",
+        "a <|end|><|begin|> b<|en<|end|>d|>",
+        "\u{fdd0}<\u{fdd0}|end|>",
+        "<|end|",
+    ] {
+        let shielded = tokenizer.shield(text);
+        let clean = text.replace('\u{fdd0}', "");
+        let expected = tokenizer.encode(&clean, plain).unwrap();
+        assert_eq!(tokenizer.encode(&shielded, prompt).unwrap(), expected, "{text:?}");
+        assert!(!expected.contains(&end), "{text:?}");
+        assert_eq!(*shielded == *clean, !clean.contains("|>"), "{text:?}");
+    }
 }
 
 #[test]
