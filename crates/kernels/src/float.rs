@@ -55,7 +55,8 @@ pub(crate) struct FloatOps {
 impl Row {
     /// `out[i] = x[i] / sqrt(mean(x^2) + eps) * weight[i]`; no weight means ones.
     ///
-    /// Relative error of each value at most `(n / 32 + 8) u`.
+    /// Relative error of each value at most `(n / 32 + 8) u`, as long as the sum of squares is within
+    /// the range of `f32`.
     ///
     /// # Panics
     /// If the lengths differ.
@@ -78,7 +79,7 @@ impl Row {
     /// variance `mean((x - mean(x))^2)`; no weight means ones, no bias zeros.
     ///
     /// Error at most `(n / 32 + 16) u (m / s * |weight[i]| + |result|)`, where `m` is the largest
-    /// magnitude in `x` and `s` the root that divides.
+    /// magnitude in `x` and `s` the root that divides; the sums must be within the range of `f32`.
     ///
     /// # Panics
     /// If the lengths differ.
@@ -169,8 +170,7 @@ impl Row {
         (self.float.gelu_tanh_mul)(gate, up);
     }
 
-    /// `x = cap * tanh(x / cap)`: Gemma 2's bound on logits. Error at most `4e-7 min(|x|, cap)`
-    /// or `4e-7 cap`, whichever is greater.
+    /// `x = cap * tanh(x / cap)`: Gemma 2's bound on logits. Error at most `4e-7 cap`.
     pub fn softcap(&self, x: &mut [f32], cap: f32) {
         (self.float.softcap)(x, cap);
     }

@@ -2,7 +2,7 @@
 //!
 //! An [`Isa`] token is made only inside a `#[target_feature]` function, and vectors only from a
 //! token or from other vectors: holding either proves that the processor has the instructions.
-//! Bodies are generic and `#[inline(always)]`; [`float_ops`] compiles each into one function per
+//! Bodies are generic and `#[inline(always)]`; `float_ops!` compiles each into one function per
 //! set. The vectors are registers, not `[f32; 16]`: with arrays LLVM 21 compiles the tiles of a
 //! matrix product well, but takes a dot product's horizontal sum apart lane by lane.
 #![expect(unsafe_code, reason = "one gate behind feature detection; intrinsics that load")]
