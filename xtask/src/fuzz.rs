@@ -96,13 +96,23 @@ fn fuzz(targets: &[String], seconds: u64) -> Result<()> {
         return Ok(());
     }
     let folder = build()?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut failed = Vec::new();
-    for target in targets {
-        match one(&folder.join(target), target, seconds) {
-            Ok(summary) => eprintln!("  {target}: {summary}"),
-            Err(error) => {
-                eprintln!("  {target}: {error:#}");
-                failed.push(target.as_str());
+    // A target is one thread: as many at once as there are cores.
+    for targets in targets.chunks(cores) {
+        let run = |target: &String| one(&folder.join(target), target, seconds);
+        let results: Vec<_> = std::thread::scope(|scope| {
+            let spawn = |target| scope.spawn(move || run(target));
+            let running: Vec<_> = targets.iter().map(spawn).collect();
+            running.into_iter().map(|thread| thread.join()).collect()
+        });
+        for (target, result) in targets.iter().zip(results) {
+            match result.unwrap_or_else(|_| bail!("its run panicked")) {
+                Ok(summary) => eprintln!("  {target}: {summary}"),
+                Err(error) => {
+                    eprintln!("  {target}: {error:#}");
+                    failed.push(target.as_str());
+                }
             }
         }
     }
