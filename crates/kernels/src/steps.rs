@@ -1,5 +1,7 @@
 //! Rows cut into steps of 256 values, the last one padded.
 
+use crate::block::Block;
+
 /// Values that the kernels for few tokens take at once.
 pub(crate) const STEP: usize = 256;
 
@@ -15,6 +17,13 @@ pub(crate) struct WeightRows<'a> {
 }
 
 impl<'a> WeightRows<'a> {
+    /// The bytes of `rows` rows of format `B`.
+    #[inline(always)]
+    pub(crate) fn new<B: Block>(bytes: &'a [u8], rows: usize) -> Self {
+        let step_bytes = const { STEP / B::LEN * size_of::<B>() };
+        Self { bytes, row_bytes: bytes.len() / rows.max(1), step_bytes }
+    }
+
     /// Everything from the start of row `r`.
     #[inline(always)]
     pub(crate) fn row_on(self, r: usize) -> &'a [u8] {

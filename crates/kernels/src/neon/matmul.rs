@@ -3,7 +3,7 @@
 use super::step::{Decode, decode};
 use super::{matmat, matvec};
 use crate::block::{Block, with_block};
-use crate::steps::{STEP, WeightRows};
+use crate::steps::WeightRows;
 use crate::{Columns, Format, QuantizedRows, Scratch};
 
 /// From this many tokens on, interleaving a panel of rows pays.
@@ -22,12 +22,8 @@ pub(super) fn matmul<const DOTPROD: bool>(
         (0..out.tokens()).for_each(|t| out.row(t).fill(0.0));
         return;
     }
-    let weights = WeightRows {
-        bytes: weights,
-        row_bytes: weights.len() / out.columns().max(1),
-        step_bytes: STEP / format.block_len() * format.block_bytes(),
-    };
     with_block!(format, B => {
+        let weights = WeightRows::new::<B>(weights, out.columns());
         // Behind a pointer, so that the kernels are compiled once for all formats.
         let decode: Decode = decode::<B>;
         match (B::GROUP, B::HAS_MIN) {
