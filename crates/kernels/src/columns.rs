@@ -51,6 +51,18 @@ impl<'a> Columns<'a> {
         out
     }
 
+    /// Splits into rows before and from `at`.
+    ///
+    /// # Panics
+    /// If `at` is past the end.
+    pub fn split_rows_at(self, at: usize) -> (Self, Self) {
+        assert!(at <= self.tokens, "row `{at}` of `{}`", self.tokens);
+        // SAFETY: `at <= tokens`, so the pointer stays inside (or one past the end of) the
+        // allocation of `tokens * width` floats that `new` borrowed.
+        let data = unsafe { self.data.add(at * self.width) };
+        (Self { tokens: at, ..self }, Self { data, tokens: self.tokens - at, ..self })
+    }
+
     /// Number of columns in this range.
     pub fn columns(&self) -> usize {
         self.end - self.start
@@ -79,6 +91,18 @@ impl<'a> Columns<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn row_halves_are_disjoint_and_cover_all() {
+        let mut data = vec![0.0; 15];
+        let (mut top, bottom) = Columns::new(&mut data, 3).split_rows_at(2);
+        let (_, mut right) = bottom.split_at(1);
+        top.row(1).fill(1.0);
+        right.row(2).fill(2.0);
+        assert_eq!(data[3..6], [1.0; 3]);
+        assert_eq!(data[12..], [0.0, 2.0, 2.0]);
+        assert_eq!(data.iter().sum::<f32>(), 7.0);
+    }
 
     #[test]
     fn chunks_cover_every_element_once() {
