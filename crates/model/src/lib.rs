@@ -1,1 +1,32 @@
 //! Architectures as data, the tensor schema, checked and mapped weights.
+//!
+//! A model is a row of data ([`Arch`]), the numbers of its file ([`Dims`]) and the tensors that
+//! are there ([`Weights`]); one block in the engine runs them all.
+//!
+//! ```no_run
+//! let model = rushlight_model::Model::open("SmolLM2-135M-Instruct.Q4_1.gguf".as_ref())?;
+//! println!("{} layers of width {}", model.dims().layers.len(), model.dims().d);
+//! # Ok::<(), rushlight_model::Error>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod arch;
+mod checkpoint;
+mod dims;
+mod error;
+mod model;
+mod names;
+mod rope;
+mod schema;
+mod tensor;
+mod weights;
+
+pub use arch::{ARCHS, Activation, Arch, NormKind, Pairing, Pattern};
+pub use checkpoint::tokenizer as gguf_tokenizer;
+pub use dims::{Dims, Experts, LayerKind, RopeUse};
+pub use error::{Error, ErrorKind};
+pub use model::Model;
+pub use rope::{Rope, RopeTable, Scaling};
+pub use schema::Schema;
+pub use tensor::Matrix;
+pub use weights::{FeedForward, Ffn, Layer, Linear, Norm, Weights};

@@ -1,0 +1,179 @@
+//! Checked tensors: a shape, a storage format and the bytes that hold exactly that.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use rushlight_formats::TensorType;
+use rushlight_host::Mapping;
+use rushlight_kernels::{Format, best};
+
+use crate::Error;
+
+/// Bytes of a mapped file, or our own where a tensor had to be rearranged.
+#[derive(Clone)]
+enum Owner {
+    Mapped(Arc<Mapping>),
+    Owned(Arc<Vec<u8>>),
+}
+
+/// A shared range of bytes.
+#[derive(Clone)]
+pub(crate) struct Bytes {
+    owner: Owner,
+    range: Range<usize>,
+}
+
+impl Bytes {
+    pub(crate) fn mapped(mapping: &Arc<Mapping>, range: Range<usize>) -> Self {
+        Self { owner: Owner::Mapped(mapping.clone()), range }
+    }
+
+    pub(crate) fn owned(bytes: Vec<u8>) -> Self {
+        let range = 0..bytes.len();
+        Self { owner: Owner::Owned(Arc::new(bytes)), range }
+    }
+
+    fn slice(&self, range: Range<usize>) -> Self {
+        let start = self.range.start + range.start;
+        let end = self.range.start + range.end;
+        assert!(end <= self.range.end, "a slice lies inside its bytes");
+        Self { owner: self.owner.clone(), range: start..end }
+    }
+}
+
+impl std::ops::Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        let all: &[u8] = match &self.owner {
+            Owner::Mapped(mapping) => mapping,
+            Owner::Owned(bytes) => bytes,
+        };
+        &all[self.range.clone()]
+    }
+}
+
+/// A tensor as a file holds it, its bytes proved to be as many as its shape and format ask.
+#[derive(Clone)]
+pub(crate) struct Tensor {
+    pub(crate) name: String,
+    pub(crate) format: Format,
+    /// Row-major, outermost first.
+    pub(crate) shape: Vec<usize>,
+    pub(crate) bytes: Bytes,
+}
+
+impl Tensor {
+    pub(crate) fn new(
+        name: &str,
+        format: Format,
+        shape: Vec<usize>,
+        bytes: Bytes,
+    ) -> Result<Self, Error> {
+        let inner = shape.last().copied().unwrap_or(1);
+        let outer = shape.iter().rev().skip(1).try_fold(1usize, |n, d| n.checked_mul(*d));
+        let want = outer.zip(format.row_bytes(inner)).and_then(|(o, r)| o.checked_mul(r));
+        if want != Some(bytes.len()) {
+            return Err(Error::tensor(format!(
+                "tensor `{name}` of shape {shape:?} in `{format}` has `{}` bytes, expected {}",
+                bytes.len(),
+                want.map_or("whole blocks".to_owned(), |w| format!("`{w}`"))
+            )));
+        }
+        Ok(Self { name: name.to_owned(), format, shape, bytes })
+    }
+
+    /// All values, row-major.
+    pub(crate) fn to_floats(&self) -> Vec<f32> {
+        let mut out = vec![0.0; self.shape.iter().product()];
+        best().dequantize(self.format, &self.bytes, &mut out);
+        out
+    }
+
+    /// As a matrix; three dimensions become a list of them (experts).
+    pub(crate) fn into_matrices(self) -> Vec<Matrix> {
+        let (count, rows, cols) = match *self.shape.as_slice() {
+            [rows, cols] => (1, rows, cols),
+            [count, rows, cols] => (count, rows, cols),
+            _ => return Vec::new(),
+        };
+        let all = Matrix { format: self.format, rows: count * rows, cols, bytes: self.bytes };
+        (0..count).map(|i| all.row_range(i * rows..(i + 1) * rows)).collect()
+    }
+}
+
+/// The kernels' name of a file's tensor type.
+pub(crate) fn format_of(name: &str, ty: TensorType) -> Result<Format, Error> {
+    let label = ty.to_string();
+    Format::ALL.into_iter().find(|f| f.to_string().eq_ignore_ascii_case(&label)).ok_or_else(|| {
+        Error::tensor(format!("tensor `{name}` has type `{label}`, which no kernel multiplies"))
+    })
+}
+
+/// The values of a small tensor of a file.
+pub(crate) fn floats(name: &str, ty: TensorType, bytes: &[u8]) -> Result<Vec<f32>, Error> {
+    let format = format_of(name, ty)?;
+    let mut out = vec![0.0; bytes.len() / format.block_bytes() * format.block_len()];
+    if format.row_bytes(out.len()) != Some(bytes.len()) {
+        return Err(Error::tensor(format!("tensor `{name}` is not whole blocks of `{format}`")));
+    }
+    best().dequantize(format, bytes, &mut out);
+    Ok(out)
+}
+
+/// A weight matrix `(rows, cols)`, row-major: `rows` outputs from `cols` inputs.
+#[derive(Clone)]
+pub struct Matrix {
+    format: Format,
+    rows: usize,
+    cols: usize,
+    bytes: Bytes,
+}
+
+impl Matrix {
+    /// How its values are stored.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Outputs.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Inputs.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Bytes of one row.
+    pub fn row_bytes(&self) -> usize {
+        self.format.row_bytes(self.cols).expect("proved when the tensor was read")
+    }
+
+    /// Bytes of rows `range`.
+    ///
+    /// # Panics
+    /// If the range is out of bounds.
+    pub fn rows_data(&self, range: Range<usize>) -> &[u8] {
+        let row = self.row_bytes();
+        &self.bytes[range.start * row..range.end * row]
+    }
+
+    /// All bytes.
+    pub fn data(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(crate) fn row_range(&self, range: Range<usize>) -> Matrix {
+        let row = self.row_bytes();
+        let bytes = self.bytes.slice(range.start * row..range.end * row);
+        Matrix { format: self.format, rows: range.len(), cols: self.cols, bytes }
+    }
+}
+
+impl std::fmt::Debug for Matrix {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Matrix({}, {}) {}", self.rows, self.cols, self.format)
+    }
+}
