@@ -1,1 +1,40 @@
 //! Runs a model: sessions, KV cache, batching, sampling.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use rushlight_engine::{Engine, EngineOptions, GenerateOptions, Session};
+//! use rushlight_model::Model;
+//! use rushlight_text::EncodeOptions;
+//!
+//! let model = Arc::new(Model::open("model.gguf".as_ref())?);
+//! let prompt = model.tokenizer()?.encode("Once upon a time", EncodeOptions::default())?;
+//! let mut engine = Engine::new(model, &EngineOptions::default())?;
+//! let mut session = Session::new(&mut engine);
+//! let answer = session.generate(&mut engine, &prompt, &GenerateOptions::default(), |text| {
+//!     print!("{text}");
+//!     true
+//! })?;
+//! println!("\n{:.1} tokens/s", answer.decode_rate().unwrap_or_default());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod batch;
+mod cache;
+mod engine;
+mod error;
+mod forward;
+mod machine;
+mod memory;
+mod random;
+mod sample;
+mod session;
+mod stop;
+
+pub use batch::Batch;
+pub use cache::{CacheType, Sequence};
+pub use engine::{Engine, EngineOptions};
+pub use error::{Error, ErrorKind};
+pub use memory::Plan;
+pub use sample::{Choice, Sampler, SamplerOptions, top_log_probabilities};
+pub use session::{Answer, Finish, GenerateOptions, Session};

@@ -1,0 +1,238 @@
+//! A model with its threads, its cache and its working memory.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rushlight_host::{Pool, PoolOptions};
+use rushlight_kernels::{Row, best};
+use rushlight_model::Model;
+
+use crate::batch::BatchRow;
+use crate::cache::Cache;
+use crate::forward::{Buffers, Pass};
+use crate::machine::Machine;
+use crate::memory::{self, Plan};
+use crate::{Batch, CacheType, Error, ErrorKind, Sequence};
+
+/// How an engine runs.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct EngineOptions {
+    /// Positions that the cache holds, over all sequences; by default what the model was trained
+    /// for, at most [`EngineOptions::DEFAULT_CONTEXT`].
+    pub context: Option<usize>,
+    /// Threads; by default one per fast physical core.
+    pub threads: Option<usize>,
+    /// Whether threads stay on processors of their own.
+    pub pin: bool,
+    /// How keys and values are stored.
+    pub cache: CacheType,
+    /// Rows of one forward pass at most: a longer prompt runs in chunks of this.
+    pub chunk: usize,
+    /// The kernels; by default the fastest that this processor runs.
+    pub row: Option<&'static Row>,
+    /// Bytes that may be used; by default what the machine and its control groups leave.
+    pub memory_bytes: Option<u64>,
+}
+
+impl EngineOptions {
+    /// The context when nothing else is asked for.
+    pub const DEFAULT_CONTEXT: usize = 8192;
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            context: None,
+            threads: None,
+            pin: true,
+            cache: CacheType::F16,
+            chunk: 512,
+            row: None,
+            memory_bytes: None,
+        }
+    }
+}
+
+/// Runs a model.
+#[derive(Debug)]
+pub struct Engine {
+    model: Arc<Model>,
+    machine: Machine,
+    cache: Cache,
+    buffers: Buffers,
+    context: usize,
+    chunk: usize,
+    plan: Plan,
+    /// Rows of the output of the last pass.
+    wanted: usize,
+}
+
+impl Engine {
+    /// Prepares to run a model: starts the threads, proves that the memory suffices.
+    ///
+    /// # Errors
+    /// If an option is out of range, the machine has not the memory, or threads cannot be started.
+    pub fn new(model: Arc<Model>, options: &EngineOptions) -> Result<Self, Error> {
+        let trained = model.dims().context;
+        let context = options.context.unwrap_or(trained.min(EngineOptions::DEFAULT_CONTEXT));
+        if context == 0 || context > trained {
+            return Err(Error::new(
+                ErrorKind::Option,
+                format!("a context of `{context}` positions, expected 1 to `{trained}`"),
+            )
+            .with_hint("the model was not trained for more positions than that"));
+        }
+        if options.chunk == 0 {
+            return Err(Error::new(ErrorKind::Option, "chunks of `0` rows, expected at least 1"));
+        }
+        let plan = Plan::new(&model, options.cache, context, options.chunk.min(context));
+        let available = options
+            .memory_bytes
+            .unwrap_or_else(|| rushlight_host::memory(Path::new("/")).usable_bytes());
+        memory::check(&plan, available, &model, options)?;
+        let pool = Pool::new(PoolOptions { threads: options.threads, pin: options.pin })
+            .map_err(|e| Error::new(ErrorKind::Threads, "threads cannot be started").because(e))?;
+        let machine = Machine::new(pool, options.row.unwrap_or_else(best));
+        let cache = Cache::new(model.dims(), options.cache, context);
+        let buffers = Buffers::default();
+        let chunk = options.chunk;
+        Ok(Self { model, machine, cache, buffers, context, chunk, plan, wanted: 0 })
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// Positions that the cache holds, over all sequences.
+    pub fn context(&self) -> usize {
+        self.context
+    }
+
+    /// Rows of one forward pass at most.
+    pub fn chunk(&self) -> usize {
+        self.chunk
+    }
+
+    /// Threads, the caller's included.
+    pub fn threads(&self) -> usize {
+        self.machine.pool.threads()
+    }
+
+    /// The kernels in use.
+    pub fn row(&self) -> &'static Row {
+        self.machine.row
+    }
+
+    /// The memory that it may come to use.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Begins a sequence.
+    pub fn start(&mut self) -> Sequence {
+        self.cache.start()
+    }
+
+    /// Ends a sequence; its pages are free for others.
+    pub fn end(&mut self, sequence: Sequence) {
+        self.cache.end(sequence);
+    }
+
+    /// Positions that a sequence has.
+    pub fn len(&self, sequence: Sequence) -> usize {
+        self.cache.len(sequence).unwrap_or(0)
+    }
+
+    /// Forgets the positions of a sequence from `len` on.
+    pub fn truncate(&mut self, sequence: Sequence, len: usize) {
+        self.cache.truncate(sequence, len);
+    }
+
+    /// Runs a batch. Afterwards [`Engine::output`] has the wanted rows in the batch's order.
+    ///
+    /// # Errors
+    /// If a token or sequence does not exist, or the context is full; nothing has run then.
+    pub fn forward(&mut self, batch: &Batch) -> Result<(), Error> {
+        let rows = self.admit(batch)?;
+        self.wanted = rows.iter().filter(|r| r.wanted).count();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        Pass {
+            model: &self.model,
+            machine: &self.machine,
+            cache: &mut self.cache,
+            buffers: &mut self.buffers,
+            rows: &rows,
+            context: self.context,
+        }
+        .run();
+        Ok(())
+    }
+
+    /// One wanted row of the last pass: logits of width `v`, or an embedder's hidden state of
+    /// width `d`.
+    pub fn output(&self, row: usize) -> Option<&[f32]> {
+        let width = self.buffers.out.len().checked_div(self.wanted)?;
+        self.buffers.out.chunks_exact(width).nth(row)
+    }
+
+    /// Runs `tokens` of one sequence in chunks; the output is that after the last of them.
+    ///
+    /// # Errors
+    /// As [`Engine::forward`]; tokens of earlier chunks stay in the sequence.
+    pub fn prefill(&mut self, sequence: Sequence, tokens: &[u32]) -> Result<(), Error> {
+        if self.model.arch().bidirectional && tokens.len() > self.chunk {
+            return Err(Error::new(
+                ErrorKind::Context,
+                format!(
+                    "`{}` tokens, expected at most `{}`: every token of this model sees every other",
+                    tokens.len(),
+                    self.chunk
+                ),
+            ));
+        }
+        let count = tokens.len().div_ceil(self.chunk);
+        for (i, part) in tokens.chunks(self.chunk).enumerate() {
+            let mut batch = Batch::new();
+            batch.extend(sequence, part, i + 1 == count);
+            self.forward(&batch)?;
+        }
+        Ok(())
+    }
+
+    /// Gives every row its position and the cache its room.
+    fn admit(&mut self, batch: &Batch) -> Result<Vec<BatchRow>, Error> {
+        let dims = self.model.dims();
+        if let Some((_, token, _)) = batch.rows.iter().find(|r| r.1 as usize >= dims.v) {
+            return Err(Error::new(
+                ErrorKind::Batch,
+                format!("token `{token}`, expected one below `{}`", dims.v),
+            ));
+        }
+        let mut counts: Vec<(Sequence, usize)> = Vec::new();
+        let mut rows = Vec::with_capacity(batch.rows.len());
+        let gone = || Error::new(ErrorKind::Batch, "the sequence has ended");
+        for &(sequence, token, wanted) in &batch.rows {
+            let at = counts.iter().position(|c| c.0 == sequence).unwrap_or_else(|| {
+                counts.push((sequence, 0));
+                counts.len() - 1
+            });
+            let position = self.cache.len(sequence).ok_or_else(gone)? + counts[at].1;
+            counts[at].1 += 1;
+            rows.push(BatchRow { sequence, position, token, wanted });
+        }
+        for (i, &(sequence, count)) in counts.iter().enumerate() {
+            if let Err(error) = self.cache.grow(sequence, count) {
+                for &(sequence, count) in &counts[..i] {
+                    let len = self.cache.len(sequence).unwrap_or(0);
+                    self.cache.truncate(sequence, len.saturating_sub(count));
+                }
+                return Err(error);
+            }
+        }
+        Ok(rows)
+    }
+}

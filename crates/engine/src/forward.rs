@@ -1,0 +1,345 @@
+//! The forward pass: one block that runs every architecture.
+//!
+//! A layer does what its tensors and the model's row say:
+//!
+//! ```text
+//! x += post_attn_norm(o . attention(rope(q_norm(q . h)), rope(k_norm(k . h)), v . h)),  h = attn_norm(x)
+//! x += post_ffn_norm(down . (activation(gate . h) * up . h)),                           h = ffn_norm(x)
+//! ```
+
+mod attention;
+mod experts;
+
+use rushlight_kernels::{PAGE, QuantizedRows};
+use rushlight_model::{
+    Activation, Dims, FeedForward, Ffn, Layer, Model, Norm, NormKind, Rope, RopeTable, RopeUse,
+};
+
+use crate::batch::BatchRow;
+use crate::cache::Cache;
+use crate::machine::{Input, Machine};
+
+/// Activations of one batch, kept between calls.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    /// The residual stream, `(tokens, d)`.
+    x: Vec<f32>,
+    /// A part's input, then its output, `(tokens, d)`.
+    h: Vec<f32>,
+    /// `(tokens, h * k)`.
+    q: Vec<f32>,
+    /// `(tokens, g * k)`.
+    k: Vec<f32>,
+    /// `(tokens, g * k)`.
+    v: Vec<f32>,
+    /// Output of attention, `(tokens, h * k)`.
+    attended: Vec<f32>,
+    /// `(tokens, f)`.
+    gate: Vec<f32>,
+    /// `(tokens, f)`.
+    up: Vec<f32>,
+    /// The input of the product at hand as int8.
+    quantized: QuantizedRows,
+    /// Of the output rows, `(wanted, v)`; of an embedder `(wanted, d)`.
+    pub(crate) out: Vec<f32>,
+    experts: experts::Buffers,
+}
+
+/// Everything that one pass reads and writes.
+pub(crate) struct Pass<'a> {
+    pub(crate) model: &'a Model,
+    pub(crate) machine: &'a Machine,
+    pub(crate) cache: &'a mut Cache,
+    pub(crate) buffers: &'a mut Buffers,
+    pub(crate) rows: &'a [BatchRow],
+    /// Positions that the session may reach, which chooses among rotary factors.
+    pub(crate) context: usize,
+}
+
+impl Pass<'_> {
+    /// Runs the batch; `buffers.out` holds a row for each wanted one.
+    pub(crate) fn run(mut self) {
+        let (model, machine) = (self.model, self.machine);
+        let dims = model.dims();
+        let tables = Tables::new(dims, self.rows, self.context);
+        self.resize(dims);
+        self.embed();
+        for (index, layer) in model.weights().layers.iter().enumerate() {
+            let table = tables.of(dims.layers[index].rope);
+            self.attention_part(index, layer, table);
+            self.feed_forward_part(layer);
+        }
+        self.output(machine);
+    }
+
+    fn resize(&mut self, dims: &Dims) {
+        let n = self.rows.len();
+        let b = &mut *self.buffers;
+        b.x.resize(n * dims.d, 0.0);
+        b.h.resize(n * dims.d, 0.0);
+        b.q.resize(n * dims.h * dims.k, 0.0);
+        b.attended.resize(n * dims.h * dims.k, 0.0);
+        b.k.resize(n * dims.g * dims.k, 0.0);
+        b.v.resize(n * dims.g * dims.k, 0.0);
+        b.gate.resize(n * dims.f, 0.0);
+        b.up.resize(n * dims.f, 0.0);
+    }
+
+    fn embed(&mut self) {
+        let (weights, dims, row) = (self.model.weights(), self.model.dims(), self.machine.row);
+        let rows = self.rows;
+        self.machine.each_row(&mut self.buffers.x, dims.d, |t, x| {
+            self.machine.lookup(&weights.embedding, rows[t].token as usize, x);
+            if let Some(positions) = &weights.positions {
+                let mut position = vec![0.0; x.len()];
+                self.machine.lookup(positions, rows[t].position, &mut position);
+                row.add(x, &position);
+            }
+            if let Some(kind) = &weights.token_type {
+                row.add(x, kind);
+            }
+            if dims.embedding_scale != 1.0 {
+                row.scale(x, dims.embedding_scale);
+            }
+        });
+        self.norm_sum(weights.embedding_norm.as_ref());
+    }
+
+    fn attention_part(&mut self, index: usize, layer: &Layer, table: Option<&RopeTable>) {
+        let (dims, machine) = (self.model.dims(), self.machine);
+        self.norm_into(layer.attn_norm.as_ref());
+        let tokens = self.rows.len();
+        let b = &mut *self.buffers;
+        let matrices = [&layer.q.weight, &layer.k.weight, &layer.v.weight];
+        machine.quantize(&b.h, tokens, &mut b.quantized, matrices);
+        let input = Input { x: &b.h, quantized: &b.quantized, tokens };
+        machine.linears(&input, [(&layer.q, &mut b.q), (&layer.k, &mut b.k), (&layer.v, &mut b.v)]);
+        heads(machine, dims, &mut b.q, dims.h, layer.q_norm.as_ref(), table);
+        heads(machine, dims, &mut b.k, dims.g, layer.k_norm.as_ref(), table);
+        self.store(index);
+        self.attend(index);
+        let b = &mut *self.buffers;
+        machine.quantize(&b.attended, tokens, &mut b.quantized, [&layer.o.weight]);
+        let input = Input { x: &b.attended, quantized: &b.quantized, tokens };
+        machine.linears(&input, [(&layer.o, &mut b.h)]);
+        self.add_part(layer.post_attn_norm.as_ref());
+        self.norm_sum(layer.attn_sum_norm.as_ref());
+    }
+
+    fn feed_forward_part(&mut self, layer: &Layer) {
+        self.norm_into(layer.ffn_norm.as_ref());
+        match &layer.ffn {
+            Ffn::Dense(ffn) => {
+                let activation = self.model.arch().activation;
+                let b = &mut *self.buffers;
+                feed_forward(
+                    self.machine,
+                    activation,
+                    ffn,
+                    &mut b.h,
+                    [&mut b.gate, &mut b.up],
+                    &mut b.quantized,
+                    self.rows.len(),
+                );
+            }
+            Ffn::Experts { router, experts } => self.mix(router, experts),
+        }
+        self.add_part(layer.post_ffn_norm.as_ref());
+        self.norm_sum(layer.ffn_sum_norm.as_ref());
+    }
+
+    /// `h = norm(x)`.
+    fn norm_into(&mut self, norm: Option<&Norm>) {
+        let d = self.model.dims().d;
+        let norm = norm.map(|norm| self.normalizer(norm));
+        let b = &mut *self.buffers;
+        let x = &b.x;
+        let Some(norm) = norm else {
+            b.h.copy_from_slice(x);
+            return;
+        };
+        self.machine.each_row(&mut b.h, d, |t, h| norm(&x[t * d..][..d], h));
+    }
+
+    /// `x += scale * norm(h)`.
+    fn add_part(&mut self, norm: Option<&Norm>) {
+        let (dims, row) = (self.model.dims(), self.machine.row);
+        let norm = norm.map(|norm| self.normalizer(norm));
+        let b = &mut *self.buffers;
+        let (h, d) = (&b.h, dims.d);
+        self.machine.each_row(&mut b.x, d, |t, x| {
+            let h = &h[t * d..][..d];
+            let mut normed = Vec::new();
+            let h = match &norm {
+                None => h,
+                Some(norm) => {
+                    normed.resize(d, 0.0);
+                    norm(h, &mut normed);
+                    &normed
+                }
+            };
+            if dims.residual_scale == 1.0 {
+                row.add(x, h);
+            } else {
+                row.add_scaled(x, h, dims.residual_scale);
+            }
+        });
+    }
+
+    /// `x = norm(x)`, if there is a norm.
+    fn norm_sum(&mut self, norm: Option<&Norm>) {
+        let Some(norm) = norm else { return };
+        let d = self.model.dims().d;
+        let norm = self.normalizer(norm);
+        let b = &mut *self.buffers;
+        let x = &b.x;
+        self.machine.each_row(&mut b.h, d, |t, h| norm(&x[t * d..][..d], h));
+        std::mem::swap(&mut b.x, &mut b.h);
+    }
+
+    fn normalizer<'n>(&self, norm: &'n Norm) -> impl Fn(&[f32], &mut [f32]) + Sync + use<'n> {
+        let (kind, eps, row) =
+            (self.model.arch().norm, self.model.dims().norm_eps, self.machine.row);
+        move |x, out| match kind {
+            NormKind::Layer => {
+                row.layer_norm(x, Some(&norm.weight), norm.bias.as_deref(), eps, out);
+            }
+            _ => row.rms_norm(x, Some(&norm.weight), eps, out),
+        }
+    }
+
+    /// Logits, or for an embedder the hidden states, of the wanted rows.
+    fn output(&mut self, machine: &Machine) {
+        let (weights, dims) = (self.model.weights(), self.model.dims());
+        let d = dims.d;
+        let b = &mut *self.buffers;
+        b.h.clear();
+        for (row, x) in self.rows.iter().zip(b.x.chunks_exact(d)) {
+            if row.wanted {
+                b.h.extend_from_slice(x);
+            }
+        }
+        let tokens = b.h.len() / d;
+        std::mem::swap(&mut b.h, &mut b.x);
+        b.h.resize(b.x.len(), 0.0);
+        b.out.clear();
+        if tokens == 0 {
+            return;
+        }
+        self.norm_into(weights.output_norm.as_ref());
+        let b = &mut *self.buffers;
+        if self.model.arch().bidirectional {
+            b.out.extend_from_slice(&b.h);
+            return;
+        }
+        b.out.resize(tokens * dims.v, 0.0);
+        machine.quantize(&b.h, tokens, &mut b.quantized, [&weights.output.weight]);
+        let input = Input { x: &b.h, quantized: &b.quantized, tokens };
+        machine.linears(&input, [(&weights.output, &mut b.out)]);
+        if dims.logit_scale != 1.0 || dims.logit_softcap.is_some() {
+            machine.each_row(&mut b.out, dims.v, |_, logits| {
+                machine.row.scale(logits, dims.logit_scale);
+                if let Some(cap) = dims.logit_softcap {
+                    machine.row.softcap(logits, cap);
+                }
+            });
+        }
+    }
+}
+
+/// Norms and turns the heads of queries or keys, `(tokens, count * k)`.
+fn heads(
+    machine: &Machine,
+    dims: &Dims,
+    data: &mut [f32],
+    count: usize,
+    norm: Option<&Norm>,
+    table: Option<&RopeTable>,
+) {
+    let pairs = table.map_or(0, |t| t.cos.len() * count * dims.k / data.len().max(1));
+    if norm.is_none() && pairs == 0 {
+        return;
+    }
+    machine.each_row(data, count * dims.k, |t, row| {
+        if let Some(norm) = norm {
+            // Over one head or over all of them: the weight's length says which.
+            for part in row.chunks_exact_mut(norm.weight.len()) {
+                machine.row.rms_norm_in_place(part, Some(&norm.weight), dims.norm_eps);
+            }
+        }
+        let Some(table) = table else { return };
+        let (cos, sin) = (&table.cos[t * pairs..][..pairs], &table.sin[t * pairs..][..pairs]);
+        for head in row.chunks_exact_mut(dims.k) {
+            machine.row.rope(dims.pairing, head, cos, sin);
+        }
+    });
+}
+
+/// `h = down . (activation(gate . h) * up . h)`.
+fn feed_forward(
+    machine: &Machine,
+    activation: Activation,
+    ffn: &FeedForward,
+    h: &mut [f32],
+    [gate_out, up_out]: [&mut Vec<f32>; 2],
+    quantized: &mut QuantizedRows,
+    tokens: usize,
+) {
+    let (row, f) = (machine.row, ffn.up.weight.rows());
+    let matrices = ffn.gate.iter().map(|g| &g.weight).chain([&ffn.up.weight]);
+    machine.quantize(h, tokens, quantized, matrices);
+    let input = Input { x: h, quantized, tokens };
+    let (gate_out, up_out) = (&mut gate_out[..tokens * f], &mut up_out[..tokens * f]);
+    let inner: &[f32] = match &ffn.gate {
+        Some(gate) => {
+            machine.linears(&input, [(gate, &mut *gate_out), (&ffn.up, &mut *up_out)]);
+            let up = &*up_out;
+            machine.each_row(gate_out, f, |t, gate| {
+                let up = &up[t * f..][..f];
+                match activation {
+                    Activation::GeluTanh => row.gelu_tanh_mul(gate, up),
+                    Activation::Gelu => row.gelu_mul(gate, up),
+                    _ => row.silu_mul(gate, up),
+                }
+            });
+            gate_out
+        }
+        None => {
+            machine.linears(&input, [(&ffn.up, &mut *up_out)]);
+            machine.each_row(up_out, f, |_, up| match activation {
+                Activation::GeluTanh => row.gelu_tanh(up),
+                Activation::Gelu => row.gelu(up),
+                _ => row.silu(up),
+            });
+            up_out
+        }
+    };
+    machine.quantize(inner, tokens, quantized, [&ffn.down.weight]);
+    machine.linears(&Input { x: inner, quantized, tokens }, [(&ffn.down, h)]);
+}
+
+/// The rotary tables of a batch.
+struct Tables {
+    global: Option<RopeTable>,
+    local: Option<RopeTable>,
+}
+
+impl Tables {
+    fn new(dims: &Dims, rows: &[BatchRow], context: usize) -> Self {
+        let table = |rope: &Rope| rope.table(rows.iter().map(|r| r.position), context);
+        Self { global: dims.rope.as_ref().map(table), local: dims.local_rope.as_ref().map(table) }
+    }
+
+    fn of(&self, which: RopeUse) -> Option<&RopeTable> {
+        match which {
+            RopeUse::None => None,
+            RopeUse::Local => self.local.as_ref().or(self.global.as_ref()),
+            _ => self.global.as_ref(),
+        }
+    }
+}
+
+/// The page and the slot in it of a position.
+fn place(position: usize) -> (usize, usize) {
+    (position / PAGE, position % PAGE)
+}

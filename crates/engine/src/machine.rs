@@ -1,0 +1,154 @@
+//! The threads and kernels of an engine, and the products that they compute together.
+
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rushlight_host::Pool;
+use rushlight_kernels::{AttendState, Columns, Format, QuantizedRows, Row, Scratch, Span};
+use rushlight_model::{Linear, Matrix};
+
+/// Tokens from which work per token is shared between threads: below, waking them costs more.
+const SHARED_TOKENS: usize = 4;
+/// Rows of a matrix are handed out in multiples of this: the widest kernel's panel.
+const PANEL: usize = 16;
+/// Chunks handed out per thread, so that uneven cores end together.
+const CHUNKS_PER_THREAD: usize = 4;
+
+/// Threads, kernels and each thread's working memory.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub(crate) pool: Pool,
+    pub(crate) row: &'static Row,
+    workers: Vec<Mutex<Worker>>,
+}
+
+/// One thread's working memory.
+#[derive(Debug, Default)]
+pub(crate) struct Worker {
+    pub(crate) scratch: Scratch,
+    pub(crate) attend: AttendState,
+    pub(crate) queries: Vec<f32>,
+    pub(crate) spans: Vec<Span>,
+    pub(crate) out: Vec<f32>,
+}
+
+/// Activations `(tokens, n)`, and the same rounded to int8 for the quantised formats.
+pub(crate) struct Input<'a> {
+    pub(crate) x: &'a [f32],
+    pub(crate) quantized: &'a QuantizedRows,
+    pub(crate) tokens: usize,
+}
+
+/// Some rows of one matrix, to be multiplied by one thread.
+struct Chunk<'a> {
+    weight: &'a Matrix,
+    bias: Option<&'a [f32]>,
+    rows: Range<usize>,
+    out: Columns<'a>,
+}
+
+impl Machine {
+    pub(crate) fn new(pool: Pool, row: &'static Row) -> Self {
+        let workers = (0..pool.threads()).map(|_| Mutex::default()).collect();
+        Self { pool, row, workers }
+    }
+
+    pub(crate) fn worker(&self, index: usize) -> MutexGuard<'_, Worker> {
+        self.workers[index].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Calls `f(token, row)` for each row of `data`, shape `(tokens, width)`.
+    pub(crate) fn each_row(
+        &self,
+        data: &mut [f32],
+        width: usize,
+        f: impl Fn(usize, &mut [f32]) + Sync,
+    ) {
+        let tokens = data.len() / width;
+        if tokens < SHARED_TOKENS {
+            data.chunks_exact_mut(width).enumerate().for_each(|(t, row)| f(t, row));
+            return;
+        }
+        let chunk = tokens.div_ceil(self.pool.threads() * CHUNKS_PER_THREAD);
+        let mut parts: Vec<_> = data.chunks_mut(chunk * width).collect();
+        self.pool.each(&mut parts, |_, i, part| {
+            for (t, row) in part.chunks_exact_mut(width).enumerate() {
+                f(i * chunk + t, row);
+            }
+        });
+    }
+
+    /// Rounds `x`, shape `(tokens, n)`, to int8 if one of the matrices takes that.
+    pub(crate) fn quantize<'a>(
+        &self,
+        x: &[f32],
+        tokens: usize,
+        out: &mut QuantizedRows,
+        matrices: impl IntoIterator<Item = &'a Matrix>,
+    ) {
+        if !matrices.into_iter().any(|m| m.format().is_quantized()) {
+            return;
+        }
+        let n = x.len() / tokens;
+        out.resize(tokens, n);
+        if tokens < SHARED_TOKENS {
+            out.fill(self.row, x);
+            return;
+        }
+        let mut rows: Vec<_> = out.rows_mut().map(Some).collect();
+        let chunk = tokens.div_ceil(self.pool.threads() * CHUNKS_PER_THREAD);
+        let mut parts: Vec<_> = rows.chunks_mut(chunk).collect();
+        self.pool.each(&mut parts, |_, i, part| {
+            for (t, row) in part.iter_mut().enumerate() {
+                if let Some(row) = row.take() {
+                    self.row.quantize(&x[(i * chunk + t) * n..][..n], row);
+                }
+            }
+        });
+    }
+
+    /// `out = weight x + bias` for each pair, all sharing one input.
+    pub(crate) fn linears<'a, const N: usize>(
+        &self,
+        input: &Input<'_>,
+        jobs: [(&'a Linear, &'a mut [f32]); N],
+    ) {
+        let rows: usize = jobs.iter().map(|(l, _)| l.weight.rows()).sum();
+        let share = rows.div_ceil(self.pool.threads() * CHUNKS_PER_THREAD);
+        let chunk = share.next_multiple_of(PANEL);
+        let mut chunks = Vec::with_capacity(rows.div_ceil(chunk) + N);
+        for (linear, out) in jobs {
+            let weight = &linear.weight;
+            let columns = Columns::new(out, weight.rows()).chunks(chunk);
+            for (i, out) in columns.into_iter().enumerate() {
+                let rows = i * chunk..i * chunk + out.columns();
+                let bias = linear.bias.as_ref().map(|b| &b[rows.clone()]);
+                chunks.push(Chunk { weight, bias, rows, out });
+            }
+        }
+        self.pool.each(&mut chunks, |worker, _, chunk| {
+            self.multiply(input, chunk, &mut self.worker(worker).scratch);
+        });
+    }
+
+    fn multiply(&self, input: &Input<'_>, chunk: &mut Chunk<'_>, scratch: &mut Scratch) {
+        let Chunk { weight, bias, rows, out } = chunk;
+        let (format, data) = (weight.format(), weight.rows_data(rows.clone()));
+        if format.is_quantized() {
+            self.row.matmul(format, data, input.quantized, scratch, out);
+        } else {
+            self.row.matmul_float(format, data, input.x, scratch, out);
+        }
+        if let Some(bias) = bias {
+            for t in 0..input.tokens {
+                self.row.add(out.row(t), bias);
+            }
+        }
+    }
+
+    /// The values of one row of a matrix: an embedding.
+    pub(crate) fn lookup(&self, matrix: &Matrix, row: usize, out: &mut [f32]) {
+        let format: Format = matrix.format();
+        self.row.dequantize(format, matrix.rows_data(row..row + 1), out);
+    }
+}

@@ -1,0 +1,84 @@
+//! What a model will take, before it takes it.
+
+use rushlight_model::Model;
+
+use crate::cache::Cache;
+use crate::{CacheType, EngineOptions, Error, ErrorKind};
+
+/// The memory that an engine may come to use, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Plan {
+    /// Weights, mapped from the files.
+    pub weights_bytes: u64,
+    /// Keys and values when the context is full.
+    pub cache_bytes: u64,
+    /// Activations of the largest batch.
+    pub buffers_bytes: u64,
+}
+
+/// Positions of a page, the granularity of the cache.
+const PAGE: usize = rushlight_kernels::PAGE;
+
+impl Plan {
+    /// The plan for `context` positions and batches of `chunk` rows.
+    pub fn new(model: &Model, cache: CacheType, context: usize, chunk: usize) -> Self {
+        let dims = model.dims();
+        let pages = context.div_ceil(PAGE) as u64;
+        let heads = 2 * (dims.h + dims.g) * dims.k;
+        // Residual stream, part, quantised copy; queries to outputs; both feed-forward widths.
+        let per_row = 4 * (3 * dims.d + heads + 3 * dims.f) as u64;
+        Self {
+            weights_bytes: model.file_bytes(),
+            cache_bytes: pages * Cache::page_bytes(dims, cache) as u64,
+            buffers_bytes: per_row * chunk as u64 + 4 * dims.v as u64,
+        }
+    }
+
+    /// All of it.
+    pub fn total_bytes(&self) -> u64 {
+        self.weights_bytes + self.cache_bytes + self.buffers_bytes
+    }
+}
+
+/// Refuses what does not fit, with the numbers and the nearest thing that would.
+pub(crate) fn check(
+    plan: &Plan,
+    available: u64,
+    model: &Model,
+    options: &EngineOptions,
+) -> Result<(), Error> {
+    if plan.total_bytes() <= available {
+        return Ok(());
+    }
+    let message = format!(
+        "the model needs {} (weights {}, cache {}, activations {}), but {} are free",
+        size(plan.total_bytes()),
+        size(plan.weights_bytes),
+        size(plan.cache_bytes),
+        size(plan.buffers_bytes),
+        size(available),
+    );
+    let room = available.saturating_sub(plan.weights_bytes + plan.buffers_bytes);
+    let fits = |kind: CacheType| {
+        let page = Cache::page_bytes(model.dims(), kind) as u64;
+        usize::try_from(room / page.max(1)).unwrap_or(usize::MAX).saturating_mul(PAGE)
+    };
+    let hint = match (fits(options.cache), fits(CacheType::Q8_0)) {
+        (0, 0) => {
+            "the weights alone do not fit: take a smaller quantisation of the model".to_owned()
+        }
+        (0, smaller) => format!("a context of {smaller} with a q8_0 cache fits"),
+        (same, smaller) if smaller > same => {
+            format!("a context of {same} fits, with a q8_0 cache one of {smaller}")
+        }
+        (same, _) => format!("a context of {same} fits"),
+    };
+    Err(Error::new(ErrorKind::Memory, message).with_hint(hint))
+}
+
+/// Bytes in a unit that a person reads.
+fn size(bytes: u64) -> String {
+    let mib = bytes as f64 / (1 << 20) as f64;
+    if mib >= 1024.0 { format!("{:.1} GiB", mib / 1024.0) } else { format!("{mib:.1} MiB") }
+}

@@ -1,0 +1,266 @@
+//! One conversation: text goes in, an answer comes out piece by piece.
+
+use std::time::{Duration, Instant};
+
+use rushlight_text::StreamDecoder;
+
+use crate::stop::StopFilter;
+use crate::{Batch, Choice, Engine, Error, ErrorKind, Sampler, SamplerOptions, Sequence};
+
+/// How an answer is made.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct GenerateOptions {
+    /// Tokens at most; `None` until the model ends or the context is full.
+    pub max_tokens: Option<usize>,
+    /// Texts that end the answer; they are not part of it.
+    pub stop: Vec<String>,
+    /// How tokens are chosen.
+    pub sampler: SamplerOptions,
+    /// Whether the model's end tokens are ignored.
+    pub ignore_end: bool,
+}
+
+/// Why an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Finish {
+    /// The model ended it.
+    End,
+    /// A stop string came.
+    Stop,
+    /// The most tokens that were asked for.
+    Length,
+    /// The context is full.
+    Context,
+    /// The caller ended it.
+    Cancelled,
+}
+
+impl Finish {
+    /// The name in machine-readable output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Finish::End => "end",
+            Finish::Stop => "stop",
+            Finish::Length => "length",
+            Finish::Context => "context",
+            Finish::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// An answer and what it took.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Answer {
+    /// The text.
+    pub text: String,
+    /// The tokens, an end token excluded.
+    pub tokens: Vec<Choice>,
+    /// Why it ended.
+    pub finish: Finish,
+    /// Tokens of the prompt that had to be run.
+    pub prompt_tokens: usize,
+    /// Tokens at the prompt's start that the cache had already.
+    pub reused_tokens: usize,
+    /// Running the prompt.
+    pub prompt_time: Duration,
+    /// From the call to the first token.
+    pub first_token_time: Duration,
+    /// From the first token to the last.
+    pub decode_time: Duration,
+}
+
+impl Answer {
+    /// Prompt tokens per second; `None` when there were none.
+    pub fn prompt_rate(&self) -> Option<f64> {
+        rate(self.prompt_tokens, self.prompt_time)
+    }
+
+    /// Tokens per second after the first; `None` when there were none.
+    pub fn decode_rate(&self) -> Option<f64> {
+        rate(self.tokens.len().saturating_sub(1), self.decode_time)
+    }
+}
+
+fn rate(tokens: usize, time: Duration) -> Option<f64> {
+    (tokens > 0 && !time.is_zero()).then(|| tokens as f64 / time.as_secs_f64())
+}
+
+/// A conversation over one engine. Its sequence stays in the cache between answers, so that only
+/// what is new of the next prompt is run.
+#[derive(Debug)]
+pub struct Session {
+    sequence: Sequence,
+    tokens: Vec<u32>,
+}
+
+impl Session {
+    /// A new conversation.
+    pub fn new(engine: &mut Engine) -> Self {
+        Self { sequence: engine.start(), tokens: Vec::new() }
+    }
+
+    /// Frees its place in the cache.
+    pub fn close(self, engine: &mut Engine) {
+        engine.end(self.sequence);
+    }
+
+    /// The tokens that the cache holds.
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// Answers the prompt, the whole text of the conversation as tokens. `on_text` gets each piece
+    /// of the answer and says whether to go on.
+    ///
+    /// # Errors
+    /// If the prompt is empty or does not fit the context, or an option is out of its range. The
+    /// session can be used again.
+    pub fn generate(
+        &mut self,
+        engine: &mut Engine,
+        prompt: &[u32],
+        options: &GenerateOptions,
+        mut on_text: impl FnMut(&str) -> bool,
+    ) -> Result<Answer, Error> {
+        let begin = Instant::now();
+        self.check(engine, prompt)?;
+        let v = engine.model().dims().v;
+        let mut sampler = Sampler::new(options.sampler.clone(), v)?;
+        prompt.iter().for_each(|t| sampler.accept(*t));
+        let reused = self.reuse(engine, prompt);
+        self.run_prompt(engine, &prompt[reused..], &mut on_text)?;
+        let prompt_time = begin.elapsed();
+        let mut answer = Answer {
+            text: String::new(),
+            tokens: Vec::new(),
+            finish: Finish::Length,
+            prompt_tokens: prompt.len() - reused,
+            reused_tokens: reused,
+            prompt_time,
+            first_token_time: prompt_time,
+            decode_time: Duration::ZERO,
+        };
+        self.decode(engine, &mut sampler, options, &mut answer, begin, &mut on_text)?;
+        Ok(answer)
+    }
+
+    fn check(&self, engine: &Engine, prompt: &[u32]) -> Result<(), Error> {
+        if engine.model().arch().bidirectional {
+            return Err(Error::new(
+                ErrorKind::Model,
+                format!("`{}` models embed text, they do not write it", engine.model().arch().name),
+            ));
+        }
+        if prompt.is_empty() {
+            return Err(Error::new(ErrorKind::Option, "the prompt is empty"));
+        }
+        if prompt.len() >= engine.context() {
+            return Err(Error::new(
+                ErrorKind::Context,
+                format!(
+                    "the prompt has `{}` tokens, which leaves no room for an answer in a context of `{}`",
+                    prompt.len(),
+                    engine.context()
+                ),
+            )
+            .with_hint(format!(
+                "raise the context (the model was trained for {}) or shorten the prompt",
+                engine.model().dims().context
+            )));
+        }
+        Ok(())
+    }
+
+    /// Keeps what the cache has of the prompt, but for its last token, whose logits are needed.
+    fn reuse(&mut self, engine: &mut Engine, prompt: &[u32]) -> usize {
+        let same = self.tokens.iter().zip(prompt).take_while(|(a, b)| a == b).count();
+        let keep = same.min(prompt.len() - 1);
+        engine.truncate(self.sequence, keep);
+        self.tokens.truncate(keep);
+        keep
+    }
+
+    /// Runs the prompt in chunks; between them the caller may cancel.
+    fn run_prompt(
+        &mut self,
+        engine: &mut Engine,
+        tokens: &[u32],
+        on_text: &mut impl FnMut(&str) -> bool,
+    ) -> Result<(), Error> {
+        for part in tokens.chunks(engine.chunk()) {
+            let mut batch = Batch::new();
+            batch.extend(self.sequence, part, true);
+            engine.forward(&batch)?;
+            self.tokens.extend_from_slice(part);
+            if !on_text("") {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn decode(
+        &mut self,
+        engine: &mut Engine,
+        sampler: &mut Sampler,
+        options: &GenerateOptions,
+        answer: &mut Answer,
+        begin: Instant,
+        on_text: &mut impl FnMut(&str) -> bool,
+    ) -> Result<(), Error> {
+        let model = engine.model().clone();
+        let tokenizer = model.tokenizer().map_err(|e| {
+            Error::new(ErrorKind::Model, "the answer cannot be turned into text").because(e)
+        })?;
+        let mut decoder = StreamDecoder::new();
+        let mut filter = StopFilter::new(&options.stop);
+        let most = options.max_tokens.unwrap_or(usize::MAX);
+        let mut first = None;
+        answer.finish = loop {
+            if answer.tokens.len() >= most {
+                break Finish::Length;
+            }
+            let logits = engine.output(0).expect("the pass before wanted its last row");
+            let choice = sampler.choose(logits);
+            let now = Instant::now();
+            let first = *first.get_or_insert(now);
+            answer.first_token_time = first - begin;
+            answer.decode_time = now - first;
+            if tokenizer.is_end(choice.token) && !options.ignore_end {
+                break Finish::End;
+            }
+            sampler.accept(choice.token);
+            answer.tokens.push(choice);
+            let (text, stopped) = filter.push(decoder.push(tokenizer, choice.token));
+            answer.text += &text;
+            if !on_text(&text) {
+                break Finish::Cancelled;
+            }
+            if stopped {
+                break Finish::Stop;
+            }
+            if self.tokens.len() >= engine.context() {
+                break Finish::Context;
+            }
+            if answer.tokens.len() >= most {
+                break Finish::Length;
+            }
+            let mut batch = Batch::new();
+            batch.extend(self.sequence, &[choice.token], true);
+            engine.forward(&batch)?;
+            self.tokens.push(choice.token);
+        };
+        if answer.finish != Finish::Stop {
+            let (text, _) = filter.push(decoder.finish());
+            let rest = text + &filter.finish();
+            answer.text += &rest;
+            if !rest.is_empty() {
+                on_text(&rest);
+            }
+        }
+        Ok(())
+    }
+}
