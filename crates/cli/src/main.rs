@@ -1,2 +1,44 @@
 //! The one binary.
-fn main() {}
+//!
+//! Exit status: 0 when all went well, 1 when something failed, 2 when the command line is wrong,
+//! 130 when Ctrl-C ended a single answer.
+#![forbid(unsafe_code)]
+
+mod args;
+mod commands;
+mod interrupt;
+mod load;
+mod progress;
+mod prompt;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let result = match &args.command {
+        Command::Run(run) => commands::run::run(&args, run),
+        Command::Bench(bench) => commands::bench::bench(&args, bench),
+        Command::Perplexity(perplexity) => commands::perplexity::perplexity(&args, perplexity),
+        Command::Pull { source, name } => commands::store::pull(&args, source, name.as_deref()),
+        Command::Import { path, name } => commands::store::import(&args, path, name.as_deref()),
+        Command::List { json } => commands::store::list(&args, *json),
+        Command::Show(show) => commands::show::show(&args, show),
+        Command::Verify { model } => commands::store::verify(&args, model.as_deref()),
+        Command::Remove { model } => commands::store::remove(&args, model),
+        Command::Prune => commands::store::prune(&args),
+        Command::Completions { shell } => commands::completions(*shell),
+        Command::Man { dir } => commands::man(dir.as_deref()),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            report::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

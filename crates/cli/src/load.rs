@@ -1,0 +1,60 @@
+//! From what the user calls a model to an engine that runs it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use rushlight_engine::{CacheType, Engine, EngineOptions};
+use rushlight_model::Model;
+use rushlight_store::Store;
+
+use crate::args::{Args, KvType, Load};
+use crate::progress::Bars;
+
+/// The store that the command line names.
+pub(crate) fn store(args: &Args) -> anyhow::Result<Store> {
+    let dir = match &args.store {
+        Some(dir) => dir.clone(),
+        None => Store::default_dir()?,
+    };
+    Ok(Store::open(dir)?)
+}
+
+/// Finds the model's file or directory, pulling it if need be.
+pub(crate) fn path(args: &Args, model: &str) -> anyhow::Result<PathBuf> {
+    let bars = Bars::default();
+    let resolved = store(args)?.resolve(model, &bars);
+    bars.finish();
+    Ok(resolved.with_context(|| format!("cannot find the model `{model}`"))?.path)
+}
+
+/// Loads a model.
+pub(crate) fn model(args: &Args, load: &Load) -> anyhow::Result<Arc<Model>> {
+    let path = path(args, &load.model)?;
+    let model = Model::open(&path).with_context(|| format!("cannot load `{}`", load.model))?;
+    Ok(Arc::new(model))
+}
+
+/// Prepares to run it.
+pub(crate) fn engine(load: &Load, model: Arc<Model>) -> anyhow::Result<Engine> {
+    let mut options = EngineOptions::default();
+    options.context = load.ctx;
+    options.threads = load.threads;
+    options.pin = !load.no_pin;
+    options.chunk = load.chunk;
+    options.memory_bytes = load.memory.map(|mib| mib << 20);
+    options.cache = match load.kv {
+        KvType::F16 => CacheType::F16,
+        KvType::Q8_0 => CacheType::Q8_0,
+    };
+    options.row = load.kernels.as_deref().map(kernels).transpose()?;
+    Engine::new(model, &options).with_context(|| format!("cannot run `{}`", load.model))
+}
+
+fn kernels(name: &str) -> anyhow::Result<&'static rushlight_kernels::Row> {
+    rushlight_kernels::by_name(name).ok_or_else(|| {
+        let names: Vec<_> =
+            rushlight_kernels::rows().iter().map(|r| format!("`{}`", r.name())).collect();
+        anyhow!("kernels `{name}`, expected one that this processor runs: {}", names.join(", "))
+    })
+}
