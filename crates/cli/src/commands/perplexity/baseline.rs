@@ -81,6 +81,10 @@ impl Baseline {
     }
 }
 
+/// The file has no smaller log-probabilities: what lies below is raised to about this, and llama.cpp
+/// leaves it out of the divergence too.
+const FLOOR: f32 = -16.0;
+
 /// Sums over scored places.
 #[derive(Default)]
 pub(super) struct Agreement {
@@ -93,7 +97,7 @@ impl Agreement {
     /// Adds one place: their log-probabilities, our logits.
     pub(super) fn add(&mut self, theirs: &[f32], ours: &[f32]) {
         let sum = log_sum(ours);
-        let kl = theirs.iter().zip(ours).map(|(t, o)| {
+        let kl = theirs.iter().zip(ours).filter(|(t, _)| **t > FLOOR).map(|(t, o)| {
             let t = f64::from(*t);
             t.exp() * (t - (f64::from(*o) - sum))
         });
