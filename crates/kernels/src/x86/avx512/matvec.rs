@@ -2,6 +2,7 @@
 
 use std::arch::x86_64::*;
 
+use super::load::prefetch;
 use super::step::{Activations, Step};
 use crate::activations::QuantizedRow;
 use crate::steps::{STEP, WeightRows};
@@ -51,15 +52,17 @@ fn tokens<
     decode: impl Fn(&[u8]) -> Step + Copy,
 ) {
     let tails = x.map(Tail::new);
-    let whole = out.columns() - out.columns() % R;
-    for r in (0..whole).step_by(R) {
-        let rows = std::array::from_fn(|i| weights.row_on(r + i));
+    // `R` runs of rows, so that the processor's prefetching sees as many long streams.
+    let run = out.columns() / R;
+    for r in 0..run {
+        let rows = std::array::from_fn(|i| weights.row_on(r + i * run));
         let sums = products::<GROUP, HAS_MIN, BIAS, R, T>(weights, rows, x, &tails, decode);
         for (i, sums) in sums.iter().enumerate() {
-            out.row(t + i)[r..r + R].copy_from_slice(sums);
+            let out = out.row(t + i);
+            sums.iter().enumerate().for_each(|(i, sum)| out[r + i * run] = *sum);
         }
     }
-    for r in whole..out.columns() {
+    for r in run * R..out.columns() {
         let rows = [weights.row_on(r)];
         let sums = products::<GROUP, HAS_MIN, BIAS, 1, T>(weights, rows, x, &tails, decode);
         for (i, sums) in sums.iter().enumerate() {
@@ -87,7 +90,13 @@ fn products<
     let mut total = [[_mm512_setzero_ps(); R]; T];
     let steps = x[0].q.len() / STEP;
     for s in 0..steps {
-        let step = rows.map(|row| decode(&row[s * weights.step_bytes..]));
+        let step = rows.map(|row| {
+            let row = &row[s * weights.step_bytes..];
+            if T == 1 {
+                prefetch(row, weights.step_bytes);
+            }
+            decode(row)
+        });
         for t in 0..T {
             let x = Activations::new::<GROUP, BIAS>(x[t], s);
             for r in 0..R {
