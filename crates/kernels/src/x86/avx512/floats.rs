@@ -97,30 +97,32 @@ fn tokens<W: Pod, const R: usize, const T: usize>(
     decode: impl Fn(&[W; ROWS]) -> __m512 + Copy,
 ) {
     let n = x[0].len();
-    let whole = out.columns() - out.columns() % R;
-    for r in (0..whole).step_by(R) {
-        for (i, sums) in rows::<W, R, T>(&weights[r * n..], x, decode).iter().enumerate() {
-            out.row(t + i)[r..r + R].copy_from_slice(sums);
+    // `R` runs of rows, so that the processor's prefetching sees as many long streams.
+    let run = out.columns() / R;
+    for r in 0..run {
+        let from = std::array::from_fn(|i| &weights[(r + i * run) * n..]);
+        for (i, sums) in rows::<W, R, T>(from, x, decode).iter().enumerate() {
+            let out = out.row(t + i);
+            sums.iter().enumerate().for_each(|(i, sum)| out[r + i * run] = *sum);
         }
     }
-    for r in whole..out.columns() {
-        for (i, sums) in rows::<W, 1, T>(&weights[r * n..], x, decode).iter().enumerate() {
+    for r in run * R..out.columns() {
+        for (i, sums) in rows::<W, 1, T>([&weights[r * n..]], x, decode).iter().enumerate() {
             out.row(t + i)[r] = sums[0];
         }
     }
 }
 
-/// The products of the first `R` weight rows with `T` tokens.
+/// The products of `R` weight rows, each with what follows it, with `T` tokens.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
 fn rows<W: Pod, const R: usize, const T: usize>(
-    weights: &[W],
+    rows: [&[W]; R],
     x: [&[f32]; T],
     decode: impl Fn(&[W; ROWS]) -> __m512 + Copy,
 ) -> [[f32; R]; T] {
     let n = x[0].len();
     let mut total = [[_mm512_setzero_ps(); R]; T];
-    let rows: [&[W]; R] = std::array::from_fn(|r| &weights[r * n..]);
     let whole = n - n % ROWS;
     for i in (0..whole).step_by(ROWS) {
         let w = rows.map(|row| decode(row[i..].first_chunk().expect("whole registers")));
