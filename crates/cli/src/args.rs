@@ -6,11 +6,11 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 /// Takes a generative model from a checkpoint to an answer on the machine at hand.
 #[derive(Debug, Parser)]
-#[command(name = "rushlight", version, about, propagate_version = true)]
+#[command(name = "rushlight", version, propagate_version = true)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// Where models are kept [default: rushlight/models under the XDG data directory].
+    /// Where models are kept [default: rushlight/store under the XDG data directory].
     #[arg(long, global = true, env = "RUSHLIGHT_STORE", value_name = "DIR")]
     pub(crate) store: Option<PathBuf>,
 }
