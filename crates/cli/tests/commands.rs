@@ -1,0 +1,144 @@
+//! Whole commands: exit status, standard output, standard error.
+#![expect(clippy::unwrap_used, reason = "a test stops where something is not as expected")]
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use rushlight_testkit::{model_path, tiny};
+use serde_json::Value;
+
+/// Runs the binary with a store of its own.
+fn rushlight(store: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_rushlight"))
+        .args(args)
+        .env("RUSHLIGHT_STORE", store)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Runs and gives standard output; the command must succeed.
+fn succeed(store: &Path, args: &[&str]) -> String {
+    let output = rushlight(store, args);
+    assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+#[test]
+fn errors_say_what_and_where_and_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(at("v1.gguf"), b"GGUF\x01\0\0\0\0\0\0\0\0\0\0\0").unwrap();
+    std::fs::write(at("text.gguf"), b"this is not a model").unwrap();
+    std::fs::create_dir(at("empty")).unwrap();
+    tiny::write_gguf(&tiny::case("llama2"), Path::new(&at("tiny.gguf")));
+    let whole = std::fs::read(at("tiny.gguf")).unwrap();
+    std::fs::write(at("cut.gguf"), &whole[..whole.len() / 2]).unwrap();
+    let tiny = at("tiny.gguf");
+    let cases: [(&[&str], i32, &[&str]); 9] = [
+        (&["run", "no/such.gguf", "x"], 1, &["error: cannot find the model `no/such.gguf`"]),
+        (&["run", &at("v1.gguf"), "x"], 1, &["error: cannot load", "version"]),
+        (&["run", &at("text.gguf"), "x"], 1, &["error: cannot load", "GGUF"]),
+        (&["run", &at("cut.gguf"), "x"], 1, &["error: cannot load", "cut.gguf"]),
+        (&["run", &at("empty"), "x"], 1, &["config.json"]),
+        (&["run", &tiny, "x", "--kernels", "mmx"], 1, &["kernels `mmx`", "`scalar`"]),
+        (&["run", &tiny, "x", "--ctx", "999999"], 1, &["a context of `999999`", "hint: "]),
+        (&["run", &tiny, "x", "--memory", "0"], 1, &["the model needs", "but 0.0 MiB", "hint: "]),
+        (&["run", &tiny, "x", "--logit-bias", "3"], 2, &["TOKEN=X"]),
+    ];
+    let mut failures = Vec::new();
+    for (args, code, wanted) in cases {
+        let output = rushlight(dir.path(), args);
+        let stderr = text(&output.stderr);
+        let missing: Vec<_> = wanted.iter().filter(|w| !stderr.contains(**w)).collect();
+        if output.status.code() != Some(code) || !missing.is_empty() || !output.stdout.is_empty() {
+            failures.push(format!("{args:?}: {:?}, without {missing:?}: {stderr}", output.status));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn every_architecture_writes_text_from_both_kinds_of_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in tiny::names() {
+        let case = tiny::case(&name);
+        let (hf, gguf) = (dir.path().join(&name), dir.path().join(format!("{name}.gguf")));
+        std::fs::create_dir(&hf).unwrap();
+        tiny::write_hf(&case, &hf);
+        tiny::write_gguf(&case, &gguf);
+        for path in [hf, gguf] {
+            let args = ["run", path.to_str().unwrap(), "ab", "--raw", "-n", "4", "--json"];
+            let output = rushlight(dir.path(), &args);
+            let embedder = case.output == tiny::Output::Hidden;
+            assert_eq!(output.status.success(), !embedder, "{args:?}: {}", text(&output.stderr));
+        }
+    }
+}
+
+#[test]
+fn the_store_takes_lists_proves_and_forgets() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("Tiny-Llama.F32.gguf");
+    tiny::write_gguf(&tiny::case("llama2"), &model);
+    let store = dir.path().join("store");
+    let name = succeed(&store, &["import", model.to_str().unwrap()]);
+    let name = name.trim();
+    let list: Value = serde_json::from_str(&succeed(&store, &["list", "--json"])).unwrap();
+    assert_eq!(list[0]["name"], name);
+    let show: Value = serde_json::from_str(&succeed(&store, &["show", name, "--json"])).unwrap();
+    assert_eq!(show["architecture"], "llama");
+    assert!(show["memory_bytes"]["q8_0"].as_u64() < show["memory_bytes"]["f16"].as_u64());
+    assert!(succeed(&store, &["verify"]).contains("1 models"));
+    succeed(&store, &["run", name, "ab", "--raw", "-n", "2", "-q"]);
+    succeed(&store, &["remove", name]);
+    assert!(succeed(&store, &["prune"]).contains("freed"));
+    assert_eq!(succeed(&store, &["list"]), "");
+}
+
+#[test]
+fn the_real_model_answers() {
+    let Some(model) = model_path() else { return };
+    let (dir, model) = (tempfile::tempdir().unwrap(), model.to_str().unwrap().to_owned());
+    let run = |more: &[&str]| {
+        let args = [&["run", model.as_str()], more, &["-q", "-n", "12"]].concat();
+        succeed(dir.path(), &args)
+    };
+    let greedy = ["The capital of France is", "--raw", "--temperature", "0"];
+    let plain = run(&greedy);
+    assert!(plain.contains("Paris"), "{plain}");
+    // The same text through the smaller cache, in pieces, and by the plainest kernels.
+    assert!(run(&[&greedy[..], &["--kv", "q8_0"]].concat()).contains("Paris"));
+    assert_eq!(run(&[&greedy[..], &["--chunk", "2"]].concat()), plain);
+    assert!(run(&[&greedy[..], &["--stop", "is"]].concat()).len() < plain.len());
+    let seeded = ["Tell me a story.", "--seed", "7", "--temperature", "1"];
+    assert_eq!(run(&seeded), run(&seeded));
+    assert_ne!(run(&seeded), run(&["Tell me a story.", "--seed", "8", "--temperature", "1"]));
+}
+
+#[test]
+fn shells_and_manuals_know_every_command() {
+    let dir = tempfile::tempdir().unwrap();
+    let bash = succeed(dir.path(), &["completions", "bash"]);
+    succeed(dir.path(), &["man", dir.path().join("man").to_str().unwrap()]);
+    let commands = [
+        "run",
+        "bench",
+        "perplexity",
+        "pull",
+        "import",
+        "list",
+        "show",
+        "verify",
+        "remove",
+        "prune",
+    ];
+    for command in commands {
+        assert!(bash.contains(command), "{command}");
+        assert!(dir.path().join(format!("man/rushlight-{command}.1")).exists(), "{command}");
+    }
+}
