@@ -1,12 +1,11 @@
 //! From what the user calls a model to an engine that runs it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use rushlight_engine::{CacheType, Engine, EngineOptions};
 use rushlight_model::Model;
-use rushlight_store::Store;
+use rushlight_store::{Resolved, Store};
 
 use crate::args::{Args, KvType, Load};
 use crate::progress::Bars;
@@ -20,17 +19,17 @@ pub(crate) fn store(args: &Args) -> anyhow::Result<Store> {
     Ok(Store::open(dir)?)
 }
 
-/// Finds the model's file or directory, pulling it if need be.
-pub(crate) fn path(args: &Args, model: &str) -> anyhow::Result<PathBuf> {
+/// Finds the model's files, pulling them if need be.
+pub(crate) fn resolve(args: &Args, model: &str) -> anyhow::Result<Resolved> {
     let bars = Bars::default();
     let resolved = store(args)?.resolve(model, &bars);
     bars.finish();
-    Ok(resolved.with_context(|| format!("cannot find the model `{model}`"))?.path)
+    resolved.with_context(|| format!("cannot find the model `{model}`"))
 }
 
 /// Loads a model.
 pub(crate) fn model(args: &Args, load: &Load) -> anyhow::Result<Arc<Model>> {
-    let path = path(args, &load.model)?;
+    let path = resolve(args, &load.model)?.path;
     let model = Model::open(&path).with_context(|| format!("cannot load `{}`", load.model))?;
     Ok(Arc::new(model))
 }

@@ -16,12 +16,16 @@ use crate::report::size;
 
 /// Shows a model.
 pub(crate) fn show(args: &Args, show: &Show) -> anyhow::Result<ExitCode> {
-    let path = load::path(args, &show.model)?;
-    let model = Model::open(&path).with_context(|| format!("cannot load `{}`", show.model))?;
+    let resolved = load::resolve(args, &show.model)?;
+    let model =
+        Model::open(&resolved.path).with_context(|| format!("cannot load `{}`", show.model))?;
     let context = show.ctx.unwrap_or(model.dims().context.min(EngineOptions::DEFAULT_CONTEXT));
     let plans = [CacheType::F16, CacheType::Q8_0].map(|kv| Plan::new(&model, kv, context, 512));
     let groups = groups(&model);
-    let entry = load::store(args)?.show(&show.model).ok().map(|m| m.entry);
+    let entry = match &resolved.name {
+        Some(name) => Some(load::store(args)?.show(&name.to_string())?.entry),
+        None => None,
+    };
     let mut out = std::io::stdout().lock();
     let dims = model.dims();
     let license = model.license().or(entry.as_ref().and_then(|e| e.license.as_deref()));
