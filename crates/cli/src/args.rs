@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use rushlight_engine::EngineOptions;
 
 /// Takes a generative model from a checkpoint to an answer on the machine at hand.
 #[derive(Debug, Parser)]
@@ -92,6 +93,10 @@ pub(crate) struct Load {
     /// Tokens of a prompt that run together.
     #[arg(long, value_name = "N", default_value_t = 512)]
     pub(crate) chunk: usize,
+    /// Tokens before each answer's next one whose activations keep 16 bits rather than 8 where
+    /// weights are quantised; a batch with fewer than 8 of them per answer has none.
+    #[arg(long, value_name = "N", default_value_t = EngineOptions::DEFAULT_FINE_TOKENS)]
+    pub(crate) fine_tokens: usize,
     /// Memory that may be used, in MiB [default: what the machine and its control groups leave].
     #[arg(long, value_name = "MIB")]
     pub(crate) memory: Option<u64>,

@@ -41,6 +41,7 @@ pub(crate) fn engine(load: &Load, model: Arc<Model>) -> anyhow::Result<Engine> {
     options.threads = load.threads;
     options.pin = !load.no_pin;
     options.chunk = load.chunk;
+    options.fine_tokens = load.fine_tokens;
     options.memory_bytes = load.memory.map(|mib| mib << 20);
     options.cache = match load.kv {
         KvType::F16 => CacheType::F16,

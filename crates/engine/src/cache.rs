@@ -23,6 +23,14 @@ pub enum CacheType {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Sequence(usize);
 
+#[cfg(test)]
+impl Sequence {
+    /// Two sequences of no cache.
+    pub(crate) fn pair() -> [Self; 2] {
+        [Self(0), Self(1)]
+    }
+}
+
 /// One layer's part of one page, all key/value heads one after the other.
 #[derive(Debug)]
 enum Stored {

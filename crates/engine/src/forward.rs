@@ -9,6 +9,9 @@
 
 mod attention;
 mod experts;
+mod fine;
+
+pub(crate) use fine::choose as choose_fine;
 
 use rushlight_kernels::{PAGE, QuantizedRows};
 use rushlight_model::{
@@ -17,7 +20,7 @@ use rushlight_model::{
 
 use crate::batch::BatchRow;
 use crate::cache::Cache;
-use crate::machine::{Input, Machine};
+use crate::machine::{Machine, Tokens};
 
 /// Activations of one batch, kept between calls.
 #[derive(Debug, Default)]
@@ -54,6 +57,8 @@ pub(crate) struct Pass<'a> {
     pub(crate) rows: &'a [BatchRow],
     /// Positions that the session may reach, which chooses among rotary factors.
     pub(crate) context: usize,
+    /// The rows with finer activations, rising.
+    pub(crate) fine: Vec<usize>,
 }
 
 impl Pass<'_> {
@@ -108,19 +113,18 @@ impl Pass<'_> {
     fn attention_part(&mut self, index: usize, layer: &Layer, table: Option<&RopeTable>) {
         let (dims, machine) = (self.model.dims(), self.machine);
         self.norm_into(layer.attn_norm.as_ref());
-        let tokens = self.rows.len();
+        let tokens = Tokens { count: self.rows.len(), fine: &self.fine };
         let b = &mut *self.buffers;
         let matrices = [&layer.q.weight, &layer.k.weight, &layer.v.weight];
-        machine.quantize(&b.h, tokens, &mut b.quantized, matrices);
-        let input = Input { x: &b.h, quantized: &b.quantized, tokens };
+        let input = machine.input(&b.h, tokens, &mut b.quantized, matrices);
         machine.linears(&input, [(&layer.q, &mut b.q), (&layer.k, &mut b.k), (&layer.v, &mut b.v)]);
         heads(machine, dims, &mut b.q, dims.h, layer.q_norm.as_ref(), table);
         heads(machine, dims, &mut b.k, dims.g, layer.k_norm.as_ref(), table);
         self.store(index);
         self.attend(index);
+        let tokens = Tokens { count: self.rows.len(), fine: &self.fine };
         let b = &mut *self.buffers;
-        machine.quantize(&b.attended, tokens, &mut b.quantized, [&layer.o.weight]);
-        let input = Input { x: &b.attended, quantized: &b.quantized, tokens };
+        let input = machine.input(&b.attended, tokens, &mut b.quantized, [&layer.o.weight]);
         machine.linears(&input, [(&layer.o, &mut b.h)]);
         self.add_part(layer.post_attn_norm.as_ref());
         self.norm_sum(layer.attn_sum_norm.as_ref());
@@ -131,6 +135,7 @@ impl Pass<'_> {
         match &layer.ffn {
             Ffn::Dense(ffn) => {
                 let activation = self.model.arch().activation;
+                let tokens = Tokens { count: self.rows.len(), fine: &self.fine };
                 let b = &mut *self.buffers;
                 feed_forward(
                     self.machine,
@@ -139,7 +144,7 @@ impl Pass<'_> {
                     &mut b.h,
                     [&mut b.gate, &mut b.up],
                     &mut b.quantized,
-                    self.rows.len(),
+                    tokens,
                 );
             }
             Ffn::Experts { router, experts } => self.mix(router, experts),
@@ -233,8 +238,10 @@ impl Pass<'_> {
             return;
         }
         b.out.resize(tokens * dims.v, 0.0);
-        machine.quantize(&b.h, tokens, &mut b.quantized, [&weights.output.weight]);
-        let input = Input { x: &b.h, quantized: &b.quantized, tokens };
+        let all: Vec<usize> = (0..tokens).collect();
+        let fine = if self.fine.is_empty() { &[] } else { &*all };
+        let tokens = Tokens { count: tokens, fine };
+        let input = machine.input(&b.h, tokens, &mut b.quantized, [&weights.output.weight]);
         machine.linears(&input, [(&weights.output, &mut b.out)]);
         if dims.logit_scale != 1.0 || dims.logit_softcap.is_some() {
             machine.each_row(&mut b.out, dims.v, |_, logits| {
@@ -283,13 +290,12 @@ fn feed_forward(
     h: &mut [f32],
     [gate_out, up_out]: [&mut Vec<f32>; 2],
     quantized: &mut QuantizedRows,
-    tokens: usize,
+    tokens: Tokens<'_>,
 ) {
     let (row, f) = (machine.row, ffn.up.weight.rows());
     let matrices = ffn.gate.iter().map(|g| &g.weight).chain([&ffn.up.weight]);
-    machine.quantize(h, tokens, quantized, matrices);
-    let input = Input { x: h, quantized, tokens };
-    let (gate_out, up_out) = (&mut gate_out[..tokens * f], &mut up_out[..tokens * f]);
+    let input = machine.input(h, tokens, quantized, matrices);
+    let (gate_out, up_out) = (&mut gate_out[..tokens.count * f], &mut up_out[..tokens.count * f]);
     let inner: &[f32] = match &ffn.gate {
         Some(gate) => {
             machine.linears(&input, [(gate, &mut *gate_out), (&ffn.up, &mut *up_out)]);
@@ -314,8 +320,8 @@ fn feed_forward(
             up_out
         }
     };
-    machine.quantize(inner, tokens, quantized, [&ffn.down.weight]);
-    machine.linears(&Input { x: inner, quantized, tokens }, [(&ffn.down, h)]);
+    let input = machine.input(inner, tokens, quantized, [&ffn.down.weight]);
+    machine.linears(&input, [(&ffn.down, h)]);
 }
 
 /// The rotary tables of a batch.

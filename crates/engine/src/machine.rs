@@ -14,8 +14,8 @@ const PANEL: usize = 16;
 /// Chunks handed out per thread, so that uneven cores end together.
 const CHUNKS_PER_THREAD: usize = 4;
 
-/// Tokens from which the kernels work in tiles, which pack the activations once per call.
-const TILE_TOKENS: usize = 8;
+/// Rows of activations from which the kernels work in tiles, which pack them once per call.
+const TILE_ACTIVATIONS: usize = 8;
 /// Rows of a call in tiles, so that packing them is little beside the products: 64 rows were a
 /// quarter slower per product.
 const TILE_ROWS: usize = 256;
@@ -40,9 +40,18 @@ pub(crate) struct Worker {
 
 /// Activations `(tokens, n)`, and the same rounded to int8 for the quantised formats.
 pub(crate) struct Input<'a> {
-    pub(crate) x: &'a [f32],
-    pub(crate) quantized: &'a QuantizedRows,
-    pub(crate) tokens: usize,
+    x: &'a [f32],
+    quantized: &'a QuantizedRows,
+    tokens: usize,
+    /// Rows that the kernels see: of the fine tokens two.
+    rows: usize,
+}
+
+/// How many tokens there are, and which of them are rounded to twice int8, rising.
+#[derive(Clone, Copy)]
+pub(crate) struct Tokens<'a> {
+    pub(crate) count: usize,
+    pub(crate) fine: &'a [usize],
 }
 
 /// Some rows of one matrix, to be multiplied by one thread.
@@ -84,24 +93,31 @@ impl Machine {
         });
     }
 
-    /// Rounds `x`, shape `(tokens, n)`, to int8 if one of the matrices takes that.
-    pub(crate) fn quantize<'a>(
+    /// The input `x`, shape `(tokens, n)`, of the matrices; rounded to int8 in `out` if one of
+    /// them takes that.
+    pub(crate) fn input<'a, 'm>(
         &self,
-        x: &[f32],
-        tokens: usize,
-        out: &mut QuantizedRows,
-        matrices: impl IntoIterator<Item = &'a Matrix>,
-    ) {
+        x: &'a [f32],
+        tokens: Tokens<'_>,
+        out: &'a mut QuantizedRows,
+        matrices: impl IntoIterator<Item = &'m Matrix>,
+    ) -> Input<'a> {
+        let count = tokens.count;
         if !matrices.into_iter().any(|m| m.format().is_quantized()) {
-            return;
+            return Input { x, quantized: out, tokens: count, rows: count };
         }
-        let n = x.len() / tokens;
-        out.resize(tokens, n);
+        out.resize(count, x.len() / count, tokens.fine);
+        self.quantize(x, out);
+        Input { x, tokens: count, rows: out.rows(), quantized: out }
+    }
+
+    fn quantize(&self, x: &[f32], out: &mut QuantizedRows) {
+        let (tokens, n) = (out.tokens(), out.n());
         if tokens < SHARED_TOKENS {
             out.fill(self.row, x);
             return;
         }
-        let mut rows: Vec<_> = out.rows_mut().map(Some).collect();
+        let mut rows: Vec<_> = out.tokens_mut().map(Some).collect();
         let chunk = tokens.div_ceil(self.pool.threads() * CHUNKS_PER_THREAD);
         let mut parts: Vec<_> = rows.chunks_mut(chunk).collect();
         self.pool.each(&mut parts, |_, i, part| {
@@ -121,7 +137,7 @@ impl Machine {
     ) {
         let rows: usize = jobs.iter().map(|(l, _)| l.weight.rows()).sum();
         let threads = self.pool.threads();
-        let count = if input.tokens < TILE_TOKENS {
+        let count = if input.rows < TILE_ACTIVATIONS {
             threads * CHUNKS_PER_THREAD
         } else {
             (rows / TILE_ROWS).max(1).next_multiple_of(threads)

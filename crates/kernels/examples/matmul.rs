@@ -42,7 +42,7 @@ fn bench(row: &Row, format: Format, rows: usize, n: usize, tokens: usize) {
     let x: Vec<f32> = (0..tokens * n).map(|i| (i % 17) as f32 - 8.0).collect();
     let mut q = QuantizedRows::default();
     if format.is_quantized() {
-        q.resize(tokens, n);
+        q.resize(tokens, n, &[]);
         q.fill(row, &x);
     }
     let mut out = vec![0.0; tokens * rows];

@@ -14,7 +14,7 @@
 //! let mut x = QuantizedRows::default();
 //! let mut out = [0.0; 2];
 //! for row in rows() {
-//!     x.resize(1, 32);
+//!     x.resize(1, 32, &[]);
 //!     x.fill(row, &[1.0; 32]);
 //!     row.matmul(Format::Q8_0, &weights, &x, &mut Scratch::default(), &mut Columns::new(&mut out, 2));
 //!     assert_eq!(out, [32.0, 32.0]);
@@ -41,7 +41,7 @@ mod tile;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub use activations::{QuantizedRowMut, QuantizedRows};
+pub use activations::{QuantizedRows, QuantizedTokenMut};
 pub use attention::{Attend, AttendState, PAGE, Page, PageMut, Span};
 pub use columns::Columns;
 pub use float::Pairing;

@@ -10,7 +10,8 @@ mod matvec;
 mod quantize;
 mod step;
 
-use crate::{Columns, Format, QuantizedRowMut, QuantizedRows, Row, Scratch, lanes};
+use crate::activations::QuantizedRowMut;
+use crate::{Columns, Format, QuantizedRows, Row, Scratch, lanes};
 
 /// In order of speed.
 pub(crate) const ROWS: [&Row; 2] = [&ROW, &ROW_DOTPROD];

@@ -4,9 +4,10 @@ use std::sync::OnceLock;
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::activations::QuantizedRowMut;
 use crate::attention::AttendScratch;
 use crate::float::FloatOps;
-use crate::{Columns, Format, QuantizedRowMut, QuantizedRows, scalar};
+use crate::{Columns, Format, QuantizedRows, QuantizedTokenMut, scalar};
 
 /// The kernels of one instruction set.
 #[derive(Debug)]
@@ -42,13 +43,14 @@ impl Row {
         self.name
     }
 
-    /// Rounds one row of activations to int8: per 32 values, `scale = max|x| / 127`.
+    /// Rounds one token's activations to int8: per 32 values, `scale = max|x| / 127`. A fine
+    /// token's second row is what this leaves of `x`, rounded in the same way.
     ///
     /// # Panics
     /// If `x` and `out` differ in length.
-    pub fn quantize(&self, x: &[f32], out: QuantizedRowMut<'_>) {
-        assert_eq!(x.len(), out.q.len(), "activations and output differ in length");
-        (self.quantize)(x, out);
+    pub fn quantize(&self, x: &[f32], out: QuantizedTokenMut<'_>) {
+        assert_eq!(x.len(), out.row.q.len(), "activations and output differ in length");
+        out.write(x, self.quantize);
     }
 
     /// `out[t, r] = sum_i weights[r, i] * x[t, i]` for a quantised format.

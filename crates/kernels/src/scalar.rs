@@ -5,9 +5,9 @@ pub(crate) mod float;
 
 use bytemuck::cast_slice;
 
-use crate::activations::{GROUP, QuantizedRow, SUM_GROUP};
+use crate::activations::{GROUP, QuantizedRow, QuantizedRowMut, SUM_GROUP};
 use crate::block::{Block, with_block};
-use crate::{Columns, Format, QuantizedRowMut, QuantizedRows, Row, Scratch};
+use crate::{Columns, Format, QuantizedRows, Row, Scratch};
 
 pub(crate) static ROW: Row =
     Row { name: "scalar", detect: || true, quantize, matmul, matmul_float, float: float::OPS };
@@ -72,11 +72,13 @@ pub(crate) fn matmul(
 ) {
     with_block!(format, B => {
         let rows = cast_slice::<u8, B>(weights);
-        for t in 0..out.tokens() {
+        for t in 0..x.rows() {
+            let (token, add) = x.target(t);
             let x = x.row(t);
             let per_row = x.q.len() / B::LEN;
-            for (r, y) in out.row(t).iter_mut().enumerate() {
-                *y = dot(&rows[r * per_row..][..per_row], x);
+            for (r, y) in out.row(token).iter_mut().enumerate() {
+                let before = if add { *y } else { 0.0 };
+                *y = before + dot(&rows[r * per_row..][..per_row], x);
             }
         }
     });

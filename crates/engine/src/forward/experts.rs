@@ -3,7 +3,7 @@
 use rushlight_model::{Experts, FeedForward, Linear};
 
 use super::{Pass, feed_forward};
-use crate::machine::Input;
+use crate::machine::Tokens;
 
 /// Working memory of a mixture.
 #[derive(Debug, Default)]
@@ -25,8 +25,8 @@ impl Pass<'_> {
         let (d, b) = (dims.d, &mut *self.buffers);
         let e = &mut b.experts;
         e.scores.resize(tokens * kind.count, 0.0);
-        machine.quantize(&b.h, tokens, &mut b.quantized, [&router.weight]);
-        let input = Input { x: &b.h, quantized: &b.quantized, tokens };
+        let all = Tokens { count: tokens, fine: &self.fine };
+        let input = machine.input(&b.h, all, &mut b.quantized, [&router.weight]);
         machine.linears(&input, [(router, &mut e.scores)]);
         machine.each_row(&mut e.scores, kind.count, |_, scores| machine.row.softmax(scores));
         let picks = picks(&e.scores, kind);
@@ -40,16 +40,11 @@ impl Pass<'_> {
             for (t, _) in chosen {
                 e.input.extend_from_slice(&b.h[t * d..][..d]);
             }
+            let is_fine = |i: &usize| self.fine.binary_search(&chosen[*i].0).is_ok();
+            let fine: Vec<usize> = (0..chosen.len()).filter(is_fine).collect();
+            let tokens = Tokens { count: chosen.len(), fine: &fine };
             let wide = [&mut b.gate, &mut b.up];
-            feed_forward(
-                machine,
-                activation,
-                expert,
-                &mut e.input,
-                wide,
-                &mut b.quantized,
-                chosen.len(),
-            );
+            feed_forward(machine, activation, expert, &mut e.input, wide, &mut b.quantized, tokens);
             for ((t, weight), out) in chosen.iter().zip(e.input.chunks_exact(d)) {
                 machine.row.add_scaled(&mut e.sum[t * d..][..d], out, *weight);
             }

@@ -29,7 +29,8 @@ struct Panel<'a> {
 
 /// Where the products of a panel and a tile go.
 #[derive(Clone, Copy)]
-struct Place {
+struct Place<'a> {
+    x: &'a QuantizedRows,
     tile: Tile,
     column: usize,
     rows: usize,
@@ -47,8 +48,8 @@ pub(super) fn matmat<const DOTPROD: bool, const GROUP: usize, const HAS_MIN: boo
     out: &mut Columns<'_>,
     decode: Decode,
 ) {
-    let (n, tokens, columns) = (x.n(), x.tokens(), out.columns());
-    let tiles = tile::tiles(tokens, WIDTHS);
+    let (n, columns) = (x.n(), out.columns());
+    let tiles = tile::tiles(x.rows(), WIDTHS);
     let padded: usize = tiles.clone().map(|tile| tile.width).sum();
     let depth = (SLAB_BYTES / padded / STEP * STEP).clamp(STEP, n.next_multiple_of(STEP));
     scratch.words.resize(padded * (depth / X_GROUP) * RECORD, 0);
@@ -76,7 +77,7 @@ pub(super) fn matmat<const DOTPROD: bool, const GROUP: usize, const HAS_MIN: boo
             }
             for tile in tiles.clone() {
                 let words = &scratch.words[words(tile)];
-                let at = Place { tile, column, rows: real, add: start > 0 };
+                let at = Place { x, tile, column, rows: real, add: start > 0 };
                 match tile.width {
                     2 => multiply::<DOTPROD, GROUP, HAS_MIN, 2>(&panel, words, groups, at, out),
                     4 => multiply::<DOTPROD, GROUP, HAS_MIN, 4>(&panel, words, groups, at, out),
@@ -127,16 +128,17 @@ fn multiply<const DOTPROD: bool, const GROUP: usize, const HAS_MIN: bool, const 
     panel: &Panel<'_>,
     words: &[u32],
     groups: usize,
-    at: Place,
+    at: Place<'_>,
     out: &mut Columns<'_>,
 ) {
     let x: &[Record<T>] = bytemuck::cast_slice(&words[..groups * RECORD * T]);
     let totals = products::<DOTPROD, T, GROUP, HAS_MIN>(panel, x);
     for (t, total) in totals.into_iter().take(at.tile.tokens).enumerate() {
-        let out = &mut out.row(at.tile.start + t)[at.column..][..at.rows];
+        let (token, add) = at.x.target(at.tile.start + t);
+        let out = &mut out.row(token)[at.column..][..at.rows];
         let total = total.map(|lanes| to_array(lanes));
         for (out, total) in out.iter_mut().zip(total.as_flattened()) {
-            *out = if at.add { *out + total } else { *total };
+            *out = if at.add || add { *out + total } else { *total };
         }
     }
 }

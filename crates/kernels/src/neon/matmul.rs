@@ -6,8 +6,8 @@ use crate::block::{Block, with_block};
 use crate::steps::WeightRows;
 use crate::{Columns, Format, QuantizedRows, Scratch};
 
-/// From this many tokens on, interleaving a panel of rows pays.
-const MATMAT_TOKENS: usize = 8;
+/// From this many rows of activations on, interleaving a panel of rows pays.
+const MATMAT_ROWS: usize = 8;
 
 #[inline]
 #[target_feature(enable = "neon")]
@@ -44,7 +44,7 @@ fn run<const DOTPROD: bool, const GROUP: usize, const HAS_MIN: bool>(
     out: &mut Columns<'_>,
     decode: Decode,
 ) {
-    if x.tokens() < MATMAT_TOKENS {
+    if x.rows() < MATMAT_ROWS {
         matvec::matvec::<DOTPROD, GROUP, HAS_MIN>(weights, x, out, decode);
     } else {
         matmat::matmat::<DOTPROD, GROUP, HAS_MIN>(weights, x, scratch, out, decode);

@@ -19,29 +19,36 @@ pub(super) fn matvec<const DOTPROD: bool, const GROUP: usize, const HAS_MIN: boo
     decode: Decode,
 ) {
     let mut t = 0;
-    while t < x.tokens() {
-        if x.tokens() - t >= 4 {
-            let x = [0, 1, 2, 3].map(|i| x.row(t + i));
-            tokens::<DOTPROD, GROUP, HAS_MIN, 4>(weights, x, out, t, decode);
-            t += 4;
-        } else {
-            tokens::<DOTPROD, GROUP, HAS_MIN, 1>(weights, [x.row(t)], out, t, decode);
-            t += 1;
+    while t < x.rows() {
+        match x.rows() - t {
+            1 => {
+                tokens::<DOTPROD, GROUP, HAS_MIN, 1>(weights, x, out, t, decode);
+                t += 1;
+            }
+            2 | 3 => {
+                tokens::<DOTPROD, GROUP, HAS_MIN, 2>(weights, x, out, t, decode);
+                t += 2;
+            }
+            _ => {
+                tokens::<DOTPROD, GROUP, HAS_MIN, 4>(weights, x, out, t, decode);
+                t += 4;
+            }
         }
     }
 }
 
-/// Columns of tokens `t..t + T`.
+/// Columns of rows `t..t + T` of the activations.
 #[inline]
 #[target_feature(enable = "neon")]
 fn tokens<const DOTPROD: bool, const GROUP: usize, const HAS_MIN: bool, const T: usize>(
     weights: WeightRows<'_>,
-    x: [QuantizedRow<'_>; T],
+    x: &QuantizedRows,
     out: &mut Columns<'_>,
     t: usize,
     decode: Decode,
 ) {
-    let n = x[0].q.len();
+    let n = x.n();
+    let parts: [_; T] = std::array::from_fn(|i| x.row(t + i));
     let mut step = Step::ZERO;
     for r in 0..out.columns() {
         let row = weights.row_on(r);
@@ -50,7 +57,7 @@ fn tokens<const DOTPROD: bool, const GROUP: usize, const HAS_MIN: bool, const T:
             weights.last_step(&row[s * weights.step_bytes..], |bytes| decode(bytes, &mut step));
             let values = STEP.min(n - start);
             for t in 0..T {
-                let x = part(x[t], start, values);
+                let x = part(parts[t], start, values);
                 total[t] = products::<DOTPROD, GROUP>(&step, x, total[t]);
                 if HAS_MIN {
                     extra[t] += minima::<GROUP>(&step, x);
@@ -58,7 +65,10 @@ fn tokens<const DOTPROD: bool, const GROUP: usize, const HAS_MIN: bool, const T:
             }
         }
         for i in 0..T {
-            out.row(t + i)[r] = vaddvq_f32(total[i]) + extra[i];
+            let (token, add) = x.target(t + i);
+            let out = &mut out.row(token)[r];
+            let sum = vaddvq_f32(total[i]) + extra[i];
+            *out = if add { *out + sum } else { sum };
         }
     }
 }

@@ -3,8 +3,7 @@
 use std::arch::aarch64::*;
 
 use super::load::{load_f32, store};
-use crate::QuantizedRowMut;
-use crate::activations::{GROUP, SUM_GROUP};
+use crate::activations::{GROUP, QuantizedRowMut, SUM_GROUP};
 
 #[inline]
 #[target_feature(enable = "neon")]

@@ -12,7 +12,8 @@ mod matvec;
 mod quantize;
 mod step;
 
-use crate::{Columns, Format, QuantizedRowMut, QuantizedRows, Row, Scratch, lanes};
+use crate::activations::QuantizedRowMut;
+use crate::{Columns, Format, QuantizedRows, Row, Scratch, lanes};
 
 pub(super) static ROW: Row = Row {
     name: "avx2",

@@ -3,8 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::load::{load_f32, store_16, to_array};
-use crate::QuantizedRowMut;
-use crate::activations::{GROUP, SUM_GROUP};
+use crate::activations::{GROUP, QuantizedRowMut, SUM_GROUP};
 
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn quantize(x: &[f32], out: QuantizedRowMut<'_>) {

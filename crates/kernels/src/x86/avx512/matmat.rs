@@ -37,8 +37,8 @@ pub(super) fn matmat<const GROUP: usize, const HAS_MIN: bool, const BIAS: u8>(
     out: &mut Columns<'_>,
     decode: impl Fn(&[u8]) -> Step + Copy,
 ) {
-    let (n, tokens, columns) = (x.n(), x.tokens(), out.columns());
-    let tiles = tile::tiles(tokens, WIDTHS);
+    let (n, columns) = (x.n(), out.columns());
+    let tiles = tile::tiles(x.rows(), WIDTHS);
     let padded: usize = tiles.clone().map(|tile| tile.width).sum();
     let depth = (SLAB_BYTES / padded / STEP * STEP).clamp(STEP, n.next_multiple_of(STEP));
     let groups = depth / X_GROUP;
@@ -67,7 +67,7 @@ pub(super) fn matmat<const GROUP: usize, const HAS_MIN: bool, const BIAS: u8>(
             unpack::<GROUP, HAS_MIN>(weights, rows, groups * X_GROUP, &mut panel, decode);
             for tile in tiles.clone() {
                 let words = &scratch.words[words(tile)];
-                let at = Place { tile, column, rows: real, add: start > 0 };
+                let at = Place { x, tile, column, rows: real, add: start > 0 };
                 match tile.width {
                     4 => multiply::<GROUP, HAS_MIN, 4>(&panel, words, groups, at, out),
                     8 => multiply::<GROUP, HAS_MIN, 8>(&panel, words, groups, at, out),
@@ -80,7 +80,8 @@ pub(super) fn matmat<const GROUP: usize, const HAS_MIN: bool, const BIAS: u8>(
 
 /// Where the products of a panel and a tile go.
 #[derive(Clone, Copy)]
-struct Place {
+struct Place<'a> {
+    x: &'a QuantizedRows,
     tile: Tile,
     column: usize,
     rows: usize,
@@ -131,14 +132,15 @@ fn multiply<const GROUP: usize, const HAS_MIN: bool, const T: usize>(
     panel: &Panel<'_>,
     words: &[u32],
     groups: usize,
-    at: Place,
+    at: Place<'_>,
     out: &mut Columns<'_>,
 ) {
     let x: &[Record<T>] = bytemuck::cast_slice(&words[..groups * RECORD * T]);
     let totals = products::<T, GROUP, HAS_MIN>(panel, x);
     for (t, total) in totals.into_iter().take(at.tile.tokens).enumerate() {
-        let out = &mut out.row(at.tile.start + t)[at.column..][..at.rows];
-        write_lanes(out, at.add, total);
+        let (token, add) = at.x.target(at.tile.start + t);
+        let out = &mut out.row(token)[at.column..][..at.rows];
+        write_lanes(out, at.add || add, total);
     }
 }
 

@@ -9,8 +9,8 @@ use crate::blocks::{
 use crate::steps::WeightRows;
 use crate::{Columns, Format, QuantizedRows, Scratch};
 
-/// From this many tokens on, unpacking a panel of rows pays.
-const MATMAT_TOKENS: usize = 8;
+/// From this many rows of activations on, unpacking a panel of rows pays.
+const MATMAT_ROWS: usize = 8;
 
 struct Call<'a, 'b, W> {
     weights: W,
@@ -77,7 +77,7 @@ fn run<const GROUP: usize, const HAS_MIN: bool, const BIAS: u8>(
     decode: impl Fn(&[u8]) -> Step + Copy,
 ) {
     let Call { weights, x, scratch, out } = call;
-    if x.tokens() < MATMAT_TOKENS {
+    if x.rows() < MATMAT_ROWS {
         matvec::matvec::<GROUP, HAS_MIN, BIAS>(weights, x, out, decode);
     } else {
         matmat::matmat::<GROUP, HAS_MIN, BIAS>(weights, x, scratch, out, decode);

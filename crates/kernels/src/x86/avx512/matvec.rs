@@ -23,19 +23,25 @@ pub(super) fn matvec<const GROUP: usize, const HAS_MIN: bool, const BIAS: u8>(
     decode: impl Fn(&[u8]) -> Step + Copy,
 ) {
     let mut t = 0;
-    while t < x.tokens() {
-        if x.tokens() - t >= 4 {
-            let x = [0, 1, 2, 3].map(|i| x.row(t + i));
-            tokens::<GROUP, HAS_MIN, BIAS, 2, 4>(weights, x, out, t, decode);
-            t += 4;
-        } else {
-            tokens::<GROUP, HAS_MIN, BIAS, 4, 1>(weights, [x.row(t)], out, t, decode);
-            t += 1;
+    while t < x.rows() {
+        match x.rows() - t {
+            1 => {
+                tokens::<GROUP, HAS_MIN, BIAS, 4, 1>(weights, x, out, t, decode);
+                t += 1;
+            }
+            2 | 3 => {
+                tokens::<GROUP, HAS_MIN, BIAS, 4, 2>(weights, x, out, t, decode);
+                t += 2;
+            }
+            _ => {
+                tokens::<GROUP, HAS_MIN, BIAS, 2, 4>(weights, x, out, t, decode);
+                t += 4;
+            }
         }
     }
 }
 
-/// Columns of tokens `t..t + T`, `R` at a time.
+/// Columns of rows `t..t + T` of the activations, `R` at a time.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
 fn tokens<
@@ -46,32 +52,50 @@ fn tokens<
     const T: usize,
 >(
     weights: WeightRows<'_>,
-    x: [QuantizedRow<'_>; T],
+    x: &QuantizedRows,
     out: &mut Columns<'_>,
     t: usize,
     decode: impl Fn(&[u8]) -> Step + Copy,
 ) {
-    let tails = x.map(Tail::new);
+    let parts = std::array::from_fn(|i| x.row(t + i));
+    let tails = parts.map(Tail::new);
     // `R` runs of rows, so that the processor's prefetching sees as many long streams.
     let run = out.columns() / R;
     for r in 0..run {
         let rows = std::array::from_fn(|i| weights.row_on(r + i * run));
-        let sums = products::<GROUP, HAS_MIN, BIAS, R, T>(weights, rows, x, &tails, decode);
+        let sums = products::<GROUP, HAS_MIN, BIAS, R, T>(weights, rows, parts, &tails, decode);
         for (i, sums) in sums.iter().enumerate() {
-            let out = out.row(t + i);
-            sums.iter().enumerate().for_each(|(i, sum)| out[r + i * run] = *sum);
+            write(x, t + i, out, r, run, sums);
         }
     }
     for r in run * R..out.columns() {
         let rows = [weights.row_on(r)];
-        let sums = products::<GROUP, HAS_MIN, BIAS, 1, T>(weights, rows, x, &tails, decode);
+        let sums = products::<GROUP, HAS_MIN, BIAS, 1, T>(weights, rows, parts, &tails, decode);
         for (i, sums) in sums.iter().enumerate() {
-            out.row(t + i)[r] = sums[0];
+            write(x, t + i, out, r, run, sums);
         }
     }
 }
 
-/// The products of `R` weight rows with `T` tokens.
+/// Writes the products of a row of activations, `run` columns apart from `r` on.
+#[inline(always)]
+fn write<const R: usize>(
+    x: &QuantizedRows,
+    row: usize,
+    out: &mut Columns<'_>,
+    r: usize,
+    run: usize,
+    sums: &[f32; R],
+) {
+    let (token, add) = x.target(row);
+    let out = out.row(token);
+    for (i, sum) in sums.iter().enumerate() {
+        let out = &mut out[r + i * run];
+        *out = if add { *out + sum } else { *sum };
+    }
+}
+
+/// The products of `R` weight rows with `T` rows of activations.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
 fn products<
@@ -92,7 +116,7 @@ fn products<
     for s in 0..steps {
         let step = rows.map(|row| {
             let row = &row[s * weights.step_bytes..];
-            if T == 1 {
+            if T <= 2 {
                 prefetch(row, weights.step_bytes);
             }
             decode(row)

@@ -4,8 +4,7 @@
 use std::arch::x86_64::*;
 
 use super::load::load_f32;
-use crate::QuantizedRowMut;
-use crate::activations::{GROUP, SUM_GROUP};
+use crate::activations::{GROUP, QuantizedRowMut, SUM_GROUP};
 
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
 pub(super) fn quantize(x: &[f32], out: QuantizedRowMut<'_>) {
