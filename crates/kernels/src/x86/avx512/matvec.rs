@@ -30,7 +30,7 @@ pub(super) fn matvec<const GROUP: usize, const HAS_MIN: bool, const BIAS: u8>(
                 t += 1;
             }
             2 | 3 => {
-                tokens::<GROUP, HAS_MIN, BIAS, 4, 2>(weights, x, out, t, decode);
+                tokens::<GROUP, HAS_MIN, BIAS, 2, 2>(weights, x, out, t, decode);
                 t += 2;
             }
             _ => {
