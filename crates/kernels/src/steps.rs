@@ -30,6 +30,17 @@ impl<'a> WeightRows<'a> {
         &self.bytes[r * self.row_bytes..]
     }
 
+    /// `R` rows, the first at `r`, `apart` from each other.
+    #[inline(always)]
+    pub(crate) fn rows_on<const R: usize>(self, r: usize, apart: usize) -> [&'a [u8]; R] {
+        // `from_fn` stays a call in large kernels, and waits for the slices that it stored.
+        let mut rows = [self.bytes; R];
+        for (i, row) in rows.iter_mut().enumerate() {
+            *row = self.row_on(r + i * apart);
+        }
+        rows
+    }
+
     /// Reads a step that may pass the end of its row: what follows is the next row's, or zeros.
     #[inline(always)]
     pub(crate) fn last_step<R>(self, bytes: &[u8], read: impl FnOnce(&[u8]) -> R) -> R {

@@ -1,4 +1,4 @@
-//! Many tokens: panels of 16 weight rows, unpacked once, meet tiles of up to 12 tokens.
+//! Many tokens: pairs of panels of 16 weight rows, unpacked once, meet tiles of up to 6 tokens.
 //!
 //! A register holds four consecutive weights of each of 16 rows; `vpdpbusd` multiplies it with
 //! four activations of one token, broadcast. Integer sums are exact within a group, then scaled.
@@ -15,16 +15,23 @@ use crate::{Columns, QuantizedRows, Scratch};
 
 /// Weight rows of a panel: the lanes of a register.
 const ROWS: usize = 16;
-/// Tokens of a tile: with 12, sums, totals and operands fill the 32 registers.
-const WIDTHS: [usize; 3] = [4, 8, 12];
-/// Packed activations that are walked once per panel: they should stay in a private L2.
+/// Panels that meet a tile together: each broadcast of activations then feeds two products. With
+/// one panel and 12 tokens loads were as many as products, and both as slow.
+const PANELS: usize = 2;
+/// Tokens of a tile: with 6, sums, totals and operands fill the 32 registers.
+const WIDTHS: [usize; 3] = [2, 4, 6];
+/// Packed activations that are walked once per pair of panels: they should stay in a private L2.
 const SLAB_BYTES: usize = 512 << 10;
 
-/// 16 weight rows, four values each to a line; then per group a line of scales and one of minima.
-struct Panel<'a> {
-    q: &'a mut [Line],
-    scale: &'a mut [Line],
-    min: &'a mut [Line],
+/// The lines of each panel side by side.
+type Lines = [Line; PANELS];
+
+/// Panels of 16 weight rows, four values of each row to a line; then per group a line of scales and
+/// one of minima.
+struct Panels<'a> {
+    q: &'a mut [Lines],
+    scale: &'a mut [Lines],
+    min: &'a mut [Lines],
 }
 
 /// As [`super::matvec::matvec`], for many tokens.
@@ -43,10 +50,12 @@ pub(super) fn matmat<const GROUP: usize, const HAS_MIN: bool, const BIAS: u8>(
     let depth = (SLAB_BYTES / padded / STEP * STEP).clamp(STEP, n.next_multiple_of(STEP));
     let groups = depth / X_GROUP;
     scratch.words.resize(padded * groups * RECORD, 0);
-    scratch.lines.resize(depth / 4 + 2 * (depth / GROUP), Line([0; 16]));
-    let (q, rest) = scratch.lines.split_at_mut(depth / 4);
-    let (scale, min) = rest.split_at_mut(depth / GROUP);
-    let mut panel = Panel { q, scale, min };
+    let lines = depth / 4 + 2 * (depth / GROUP);
+    scratch.lines.resize(PANELS * lines, Line([0; 16]));
+    let lines = scratch.lines.as_chunks_mut().0;
+    let (q, lines) = lines.split_at_mut(depth / 4);
+    let (scale, min) = lines.split_at_mut(depth / GROUP);
+    let mut panels = Panels { q, scale, min };
 
     for start in (0..n).step_by(depth) {
         let groups = depth.min(n - start) / X_GROUP;
@@ -55,30 +64,33 @@ pub(super) fn matmat<const GROUP: usize, const HAS_MIN: bool, const BIAS: u8>(
             let words = &mut scratch.words[words(tile)];
             let (first, bias) = (start / X_GROUP, i32::from(BIAS));
             match tile.width {
+                2 => tile::pack::<2>(x, tile, first, bias, GROUP, records(words, groups)),
                 4 => tile::pack::<4>(x, tile, first, bias, GROUP, records(words, groups)),
-                8 => tile::pack::<8>(x, tile, first, bias, GROUP, records(words, groups)),
-                _ => tile::pack::<12>(x, tile, first, bias, GROUP, records(words, groups)),
+                _ => tile::pack::<6>(x, tile, first, bias, GROUP, records(words, groups)),
             }
         }
-        for column in (0..columns).step_by(ROWS) {
-            let real = ROWS.min(columns - column);
+        for column in (0..columns).step_by(PANELS * ROWS) {
+            let real = (PANELS * ROWS).min(columns - column);
             let first = start / STEP * weights.step_bytes;
-            let rows = std::array::from_fn(|r| &weights.row_on(column + r.min(real - 1))[first..]);
-            unpack::<GROUP, HAS_MIN>(weights, rows, groups * X_GROUP, &mut panel, decode);
+            for p in 0..real.div_ceil(ROWS) {
+                let row = |r: usize| column + (p * ROWS + r).min(real - 1);
+                let rows = std::array::from_fn(|r| &weights.row_on(row(r))[first..]);
+                unpack::<GROUP, HAS_MIN>(weights, rows, groups * X_GROUP, p, &mut panels, decode);
+            }
             for tile in tiles.clone() {
                 let words = &scratch.words[words(tile)];
                 let at = Place { x, tile, column, rows: real, add: start > 0 };
                 match tile.width {
-                    4 => multiply::<GROUP, HAS_MIN, 4>(&panel, words, groups, at, out),
-                    8 => multiply::<GROUP, HAS_MIN, 8>(&panel, words, groups, at, out),
-                    _ => multiply::<GROUP, HAS_MIN, 12>(&panel, words, groups, at, out),
+                    2 => multiply::<GROUP, HAS_MIN, 2>(&panels, words, groups, at, out),
+                    4 => multiply::<GROUP, HAS_MIN, 4>(&panels, words, groups, at, out),
+                    _ => multiply::<GROUP, HAS_MIN, 6>(&panels, words, groups, at, out),
                 }
             }
         }
     }
 }
 
-/// Where the products of a panel and a tile go.
+/// Where the products of the panels and a tile go.
 #[derive(Clone, Copy)]
 struct Place<'a> {
     x: &'a QuantizedRows,
@@ -93,90 +105,130 @@ fn records<const T: usize>(words: &mut [u32], groups: usize) -> &mut [Record<T>]
     bytemuck::cast_slice_mut(&mut words[..groups * RECORD * T])
 }
 
-/// Decodes `values` of each row and interleaves them.
+/// Decodes `values` of each row and interleaves them as panel `p`.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
 fn unpack<const GROUP: usize, const HAS_MIN: bool>(
     weights: WeightRows<'_>,
     rows: [&[u8]; ROWS],
     values: usize,
-    panel: &mut Panel<'_>,
+    p: usize,
+    panels: &mut Panels<'_>,
     decode: impl Fn(&[u8]) -> Step + Copy,
 ) {
     for s in 0..values.div_ceil(STEP) {
-        let steps = rows.map(|row| weights.last_step(&row[s * weights.step_bytes..], decode));
-        for quarter in 0..4 {
-            let q = transpose(steps.map(|step| step.q[quarter]));
-            for (line, q) in panel.q[s * 64 + quarter * 16..].iter_mut().zip(q) {
-                store_words(&mut line.0, q);
+        // Loops, not `map`: its closures would be compiled without this function's instructions.
+        let zero = _mm512_setzero_si512();
+        let (mut quarters, mut scale, mut min) = ([[zero; ROWS]; 4], [zero; ROWS], [zero; ROWS]);
+        for r in 0..ROWS {
+            let step = weights.last_step(&rows[r][s * weights.step_bytes..], decode);
+            for (quarter, q) in quarters.iter_mut().zip(step.q) {
+                quarter[r] = q;
+            }
+            scale[r] = _mm512_castps_si512(step.scale);
+            min[r] = _mm512_castps_si512(step.min);
+        }
+        for (i, quarter) in quarters.into_iter().enumerate() {
+            let q = transpose(quarter);
+            for (lines, q) in panels.q[s * 64 + i * 16..].iter_mut().zip(q) {
+                store_words(&mut lines[p].0, q);
             }
         }
         let groups = STEP / GROUP;
-        let scale = transpose(steps.map(|step| _mm512_castps_si512(step.scale)));
-        for (line, scale) in panel.scale[s * groups..][..groups].iter_mut().zip(scale) {
-            store_words(&mut line.0, scale);
+        let lines = panels.scale[s * groups..][..groups].iter_mut();
+        for (lines, scale) in lines.zip(transpose(scale)) {
+            store_words(&mut lines[p].0, scale);
         }
         if HAS_MIN {
-            let min = transpose(steps.map(|step| _mm512_castps_si512(step.min)));
-            for (line, min) in panel.min[s * groups..][..groups].iter_mut().zip(min) {
-                store_words(&mut line.0, min);
+            let lines = panels.min[s * groups..][..groups].iter_mut();
+            for (lines, min) in lines.zip(transpose(min)) {
+                store_words(&mut lines[p].0, min);
             }
         }
     }
 }
 
-/// Adds or writes the products of a panel with a tile of `T` tokens.
+/// Adds or writes the products of the panels with a tile of `T` tokens.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
 fn multiply<const GROUP: usize, const HAS_MIN: bool, const T: usize>(
-    panel: &Panel<'_>,
+    panels: &Panels<'_>,
     words: &[u32],
     groups: usize,
     at: Place<'_>,
     out: &mut Columns<'_>,
 ) {
     let x: &[Record<T>] = bytemuck::cast_slice(&words[..groups * RECORD * T]);
-    let totals = products::<T, GROUP, HAS_MIN>(panel, x);
-    for (t, total) in totals.into_iter().take(at.tile.tokens).enumerate() {
+    let mut totals = [[_mm512_setzero_ps(); T]; PANELS];
+    if at.rows > ROWS {
+        products::<PANELS, T, GROUP, HAS_MIN>(panels, x, &mut totals);
+    } else {
+        let [total, _] = &mut totals;
+        products::<1, T, GROUP, HAS_MIN>(panels, x, std::array::from_mut(total));
+    }
+    for t in 0..at.tile.tokens {
         let (token, add) = at.x.target(at.tile.start + t);
         let out = &mut out.row(token)[at.column..][..at.rows];
-        write_lanes(out, at.add || add, total);
+        for (out, total) in out.chunks_mut(ROWS).zip(&totals) {
+            write_lanes(out, at.add || add, total[t]);
+        }
     }
 }
 
-/// `sum_g xs[g] * (scale[g] * (q[g] . xq[g]) + min[g] * sum(xq[g]))` of 16 rows and `T` tokens.
+/// `sum_g xs[g] * (scale[g] * (q[g] . xq[g]) + min[g] * sum(xq[g]))` of 16 rows a panel and `T`
+/// tokens.
 #[inline(never)]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-fn products<const T: usize, const GROUP: usize, const HAS_MIN: bool>(
-    panel: &Panel<'_>,
+fn products<const P: usize, const T: usize, const GROUP: usize, const HAS_MIN: bool>(
+    panels: &Panels<'_>,
     x: &[Record<T>],
-) -> [__m512; T] {
+    totals: &mut [[__m512; T]; P],
+) {
     let halves = X_GROUP / GROUP;
-    let mut total = [_mm512_setzero_ps(); T];
-    let q = panel.q.as_chunks::<{ X_GROUP / 4 }>().0;
-    let scale = panel.scale.chunks_exact(halves);
-    let min = panel.min.chunks_exact(halves);
+    let mut total = *totals;
+    let q = panels.q.as_chunks::<{ X_GROUP / 4 }>().0;
+    let scale = panels.scale.chunks_exact(halves);
+    let min = panels.min.chunks_exact(halves);
     for (((x, q), scale), min) in x.iter().zip(q).zip(scale).zip(min) {
         for half in 0..halves {
-            let mut sum = x[tile::START + half].map(|start| broadcast(start));
-            for k in half * (GROUP / 4)..(half + 1) * (GROUP / 4) {
-                let q = load_words(&q[k].0);
-                for t in 0..T {
-                    sum[t] = _mm512_dpbusd_epi32(sum[t], q, broadcast(x[k][t]));
+            let start = x[tile::START + half];
+            let mut sum = [[_mm512_setzero_si512(); T]; P];
+            for t in 0..T {
+                let start = broadcast(start[t]);
+                for sum in &mut sum {
+                    sum[t] = start;
                 }
             }
-            let scale = _mm512_castsi512_ps(load_words(&scale[half].0));
-            let min = _mm512_castsi512_ps(load_words(&min[half].0));
-            for t in 0..T {
-                let scale = _mm512_mul_ps(scale, word(x[tile::SCALE][t]));
-                total[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[t]), scale, total[t]);
+            for k in half * (GROUP / 4)..(half + 1) * (GROUP / 4) {
+                let mut lines = [_mm512_setzero_si512(); P];
+                for p in 0..P {
+                    lines[p] = load_words(&q[k][p].0);
+                }
+                for t in 0..T {
+                    let x = broadcast(x[k][t]);
+                    for p in 0..P {
+                        sum[p][t] = _mm512_dpbusd_epi32(sum[p][t], lines[p], x);
+                    }
+                }
+            }
+            for p in 0..P {
+                let scale = _mm512_castsi512_ps(load_words(&scale[half][p].0));
+                for t in 0..T {
+                    let scale = _mm512_mul_ps(scale, word(x[tile::SCALE][t]));
+                    total[p][t] =
+                        _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[p][t]), scale, total[p][t]);
+                }
                 if HAS_MIN {
-                    total[t] = _mm512_fmadd_ps(min, word(x[tile::SUM + half][t]), total[t]);
+                    let min = _mm512_castsi512_ps(load_words(&min[half][p].0));
+                    for t in 0..T {
+                        total[p][t] =
+                            _mm512_fmadd_ps(min, word(x[tile::SUM + half][t]), total[p][t]);
+                    }
                 }
             }
         }
     }
-    total
+    *totals = total;
 }
 
 #[inline]

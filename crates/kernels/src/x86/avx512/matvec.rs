@@ -62,7 +62,7 @@ fn tokens<
     // `R` runs of rows, so that the processor's prefetching sees as many long streams.
     let run = out.columns() / R;
     for r in 0..run {
-        let rows = std::array::from_fn(|i| weights.row_on(r + i * run));
+        let rows = weights.rows_on(r, run);
         let sums = products::<GROUP, HAS_MIN, BIAS, R, T>(weights, rows, parts, &tails, decode);
         for (i, sums) in sums.iter().enumerate() {
             write(x, t + i, out, r, run, sums);
