@@ -3,6 +3,7 @@
 
 mod dot;
 mod floats;
+mod i8mm;
 mod load;
 mod matmat;
 mod matmul;
@@ -14,14 +15,14 @@ use crate::activations::QuantizedRowMut;
 use crate::{Columns, Format, QuantizedRows, Row, Scratch, lanes};
 
 /// In order of speed.
-pub(crate) const ROWS: [&Row; 2] = [&ROW, &ROW_DOTPROD];
+pub(crate) const ROWS: [&Row; 3] = [&ROW, &ROW_DOTPROD, &ROW_I8MM];
 
 /// What every 64-bit ARM processor has (Cortex-A53, A72).
 static ROW: Row = Row {
     name: "neon",
     detect: || true,
     quantize,
-    matmul: matmul::<false>,
+    matmul: matmul::<false, 1>,
     matmul_float,
     float: lanes::NEON,
 };
@@ -31,7 +32,17 @@ static ROW_DOTPROD: Row = Row {
     name: "dotprod",
     detect: || std::arch::is_aarch64_feature_detected!("dotprod"),
     quantize,
-    matmul: matmul::<true>,
+    matmul: matmul::<true, 1>,
+    matmul_float,
+    float: lanes::NEON,
+};
+
+/// With the matrix instructions for integers too (Cortex-A510, A710, Neoverse V1, N2 and later).
+static ROW_I8MM: Row = Row {
+    name: "i8mm",
+    detect: || (ROW_DOTPROD.detect)() && std::arch::is_aarch64_feature_detected!("i8mm"),
+    quantize,
+    matmul: matmul::<true, { i8mm::RUN }>,
     matmul_float,
     float: lanes::NEON,
 };
@@ -41,16 +52,16 @@ fn quantize(x: &[f32], out: QuantizedRowMut<'_>) {
     unsafe { quantize::quantize(x, out) }
 }
 
-fn matmul<const DOTPROD: bool>(
+fn matmul<const DOTPROD: bool, const RUN: usize>(
     format: Format,
     weights: &[u8],
     x: &QuantizedRows,
     scratch: &mut Scratch,
     out: &mut Columns<'_>,
 ) {
-    // SAFETY: every 64-bit ARM processor that runs Linux has NEON; `DOTPROD` is of the row that
-    // detects it.
-    unsafe { matmul::matmul::<DOTPROD>(format, weights, x, scratch, out) }
+    // SAFETY: every 64-bit ARM processor that runs Linux has NEON; `DOTPROD` and runs of two words
+    // are of the rows that detect what they need.
+    unsafe { matmul::matmul::<DOTPROD, RUN>(format, weights, x, scratch, out) }
 }
 
 fn matmul_float(

@@ -5,8 +5,9 @@ use crate::QuantizedRows;
 use crate::activations::{GROUP, SUM_GROUP};
 
 /// What one group of 32 values of `T` tokens is packed to, each row holding one word per token:
-/// rows 0..8 four `i8` each, 8 the scale, 9 and 10 the start of each half's `i32` accumulator,
-/// 11 and 12 scale times sum of each half. With groups of 32, rows 9 and 11 cover both halves.
+/// rows 0..8 four `i8` each, in [`pack`]'s order, 8 the scale, 9 and 10 the start of each half's
+/// `i32` accumulator, 11 and 12 scale times sum of each half. With groups of 32, rows 9 and 11 cover
+/// both halves.
 pub(crate) type Record<const T: usize> = [[u32; T]; RECORD];
 
 /// Words per token and group of 32.
@@ -46,10 +47,12 @@ pub(crate) fn tiles(tokens: usize, widths: [usize; 3]) -> impl Iterator<Item = T
 
 /// Packs groups `first..first + out.len()` (of 32 values) of a tile's tokens.
 ///
+/// `RUN` words of a token's `i8` lie side by side, as the kernel's instruction takes them, then the
+/// next token's: with 1, a row holds a word of every token; with 2, two rows hold two of each.
 /// `bias` is what the kernel's unsigned weights exceed the signed ones by; `group` is the
 /// weights' group, 16 or 32.
 #[inline(always)]
-pub(crate) fn pack<const T: usize>(
+pub(crate) fn pack<const T: usize, const RUN: usize>(
     x: &QuantizedRows,
     tile: Tile,
     first: usize,
@@ -63,8 +66,9 @@ pub(crate) fn pack<const T: usize>(
         let sum = x.sum[first * (GROUP / SUM_GROUP)..].as_chunks::<{ GROUP / SUM_GROUP }>().0;
         let scale = &x.scale[first..];
         for (((out, q), sum), scale) in out.iter_mut().zip(q).zip(sum).zip(scale) {
-            for (row, q) in out.iter_mut().zip(q.as_chunks::<4>().0) {
-                row[t] = u32::from_le_bytes(q.map(|q| q as u8));
+            let runs = q.as_chunks::<4>().0.as_chunks::<RUN>().0;
+            for (rows, run) in out.as_chunks_mut::<RUN>().0.iter_mut().zip(runs) {
+                set_run(rows, t, run.map(|q| u32::from_le_bytes(q.map(|q| q as u8))));
             }
             let [low, high] = sum.map(i32::from);
             let sums = if group == SUM_GROUP { [low, high] } else { [low + high, 0] };
@@ -75,6 +79,16 @@ pub(crate) fn pack<const T: usize>(
             }
         }
     }
+}
+
+/// Writes run `i` of words that are one run of each token, or of each row of weights.
+#[inline(always)]
+pub(crate) fn set_run<const LANES: usize, const RUN: usize>(
+    rows: &mut [[u32; LANES]; RUN],
+    i: usize,
+    run: [u32; RUN],
+) {
+    rows.as_flattened_mut().as_chunks_mut::<RUN>().0[i] = run;
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! Many tokens: panels of 8 weight rows, unpacked once, meet tiles of up to 6 tokens.
 //!
 //! A register holds four consecutive weights of each of 4 rows; it meets four activations of one
-//! token, broadcast. Integer sums are exact within a group, then scaled.
+//! token, broadcast. With `smmla` ([`super::i8mm`]) it holds eight of each of 2 rows, and meets
+//! eight of each of 2 tokens. Integer sums are exact within a group, then scaled.
 
 use std::arch::aarch64::*;
 
 use super::dot::dot;
+use super::i8mm;
 use super::load::{load_words, to_array};
 use super::step::{Decode, Step};
 use crate::activations::GROUP as X_GROUP;
@@ -14,17 +16,17 @@ use crate::tile::{self, RECORD, Record, Tile};
 use crate::{Columns, QuantizedRows, Scratch};
 
 /// Weight rows of a panel: the lanes of two registers.
-const ROWS: usize = 8;
-/// Tokens of a tile: with 6, sums and totals take 24 of the 32 registers.
+pub(super) const ROWS: usize = 8;
+/// Tokens of a tile, whole pairs for `smmla`: with 6, sums and totals take 24 of the 32 registers.
 const WIDTHS: [usize; 3] = [2, 4, 6];
 /// Packed activations that are walked once per panel: they should stay in a private L2.
 const SLAB_BYTES: usize = 128 << 10;
 
-/// 8 weight rows: per four values a word of each; per group a scale and a minimum of each.
-struct Panel<'a> {
-    q: &'a mut [[u32; ROWS]],
-    scale: &'a mut [[u32; ROWS]],
-    min: &'a mut [[u32; ROWS]],
+/// 8 weight rows: per run of words a run of each; per group a scale and a minimum of each.
+pub(super) struct Panel<'a> {
+    pub(super) q: &'a mut [[u32; ROWS]],
+    pub(super) scale: &'a mut [[u32; ROWS]],
+    pub(super) min: &'a mut [[u32; ROWS]],
 }
 
 /// Where the products of a panel and a tile go.
@@ -38,10 +40,16 @@ struct Place<'a> {
     add: bool,
 }
 
-/// As [`super::matvec::matvec`], for many tokens.
+/// As [`super::matvec::matvec`], for many tokens; an instruction multiplies runs of `RUN` words, of
+/// four values each.
 #[inline]
 #[target_feature(enable = "neon")]
-pub(super) fn matmat<const DOTPROD: bool, const GROUP: usize, const HAS_MIN: bool>(
+pub(super) fn matmat<
+    const DOTPROD: bool,
+    const RUN: usize,
+    const GROUP: usize,
+    const HAS_MIN: bool,
+>(
     weights: WeightRows<'_>,
     x: &QuantizedRows,
     scratch: &mut Scratch,
@@ -56,7 +64,7 @@ pub(super) fn matmat<const DOTPROD: bool, const GROUP: usize, const HAS_MIN: boo
     scratch.lines.resize(depth / 8 + depth / GROUP, bytemuck::Zeroable::zeroed());
     let (q, rest) = bytemuck::cast_slice_mut(&mut scratch.lines).split_at_mut(depth / 4);
     let (scale, min) = rest.split_at_mut(depth / GROUP);
-    let mut panel = Panel { q, scale, min };
+    let panel = &mut Panel { q, scale, min };
 
     for start in (0..n).step_by(depth) {
         let groups = depth.min(n - start) / X_GROUP;
@@ -64,24 +72,24 @@ pub(super) fn matmat<const DOTPROD: bool, const GROUP: usize, const HAS_MIN: boo
         for tile in tiles.clone() {
             let (words, first) = (&mut scratch.words[words(tile)], start / X_GROUP);
             match tile.width {
-                2 => tile::pack::<2>(x, tile, first, 0, GROUP, records(words, groups)),
-                4 => tile::pack::<4>(x, tile, first, 0, GROUP, records(words, groups)),
-                _ => tile::pack::<6>(x, tile, first, 0, GROUP, records(words, groups)),
+                2 => tile::pack::<2, RUN>(x, tile, first, 0, GROUP, records(words, groups)),
+                4 => tile::pack::<4, RUN>(x, tile, first, 0, GROUP, records(words, groups)),
+                _ => tile::pack::<6, RUN>(x, tile, first, 0, GROUP, records(words, groups)),
             }
         }
         for column in (0..columns).step_by(ROWS) {
             let real = ROWS.min(columns - column);
             for r in 0..real {
                 let row = &weights.row_on(column + r)[start / STEP * weights.step_bytes..];
-                unpack::<GROUP>(weights, row, groups * X_GROUP, r, &mut panel, decode);
+                unpack::<RUN, GROUP>(weights, row, groups * X_GROUP, r, panel, decode);
             }
             for tile in tiles.clone() {
                 let words = &scratch.words[words(tile)];
                 let at = Place { x, tile, column, rows: real, add: start > 0 };
                 match tile.width {
-                    2 => multiply::<DOTPROD, GROUP, HAS_MIN, 2>(&panel, words, groups, at, out),
-                    4 => multiply::<DOTPROD, GROUP, HAS_MIN, 4>(&panel, words, groups, at, out),
-                    _ => multiply::<DOTPROD, GROUP, HAS_MIN, 6>(&panel, words, groups, at, out),
+                    2 => multiply::<DOTPROD, RUN, GROUP, HAS_MIN, 2>(panel, words, groups, at, out),
+                    4 => multiply::<DOTPROD, RUN, GROUP, HAS_MIN, 4>(panel, words, groups, at, out),
+                    _ => multiply::<DOTPROD, RUN, GROUP, HAS_MIN, 6>(panel, words, groups, at, out),
                 }
             }
         }
@@ -94,10 +102,10 @@ fn records<const T: usize>(words: &mut [u32], groups: usize) -> &mut [Record<T>]
     bytemuck::cast_slice_mut(&mut words[..groups * RECORD * T])
 }
 
-/// Decodes `values` of a row into lane `r` of the panel.
+/// Decodes `values` of a row into the panel, as its row `r`.
 #[inline]
 #[target_feature(enable = "neon")]
-fn unpack<const GROUP: usize>(
+fn unpack<const RUN: usize, const GROUP: usize>(
     weights: WeightRows<'_>,
     row: &[u8],
     values: usize,
@@ -108,9 +116,10 @@ fn unpack<const GROUP: usize>(
     let mut step = Step::ZERO;
     for s in 0..values.div_ceil(STEP) {
         weights.last_step(&row[s * weights.step_bytes..], |bytes| decode(bytes, &mut step));
-        let words = step.q.as_flattened().as_chunks::<4>().0;
-        for (out, word) in panel.q[s * (STEP / 4)..].iter_mut().zip(words) {
-            out[r] = u32::from_le_bytes(word.map(|q| q as u8));
+        let runs = step.q.as_flattened().as_chunks::<4>().0.as_chunks::<RUN>().0;
+        let out = panel.q[s * (STEP / 4)..].as_chunks_mut::<RUN>().0;
+        for (out, run) in out.iter_mut().zip(runs) {
+            tile::set_run(out, r, run.map(|word| u32::from_le_bytes(word.map(|q| q as u8))));
         }
         let groups = s * (STEP / GROUP)..(s + 1) * (STEP / GROUP);
         let out = panel.scale[groups.clone()].iter_mut().zip(&mut panel.min[groups]);
@@ -124,7 +133,13 @@ fn unpack<const GROUP: usize>(
 /// Adds or writes the products of a panel with a tile of `T` tokens.
 #[inline]
 #[target_feature(enable = "neon")]
-fn multiply<const DOTPROD: bool, const GROUP: usize, const HAS_MIN: bool, const T: usize>(
+fn multiply<
+    const DOTPROD: bool,
+    const RUN: usize,
+    const GROUP: usize,
+    const HAS_MIN: bool,
+    const T: usize,
+>(
     panel: &Panel<'_>,
     words: &[u32],
     groups: usize,
@@ -132,7 +147,11 @@ fn multiply<const DOTPROD: bool, const GROUP: usize, const HAS_MIN: bool, const 
     out: &mut Columns<'_>,
 ) {
     let x: &[Record<T>] = bytemuck::cast_slice(&words[..groups * RECORD * T]);
-    let totals = products::<DOTPROD, T, GROUP, HAS_MIN>(panel, x);
+    let totals = if RUN == i8mm::RUN {
+        i8mm::products::<T, GROUP, HAS_MIN>(panel, x)
+    } else {
+        products::<DOTPROD, T, GROUP, HAS_MIN>(panel, x)
+    };
     for (t, total) in totals.into_iter().take(at.tile.tokens).enumerate() {
         let (token, add) = at.x.target(at.tile.start + t);
         let out = &mut out.row(token)[at.column..][..at.rows];

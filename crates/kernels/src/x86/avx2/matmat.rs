@@ -73,9 +73,9 @@ pub(super) fn matmat<
             let bias = if signed(VNNI, BIAS) { 0 } else { i32::from(BIAS) };
             let first = start / X_GROUP;
             match tile.width {
-                2 => tile::pack::<2>(x, tile, first, bias, GROUP, records(words, groups)),
-                4 => tile::pack::<4>(x, tile, first, bias, GROUP, records(words, groups)),
-                _ => tile::pack::<6>(x, tile, first, bias, GROUP, records(words, groups)),
+                2 => tile::pack::<2, 1>(x, tile, first, bias, GROUP, records(words, groups)),
+                4 => tile::pack::<4, 1>(x, tile, first, bias, GROUP, records(words, groups)),
+                _ => tile::pack::<6, 1>(x, tile, first, bias, GROUP, records(words, groups)),
             }
         }
         for column in (0..columns).step_by(ROWS) {

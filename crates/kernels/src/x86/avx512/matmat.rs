@@ -64,9 +64,9 @@ pub(super) fn matmat<const GROUP: usize, const HAS_MIN: bool, const BIAS: u8>(
             let words = &mut scratch.words[words(tile)];
             let (first, bias) = (start / X_GROUP, i32::from(BIAS));
             match tile.width {
-                2 => tile::pack::<2>(x, tile, first, bias, GROUP, records(words, groups)),
-                4 => tile::pack::<4>(x, tile, first, bias, GROUP, records(words, groups)),
-                _ => tile::pack::<6>(x, tile, first, bias, GROUP, records(words, groups)),
+                2 => tile::pack::<2, 1>(x, tile, first, bias, GROUP, records(words, groups)),
+                4 => tile::pack::<4, 1>(x, tile, first, bias, GROUP, records(words, groups)),
+                _ => tile::pack::<6, 1>(x, tile, first, bias, GROUP, records(words, groups)),
             }
         }
         for column in (0..columns).step_by(PANELS * ROWS) {
