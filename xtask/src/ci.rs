@@ -2,13 +2,13 @@
 
 use crate::report::Report;
 use crate::run::{cargo, run};
-use crate::{deny, fuzz, layers, setup, sizes, test};
+use crate::{aarch64, deny, fuzz, layers, setup, sizes, test};
 use anyhow::Result;
 
 /// A step of CI: its name, which is also the task's, and what it does.
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     ("setup", setup::setup),
     ("fmt", fmt),
     ("layers", layers::layers),
@@ -17,6 +17,7 @@ const STEPS: [Step; 9] = [
     ("doc", doc),
     ("deny", deny::deny),
     ("fuzz", fuzz::short),
+    ("aarch64", aarch64::aarch64),
     ("test", test::test),
 ];
 

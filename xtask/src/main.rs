@@ -2,6 +2,7 @@
 //!
 //! Everything that CI runs is run by this program, so that what passes here passes there.
 
+mod aarch64;
 mod bench;
 mod ci;
 mod deny;
@@ -25,6 +26,7 @@ usage: cargo xtask TASK...
   fmt clippy doc test deny      one step of ci
   layers                        crates depend downwards only and keep to what they may use
   sizes                         no file is over 500 lines without its tests
+  aarch64                       the kernels for 64-bit ARM, under QEMU
   fuzz [TARGET...] [--seconds N]  every fuzz target or the named ones, 600 s each
   bench [ARGUMENT...]           `rushlight bench` of the test model, release build";
 
@@ -56,6 +58,7 @@ fn tasks(arguments: &[String]) -> Result<()> {
             "deny" => deny::deny()?,
             "layers" => layers::layers()?,
             "sizes" => sizes::sizes()?,
+            "aarch64" => aarch64::aarch64()?,
             "fuzz" => return fuzz::command(rest),
             "bench" => return bench::bench(rest),
             "help" | "--help" | "-h" => println!("{USAGE}"),

@@ -1,6 +1,7 @@
 //! `cargo xtask setup`: what the other tasks need, on a machine with a Rust toolchain, Python's
-//! pip and, for a missing C++ compiler, apt. It says what it fetches and keeps it in the cache.
+//! pip and, for missing compilers, apt. It says what it fetches and keeps it in the cache.
 
+pub(crate) mod cross;
 pub(crate) mod model;
 pub(crate) mod tools;
 
@@ -12,5 +13,10 @@ pub(crate) fn setup() -> Result<()> {
     tools::cxx()?;
     tools::cargo_deny()?;
     model::model()?;
+    if cross::IS_NEEDED
+        && let Err(error) = cross::tools()
+    {
+        eprintln!("  the kernels for 64-bit ARM cannot be tested here: {error:#}");
+    }
     Ok(())
 }

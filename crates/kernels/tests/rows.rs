@@ -124,6 +124,14 @@ fn compare_fine(
     rows().iter().skip(1).filter_map(first_wrong).collect()
 }
 
+/// Emulators run these tests too, and one that lacks an instruction set would pass without it.
+#[test]
+fn demanded_rows_are_there() {
+    let Ok(demanded) = std::env::var("RUSHLIGHT_TEST_ROWS") else { return };
+    let found: Vec<&str> = rows().iter().map(|row| row.name()).collect();
+    assert_eq!(found, demanded.split(' ').collect::<Vec<_>>());
+}
+
 fn fail_if_any(failures: &[String]) {
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
 }

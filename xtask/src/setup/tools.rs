@@ -29,13 +29,14 @@ pub(crate) fn cxx() -> Result<()> {
         return Ok(());
     }
     eprintln!("  c++: missing, `g++` is installed with apt");
-    apt("g++")
+    apt(&["g++"])
 }
 
-/// Installs a Debian package.
-pub(crate) fn apt(package: &str) -> Result<()> {
+/// Installs Debian packages.
+pub(crate) fn apt(packages: &[&str]) -> Result<()> {
     if !works(Command::new("apt-get").arg("--version")) {
-        bail!("`{package}` is missing and there is no apt: install it, then try again");
+        let packages = packages.join("`, `");
+        bail!("there is no apt to install `{packages}`: install by hand, then try again");
     }
     let root = rushlight_testkit::is_root();
     let apt = || {
@@ -47,7 +48,7 @@ pub(crate) fn apt(package: &str) -> Result<()> {
         command
     };
     run(apt().args(["update", "-q"]))?;
-    run(apt().args(["install", "-q", "-y", "--no-install-recommends", package]))
+    run(apt().args(["install", "-q", "-y", "--no-install-recommends"]).args(packages))
 }
 
 /// cargo-deny, compiled once into the cache. Returns its path.
