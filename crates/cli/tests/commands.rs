@@ -101,6 +101,39 @@ fn the_store_takes_lists_proves_and_forgets() {
 }
 
 #[test]
+fn bench_measures_each_depth_and_number_of_sequences() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("tiny.gguf");
+    tiny::write_gguf(&tiny::case("llama2"), &model);
+    let args = "-p 3 -n 2 -d 0,4 --sequences 1,3 -r 2 -t 1 --json".split(' ');
+    let args: Vec<_> = ["bench", model.to_str().unwrap()].into_iter().chain(args).collect();
+    let found: Value = serde_json::from_str(&succeed(dir.path(), &args)).unwrap();
+    let measured = found["measured"].as_array().unwrap();
+    let number = |m: &Value, key: &str| m[key].as_u64().unwrap();
+    let what: Vec<_> = measured
+        .iter()
+        .map(|m| (number(m, "sequences"), number(m, "depth"), m["what"].as_str().unwrap()))
+        .collect();
+    let wanted = [1, 3].into_iter().flat_map(|sequences| {
+        [0, 4].into_iter().flat_map(move |depth| {
+            ["prefill", "decode"].into_iter().map(move |what| (sequences, depth, what))
+        })
+    });
+    assert_eq!(what, wanted.collect::<Vec<_>>());
+    for m in measured {
+        assert_eq!(m["tokens_per_second"].as_array().unwrap().len(), 2, "{m}");
+    }
+    // Weights are read once for all sequences, the cache once for each.
+    let read = |i: usize| number(&measured[i], "read_bytes");
+    let cache = read(3) - read(1);
+    assert!(cache > 0);
+    assert!(read(5) < 2 * read(1));
+    assert_eq!(read(7) - read(5), 3 * cache);
+    let work = |i: usize| number(&measured[i], "multiply_adds");
+    assert_eq!((work(5), work(7)), (3 * work(1), 3 * work(3)));
+}
+
+#[test]
 fn the_real_model_answers() {
     let Some(model) = model_path() else { return };
     let (dir, model) = (tempfile::tempdir().unwrap(), model.to_str().unwrap().to_owned());

@@ -20,6 +20,7 @@ mod rope;
 mod schema;
 mod tensor;
 mod weights;
+mod work;
 
 pub use arch::{ARCHS, Activation, Arch, NormKind, Pairing, Pattern};
 pub use checkpoint::tokenizer as gguf_tokenizer;
@@ -30,3 +31,4 @@ pub use rope::{Rope, RopeTable, Scaling};
 pub use schema::Schema;
 pub use tensor::Matrix;
 pub use weights::{FeedForward, Ffn, Layer, Linear, Norm, Weights};
+pub use work::Work;
