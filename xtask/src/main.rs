@@ -28,7 +28,7 @@ usage: cargo xtask TASK...
   sizes                         no file is over 500 lines without its tests
   aarch64                       the kernels for 64-bit ARM, under QEMU
   fuzz [TARGET...] [--seconds N]  every fuzz target or the named ones, 600 s each
-  bench [ARGUMENT...]           `rushlight bench` of the test model, release build";
+  bench [--peer NAME=PATH]... [--model FILE...]  this engine beside others; `bench --help`";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
