@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use rushlight_engine::EngineOptions;
 
 /// Takes a generative model from a checkpoint to an answer on the machine at hand.
 #[derive(Debug, Parser)]
@@ -93,10 +92,9 @@ pub(crate) struct Load {
     /// Tokens of a prompt that run together.
     #[arg(long, value_name = "N", default_value_t = 512)]
     pub(crate) chunk: usize,
-    /// Tokens before each answer's next one whose activations keep 16 bits rather than 8 where
-    /// weights are quantised; a batch with fewer than 8 of them per answer has none.
-    #[arg(long, value_name = "N", default_value_t = EngineOptions::DEFAULT_FINE_TOKENS)]
-    pub(crate) fine_tokens: usize,
+    /// What activations are rounded to where weights are quantised.
+    #[arg(long, value_enum, default_value = "mixed", value_name = "BITS")]
+    pub(crate) activations: ActivationBits,
     /// Memory that may be used, in MiB [default: what the machine and its control groups leave].
     #[arg(long, value_name = "MIB")]
     pub(crate) memory: Option<u64>,
@@ -115,6 +113,18 @@ pub(crate) struct Show {
     /// Prints JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ActivationBits {
+    /// 8 bits.
+    #[value(name = "8")]
+    Int8,
+    /// 16 bits: nearly the products of floats, slower.
+    #[value(name = "16")]
+    Int16,
+    /// 16 bits for the end of a prompt, else 8.
+    Mixed,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use rushlight_engine::{CacheType, Engine, EngineOptions};
+use rushlight_engine::{Activations, CacheType, Engine, EngineOptions};
 use rushlight_model::Model;
 use rushlight_store::{Resolved, Store};
 
-use crate::args::{Args, KvType, Load};
+use crate::args::{ActivationBits, Args, KvType, Load};
 use crate::progress::Bars;
 
 /// The store that the command line names.
@@ -41,7 +41,11 @@ pub(crate) fn engine(load: &Load, model: Arc<Model>) -> anyhow::Result<Engine> {
     options.threads = load.threads;
     options.pin = !load.no_pin;
     options.chunk = load.chunk;
-    options.fine_tokens = load.fine_tokens;
+    options.activations = match load.activations {
+        ActivationBits::Int8 => Activations::Int8,
+        ActivationBits::Int16 => Activations::Int16,
+        ActivationBits::Mixed => Activations::Mixed,
+    };
     options.memory_bytes = load.memory.map(|mib| mib << 20);
     options.cache = match load.kv {
         KvType::F16 => CacheType::F16,

@@ -14,6 +14,21 @@ use crate::machine::Machine;
 use crate::memory::{self, Plan};
 use crate::{Batch, CacheType, Error, ErrorKind, Sequence};
 
+/// What activations are rounded to before they meet quantised weights; each 32 values share a
+/// scale.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Activations {
+    /// 8 bits. The rounding can turn a near-tie between tokens.
+    Int8,
+    /// 16 bits, as two planes of 8: the products of floats but for 1 in 60,000. A prompt takes
+    /// twice the multiplications, a step of an answer up to a third more time.
+    Int16,
+    /// 16 bits for the last 16 tokens of a prompt, where up to two prompts run together, else 8.
+    #[default]
+    Mixed,
+}
+
 /// How an engine runs.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -29,9 +44,8 @@ pub struct EngineOptions {
     pub cache: CacheType,
     /// Rows of one forward pass at most: a longer prompt runs in chunks of this.
     pub chunk: usize,
-    /// Tokens whose activations are rounded to twice 8 bits, for the matrices that take int8: of
-    /// each batch the last ones before an output, while there are at least 8 of these for each.
-    pub fine_tokens: usize,
+    /// What activations are rounded to where weights are quantised.
+    pub activations: Activations,
     /// The kernels; by default the fastest that this processor runs.
     pub row: Option<&'static Row>,
     /// Bytes that may be used; by default what the machine and its control groups leave.
@@ -41,8 +55,6 @@ pub struct EngineOptions {
 impl EngineOptions {
     /// The context when nothing else is asked for.
     pub const DEFAULT_CONTEXT: usize = 8192;
-    /// Tokens with finer activations: 16 settled near-ties of a first token as F32 does, 4 not.
-    pub const DEFAULT_FINE_TOKENS: usize = 16;
 }
 
 impl Default for EngineOptions {
@@ -53,7 +65,7 @@ impl Default for EngineOptions {
             pin: true,
             cache: CacheType::F16,
             chunk: 512,
-            fine_tokens: Self::DEFAULT_FINE_TOKENS,
+            activations: Activations::Mixed,
             row: None,
             memory_bytes: None,
         }
@@ -69,7 +81,7 @@ pub struct Engine {
     buffers: Buffers,
     context: usize,
     chunk: usize,
-    fine_tokens: usize,
+    activations: Activations,
     plan: Plan,
     /// Rows of the output of the last pass.
     wanted: usize,
@@ -103,8 +115,8 @@ impl Engine {
         let machine = Machine::new(pool, options.row.unwrap_or_else(best));
         let cache = Cache::new(model.dims(), options.cache, context);
         let buffers = Buffers::default();
-        let EngineOptions { chunk, fine_tokens, .. } = *options;
-        Ok(Self { model, machine, cache, buffers, context, chunk, fine_tokens, plan, wanted: 0 })
+        let EngineOptions { chunk, activations, .. } = *options;
+        Ok(Self { model, machine, cache, buffers, context, chunk, activations, plan, wanted: 0 })
     }
 
     /// The model.
@@ -174,7 +186,7 @@ impl Engine {
             buffers: &mut self.buffers,
             rows: &rows,
             context: self.context,
-            fine: choose_fine(&rows, self.fine_tokens),
+            fine: choose_fine(&rows, self.activations),
         }
         .run();
         Ok(())

@@ -33,7 +33,7 @@ mod stop;
 
 pub use batch::Batch;
 pub use cache::{CacheType, Sequence};
-pub use engine::{Engine, EngineOptions};
+pub use engine::{Activations, Engine, EngineOptions};
 pub use error::{Error, ErrorKind};
 pub use memory::Plan;
 pub use sample::{Choice, Sampler, SamplerOptions, top_log_probabilities};

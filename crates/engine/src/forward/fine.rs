@@ -1,29 +1,43 @@
 //! Which tokens of a batch have finer activations.
 //!
-//! Int8 activations cost a quantised model about as much accuracy as another engine's int8 do:
-//! enough to turn a near-tie of the first token. The tokens just before an output weigh most in
-//! it, and in a small batch, which waits for memory, their second row of int8 is nearly free.
+//! Int8 activations move logits enough to turn a near-tie of an answer's first token, where they
+//! hurt most. The last tokens of the prompt weigh most in it, and their second row of int8 costs
+//! little beside the rest of the prompt.
 
+use crate::Activations;
 use crate::batch::BatchRow;
 
-/// Below this many fine tokens per output they would cost and hardly help: the batch is large.
+/// Fine tokens of a batch: 16 settled near-ties of a first token as F32 does, 4 did not.
+const BUDGET: usize = 16;
+/// With fewer fine tokens per prompt they would cost and hardly help.
 const LEAST_SHARE: usize = 8;
 
-/// Of `rows` the last ones before each wanted output, at most `budget` in all, rising.
-pub(crate) fn choose(rows: &[BatchRow], budget: usize) -> Vec<usize> {
-    let wanted = rows.iter().filter(|r| r.wanted).count();
-    let share = budget.checked_div(wanted).unwrap_or(0);
+/// The rows with finer activations, rising.
+pub(crate) fn choose(rows: &[BatchRow], activations: Activations) -> Vec<usize> {
+    match activations {
+        Activations::Int8 => return Vec::new(),
+        Activations::Int16 => return (0..rows.len()).collect(),
+        Activations::Mixed => {}
+    }
+    let prompts = || (1..rows.len()).filter(|&i| ends_prompt(rows, i));
+    let share = BUDGET.checked_div(prompts().count()).unwrap_or(0);
     if share < LEAST_SHARE {
         return Vec::new();
     }
     let mut fine = vec![false; rows.len()];
-    for (i, last) in rows.iter().enumerate().filter(|(_, r)| r.wanted) {
-        let before = (0..=i).rev().take(share);
-        for t in before.take_while(|&t| rows[t].sequence == last.sequence) {
+    for last in prompts() {
+        let before = (0..=last).rev().take(share);
+        for t in before.take_while(|&t| rows[t].sequence == rows[last].sequence) {
             fine[t] = true;
         }
     }
     (0..rows.len()).filter(|&t| fine[t]).collect()
+}
+
+/// Whether an output is wanted of row `i` and none of the row before it, of the same text.
+fn ends_prompt(rows: &[BatchRow], i: usize) -> bool {
+    let [before, row] = [rows[i - 1], rows[i]];
+    row.wanted && !before.wanted && before.sequence == row.sequence
 }
 
 #[cfg(test)]
@@ -38,19 +52,31 @@ mod tests {
     }
 
     #[test]
-    fn the_last_tokens_of_each_answer_are_fine() {
+    fn the_last_tokens_of_each_prompt_are_fine() {
         let [a, b] = Sequence::pair();
+        let choose = |of: &[_]| choose(&rows(of), Activations::Mixed);
         let prompt: Vec<_> = (0..40).map(|t| (a, t == 39)).collect();
-        assert_eq!(choose(&rows(&prompt), 16), (24..40).collect::<Vec<_>>());
+        assert_eq!(choose(&prompt), (24..40).collect::<Vec<_>>());
         let two: Vec<_> = prompt.iter().copied().chain([(b, false), (b, true)]).collect();
-        assert_eq!(choose(&rows(&two), 16), (32..42).collect::<Vec<_>>());
+        assert_eq!(choose(&two), (32..42).collect::<Vec<_>>());
+        assert_eq!(choose(&[prompt, two].concat()), Vec::<usize>::new());
     }
 
     #[test]
-    fn a_large_batch_or_one_without_outputs_has_none() {
+    fn steps_of_answers_and_scored_texts_are_not() {
+        let [a, b] = Sequence::pair();
+        let choose = |of: &[_]| choose(&rows(of), Activations::Mixed);
+        assert_eq!(choose(&[(a, true)]), Vec::<usize>::new());
+        assert_eq!(choose(&[(a, true), (b, true)]), Vec::<usize>::new());
+        assert_eq!(choose(&[(a, true); 40]), Vec::<usize>::new());
+        assert_eq!(choose(&[(a, false); 40]), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn all_or_none_are_when_asked_for() {
         let [a, _] = Sequence::pair();
-        assert_eq!(choose(&rows(&[(a, false); 4]), 16), Vec::<usize>::new());
-        assert_eq!(choose(&rows(&[(a, true); 4]), 16), Vec::<usize>::new());
-        assert_eq!(choose(&rows(&[(a, true); 4]), usize::MAX), [0, 1, 2, 3]);
+        let choose = |kind| choose(&rows(&[(a, false), (a, true)]), kind);
+        assert_eq!(choose(Activations::Int16), [0, 1]);
+        assert_eq!(choose(Activations::Int8), Vec::<usize>::new());
     }
 }
