@@ -11,8 +11,10 @@ use crate::{Columns, Format, Scratch};
 
 /// Weight rows of a panel: the lanes of a register.
 const ROWS: usize = 16;
-/// Tokens of a tile: their sums are held in registers.
-const WIDTHS: [usize; 3] = [4, 8, 12];
+/// Panels that meet a tile together: each broadcast of activations then feeds two products.
+const PANELS: usize = 2;
+/// Tokens of a tile: the sums of both panels are held in registers.
+const WIDTHS: [usize; 3] = [2, 4, 6];
 /// Packed activations that are walked once per panel: they should stay in a private L2.
 const SLAB_BYTES: usize = 1 << 20;
 /// From this many tokens on, unpacking a panel of rows pays.
@@ -162,69 +164,116 @@ fn matmat<W: Pod>(
     let padded: usize = tiles.clone().map(|tile| tile.width).sum();
     let depth = (SLAB_BYTES / 4 / padded / 64 * 64).clamp(64, n.next_multiple_of(64));
     scratch.words.resize(padded * depth, 0);
-    scratch.lines.resize(depth, Zeroable::zeroed());
+    scratch.lines.resize(PANELS * depth, Zeroable::zeroed());
     for start in (0..n).step_by(depth) {
         let values = depth.min(n - start);
         for tile in tiles.clone() {
             let words = &mut scratch.words[tile.start * values..][..tile.width * values];
-            pack(&x[tile.start * n + start..], n, tile, words);
+            let x = &x[tile.start * n + start..];
+            match tile.width {
+                2 => pack::<2>(x, n, tile, words),
+                4 => pack::<4>(x, n, tile, words),
+                _ => pack::<6>(x, n, tile, words),
+            }
         }
-        for column in (0..columns).step_by(ROWS) {
-            let rows = ROWS.min(columns - column);
-            let row = |r: usize| &weights[(column + r.min(rows - 1)) * n + start..];
-            let panel: &mut [[u32; ROWS]] = bytemuck::cast_slice_mut(&mut scratch.lines);
-            unpack(std::array::from_fn(row), values, panel, decode);
+        for column in (0..columns).step_by(PANELS * ROWS) {
+            let rows = (PANELS * ROWS).min(columns - column);
+            let panels: &mut [Lines] = bytemuck::cast_slice_mut(&mut scratch.lines);
+            for p in 0..rows.div_ceil(ROWS) {
+                let row = |r: usize| column + (p * ROWS + r).min(rows - 1);
+                let row = |r: usize| &weights[row(r) * n + start..];
+                unpack(std::array::from_fn(row), values, p, panels, decode);
+            }
             for tile in tiles.clone() {
                 let words = &scratch.words[tile.start * values..][..tile.width * values];
-                let mut store = |t: usize, total| {
-                    let out = &mut out.row(tile.start + t)[column..][..rows];
-                    write_lanes(out, start > 0, total);
-                };
-                let real = 0..tile.tokens;
+                let at = Place { tile, column, rows, add: start > 0 };
                 match tile.width {
-                    4 => real.zip(products::<4>(panel, words)).for_each(|(t, y)| store(t, y)),
-                    8 => real.zip(products::<8>(panel, words)).for_each(|(t, y)| store(t, y)),
-                    _ => real.zip(products::<12>(panel, words)).for_each(|(t, y)| store(t, y)),
+                    2 => multiply::<2>(panels, words, at, out),
+                    4 => multiply::<4>(panels, words, at, out),
+                    _ => multiply::<6>(panels, words, at, out),
                 }
             }
         }
     }
 }
 
+/// One value of 16 rows, of each panel.
+type Lines = [[u32; ROWS]; PANELS];
+
+/// Where the products of the panels and a tile go.
+#[derive(Clone, Copy)]
+struct Place {
+    tile: Tile,
+    column: usize,
+    rows: usize,
+    /// Whether to add to what is there.
+    add: bool,
+}
+
 /// Interleaves the tokens of a tile: one word each per value.
-fn pack(x: &[f32], n: usize, tile: Tile, words: &mut [u32]) {
-    for t in 0..tile.tokens {
-        for (words, x) in words.chunks_exact_mut(tile.width).zip(&x[t * n..]) {
-            words[t] = x.to_bits();
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn pack<const T: usize>(x: &[f32], n: usize, tile: Tile, words: &mut [u32]) {
+    for (i, words) in words.as_chunks_mut::<T>().0.chunks_mut(16).enumerate() {
+        let mut rows = [_mm512_setzero_si512(); 16];
+        for (t, row) in rows.iter_mut().enumerate().take(tile.tokens) {
+            *row = _mm512_castps_si512(padded(&x[t * n + i * 16..], |x| load_f32(x)));
+        }
+        for (words, column) in words.iter_mut().zip(transpose(rows)) {
+            let mut lanes = [0; 16];
+            store_words(&mut lanes, column);
+            words.copy_from_slice(&lanes[..T]);
         }
     }
 }
 
+/// Interleaves `values` of each row as panel `p`.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
 fn unpack<W: Pod>(
     rows: [&[W]; ROWS],
     values: usize,
-    panel: &mut [[u32; ROWS]],
+    p: usize,
+    panels: &mut [Lines],
     decode: impl Fn(&[W; ROWS]) -> __m512 + Copy,
 ) {
-    for (i, panel) in (0..values).step_by(ROWS).zip(panel.as_chunks_mut::<ROWS>().0) {
+    for (i, lines) in (0..values).step_by(ROWS).zip(panels.as_chunks_mut::<ROWS>().0) {
         let rows = rows.map(|row| _mm512_castps_si512(padded(&row[i..], decode)));
-        for (out, column) in panel.iter_mut().zip(transpose(rows)) {
-            store_words(out, column);
+        for (lines, column) in lines.iter_mut().zip(transpose(rows)) {
+            store_words(&mut lines[p], column);
+        }
+    }
+}
+
+/// Adds or writes the products of the panels with a tile of `T` tokens.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn multiply<const T: usize>(panels: &[Lines], words: &[u32], at: Place, out: &mut Columns<'_>) {
+    let mut totals = [[_mm512_setzero_ps(); T]; PANELS];
+    products(panels, words, &mut totals);
+    for t in 0..at.tile.tokens {
+        let out = &mut out.row(at.tile.start + t)[at.column..][..at.rows];
+        for (out, total) in out.chunks_mut(ROWS).zip(&totals) {
+            write_lanes(out, at.add, total[t]);
         }
     }
 }
 
 #[inline(never)]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-fn products<const T: usize>(panel: &[[u32; ROWS]], words: &[u32]) -> [__m512; T] {
-    let mut total = [_mm512_setzero_ps(); T];
-    for (w, x) in panel.iter().zip(words.as_chunks::<T>().0) {
-        let w = _mm512_castsi512_ps(load_words(w));
+fn products<const T: usize>(panels: &[Lines], words: &[u32], totals: &mut [[__m512; T]; PANELS]) {
+    let mut total = *totals;
+    for (w, x) in panels.iter().zip(words.as_chunks::<T>().0) {
+        let mut lines = [_mm512_setzero_ps(); PANELS];
+        for p in 0..PANELS {
+            lines[p] = _mm512_castsi512_ps(load_words(&w[p]));
+        }
         for t in 0..T {
-            total[t] = _mm512_fmadd_ps(w, _mm512_castsi512_ps(broadcast(x[t])), total[t]);
+            let x = _mm512_castsi512_ps(broadcast(x[t]));
+            for p in 0..PANELS {
+                total[p][t] = _mm512_fmadd_ps(lines[p], x, total[p][t]);
+            }
         }
     }
-    total
+    *totals = total;
 }
