@@ -95,6 +95,8 @@ fn the_store_takes_lists_proves_and_forgets() {
     assert!(show["memory_bytes"]["q8_0"].as_u64() < show["memory_bytes"]["f16"].as_u64());
     assert!(succeed(&store, &["verify"]).contains("1 models"));
     succeed(&store, &["run", name, "ab", "--raw", "-n", "2", "-q"]);
+    let told = rushlight(&store, &["run", name, "ab", "-n", "2"]);
+    assert!(told.status.success() && text(&told.stderr).contains("no chat template"));
     succeed(&store, &["remove", name]);
     assert!(succeed(&store, &["prune"]).contains("freed"));
     assert_eq!(succeed(&store, &["list"]), "");

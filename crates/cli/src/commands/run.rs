@@ -30,6 +30,12 @@ pub(crate) fn run(args: &Args, run: &Run) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::install().context("cannot listen for Ctrl-C")?;
     let model = load::model(args, &run.load)?;
     let mut engine = load::engine(&run.load, model)?;
+    if !run.raw && !run.quiet && !engine.model().has_chat_template() {
+        eprintln!(
+            "the model has no chat template, a built-in one is used; if it was not trained to chat, \
+             `--raw` continues a text"
+        );
+    }
     match text {
         Some(text) => once(&mut engine, run, &interrupt, &text),
         None => chat::chat(&mut engine, run, &interrupt),
