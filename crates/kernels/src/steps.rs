@@ -31,6 +31,7 @@ impl<'a> WeightRows<'a> {
     }
 
     /// `R` rows, the first at `r`, `apart` from each other.
+    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     pub(crate) fn rows_on<const R: usize>(self, r: usize, apart: usize) -> [&'a [u8]; R] {
         // `from_fn` stays a call in large kernels, and waits for the slices that it stored.
