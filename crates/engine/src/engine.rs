@@ -14,6 +14,10 @@ use crate::machine::Machine;
 use crate::memory::{self, Plan};
 use crate::{Batch, CacheType, Error, ErrorKind, Sequence};
 
+/// Rows of one pass up to which the kernels compute each as they would alone, to the bit: below
+/// their tiles, which add up in another order.
+pub(crate) const EXACT_ROWS: usize = 7;
+
 /// What activations are rounded to before they meet quantised weights; each 32 values share a
 /// scale.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -132,6 +136,16 @@ impl Engine {
     /// Rows of one forward pass at most.
     pub fn chunk(&self) -> usize {
         self.chunk
+    }
+
+    /// Rows of one pass, the output of all wanted, up to which each is that of a pass of its own.
+    pub(crate) fn exact_rows(&self) -> usize {
+        match self.activations {
+            // Each is two rows to the kernels.
+            Activations::Int16 => EXACT_ROWS / 2,
+            Activations::Int8 | Activations::Mixed => EXACT_ROWS,
+        }
+        .min(self.chunk)
     }
 
     /// Threads, the caller's included.

@@ -1,4 +1,4 @@
-//! Runs a model: sessions, KV cache, batching, sampling.
+//! Runs a model: sessions, KV cache, batching, sampling, speculation.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -29,6 +29,7 @@ mod memory;
 mod random;
 mod sample;
 mod session;
+mod speculate;
 mod stop;
 
 pub use batch::Batch;
@@ -38,3 +39,4 @@ pub use error::{Error, ErrorKind};
 pub use memory::Plan;
 pub use sample::{Choice, Sampler, SamplerOptions, top_log_probabilities};
 pub use session::{Answer, Finish, GenerateOptions, Session};
+pub use speculate::{DraftModel, Speculation};

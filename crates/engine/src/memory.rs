@@ -3,6 +3,7 @@
 use rushlight_model::Model;
 
 use crate::cache::Cache;
+use crate::engine::EXACT_ROWS;
 use crate::{CacheType, EngineOptions, Error, ErrorKind};
 
 /// The memory that an engine may come to use, in bytes.
@@ -31,7 +32,8 @@ impl Plan {
         Self {
             weights_bytes: model.file_bytes(),
             cache_bytes: pages * Cache::page_bytes(dims, cache) as u64,
-            buffers_bytes: per_row * chunk as u64 + 4 * dims.v as u64,
+            // The logits are those of a pass that checks guesses.
+            buffers_bytes: per_row * chunk as u64 + 4 * (dims.v * chunk.min(EXACT_ROWS)) as u64,
         }
     }
 

@@ -181,7 +181,7 @@ impl SamplerOptions {
 }
 
 /// The likeliest token, the first of equals.
-fn greedy(logits: &[f32]) -> u32 {
+pub(crate) fn greedy(logits: &[f32]) -> u32 {
     let mut best = 0;
     for (i, logit) in logits.iter().enumerate() {
         if *logit > logits[best] {

@@ -1,11 +1,14 @@
 //! One conversation: text goes in, an answer comes out piece by piece.
 
+mod decode;
+
 use std::time::{Duration, Instant};
 
-use rushlight_text::StreamDecoder;
-
-use crate::stop::StopFilter;
-use crate::{Batch, Choice, Engine, Error, ErrorKind, Sampler, SamplerOptions, Sequence};
+use crate::speculate::Speculator;
+use crate::{
+    Batch, Choice, DraftModel, Engine, Error, ErrorKind, Sampler, SamplerOptions, Sequence,
+    Speculation,
+};
 
 /// How an answer is made.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +22,8 @@ pub struct GenerateOptions {
     pub sampler: SamplerOptions,
     /// Whether the model's end tokens are ignored.
     pub ignore_end: bool,
+    /// Whether tokens are guessed and checked several at a time.
+    pub speculation: Speculation,
 }
 
 /// Why an answer ended.
@@ -60,6 +65,10 @@ pub struct Answer {
     pub tokens: Vec<Choice>,
     /// Why it ended.
     pub finish: Finish,
+    /// Tokens that were guessed and checked.
+    pub drafted_tokens: usize,
+    /// Those of them that were right.
+    pub accepted_tokens: usize,
     /// Tokens of the prompt that had to be run.
     pub prompt_tokens: usize,
     /// Tokens at the prompt's start that the cache had already.
@@ -94,12 +103,19 @@ fn rate(tokens: usize, time: Duration) -> Option<f64> {
 pub struct Session {
     sequence: Sequence,
     tokens: Vec<u32>,
+    speculator: Speculator,
 }
 
 impl Session {
     /// A new conversation.
     pub fn new(engine: &mut Engine) -> Self {
-        Self { sequence: engine.start(), tokens: Vec::new() }
+        let sequence = engine.start();
+        Self { sequence, tokens: Vec::new(), speculator: Speculator::default() }
+    }
+
+    /// Guesses with a smaller model too, where that pays.
+    pub fn set_draft(&mut self, model: DraftModel) {
+        self.speculator.set_draft(model);
     }
 
     /// Frees its place in the cache.
@@ -131,12 +147,15 @@ impl Session {
         let mut sampler = Sampler::new(options.sampler.clone(), v)?;
         prompt.iter().for_each(|t| sampler.accept(*t));
         let reused = self.reuse(engine, prompt);
+        self.speculator.begin(options.speculation, prompt)?;
         self.run_prompt(engine, &prompt[reused..], &mut on_text)?;
         let prompt_time = begin.elapsed();
         let mut answer = Answer {
             text: String::new(),
             tokens: Vec::new(),
             finish: Finish::Length,
+            drafted_tokens: 0,
+            accepted_tokens: 0,
             prompt_tokens: prompt.len() - reused,
             reused_tokens: reused,
             prompt_time,
@@ -197,68 +216,6 @@ impl Session {
             self.tokens.extend_from_slice(part);
             if !on_text("") {
                 break;
-            }
-        }
-        Ok(())
-    }
-
-    fn decode(
-        &mut self,
-        engine: &mut Engine,
-        sampler: &mut Sampler,
-        options: &GenerateOptions,
-        answer: &mut Answer,
-        begin: Instant,
-        on_text: &mut impl FnMut(&str) -> bool,
-    ) -> Result<(), Error> {
-        let model = engine.model().clone();
-        let tokenizer = model.tokenizer().map_err(|e| {
-            Error::new(ErrorKind::Model, "the answer cannot be turned into text").because(e)
-        })?;
-        let mut decoder = StreamDecoder::new();
-        let mut filter = StopFilter::new(&options.stop);
-        let most = options.max_tokens.unwrap_or(usize::MAX);
-        let mut first = None;
-        answer.finish = loop {
-            if answer.tokens.len() >= most {
-                break Finish::Length;
-            }
-            let logits = engine.output(0).expect("the pass before wanted its last row");
-            let choice = sampler.choose(logits);
-            let now = Instant::now();
-            let first = *first.get_or_insert(now);
-            answer.first_token_time = first - begin;
-            answer.decode_time = now - first;
-            if tokenizer.is_end(choice.token) && !options.ignore_end {
-                break Finish::End;
-            }
-            sampler.accept(choice.token);
-            answer.tokens.push(choice);
-            let (text, stopped) = filter.push(decoder.push(tokenizer, choice.token));
-            answer.text += &text;
-            if !on_text(&text) {
-                break Finish::Cancelled;
-            }
-            if stopped {
-                break Finish::Stop;
-            }
-            if self.tokens.len() >= engine.context() {
-                break Finish::Context;
-            }
-            if answer.tokens.len() >= most {
-                break Finish::Length;
-            }
-            let mut batch = Batch::new();
-            batch.extend(self.sequence, &[choice.token], true);
-            engine.forward(&batch)?;
-            self.tokens.push(choice.token);
-        };
-        if answer.finish != Finish::Stop {
-            let (text, _) = filter.push(decoder.finish());
-            let rest = text + &filter.finish();
-            answer.text += &rest;
-            if !rest.is_empty() {
-                on_text(&rest);
             }
         }
         Ok(())
