@@ -128,6 +128,18 @@ pub(crate) enum ActivationBits {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Speculate {
+    /// As far as it pays; the text is the same.
+    Auto,
+    /// As far as it pays, many tokens at a time: their rounding may turn near-ties.
+    Wide,
+    /// Whenever there is a guess, however little it pays; the text is the same.
+    Always,
+    /// Never.
+    Off,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum KvType {
     /// Half precision.
     F16,
@@ -153,6 +165,12 @@ pub(crate) struct Run {
     pub(crate) stop: Vec<String>,
     #[command(flatten)]
     pub(crate) sampling: Sampling,
+    /// Whether tokens are guessed, from earlier text, and checked several at a time.
+    #[arg(long, value_enum, default_value = "auto", value_name = "WHEN")]
+    pub(crate) speculate: Speculate,
+    /// A smaller model of the same vocabulary that guesses too.
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) draft: Option<String>,
     /// Sends the prompt as it is, without the chat template.
     #[arg(long)]
     pub(crate) raw: bool,

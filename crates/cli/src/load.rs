@@ -1,13 +1,14 @@
 //! From what the user calls a model to an engine that runs it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use rushlight_engine::{Activations, CacheType, Engine, EngineOptions};
+use rushlight_engine::{Activations, CacheType, DraftModel, Engine, EngineOptions};
 use rushlight_model::Model;
 use rushlight_store::{Resolved, Store};
 
-use crate::args::{ActivationBits, Args, KvType, Load};
+use crate::args::{ActivationBits, Args, KvType, Load, Run};
 use crate::progress::Bars;
 
 /// The store that the command line names.
@@ -53,6 +54,21 @@ pub(crate) fn engine(load: &Load, model: Arc<Model>) -> anyhow::Result<Engine> {
     };
     options.row = load.kernels.as_deref().map(kernels).transpose()?;
     Engine::new(model, &options).with_context(|| format!("cannot run `{}`", load.model))
+}
+
+/// Loads the model that drafts for the one of `target`, in the memory that this leaves.
+pub(crate) fn draft(args: &Args, run: &Run, target: &Engine) -> anyhow::Result<Option<DraftModel>> {
+    let Some(name) = &run.draft else { return Ok(None) };
+    let mut load = Load { model: name.clone(), ..run.load.clone() };
+    let small = model(args, &load)?;
+    // What it says is checked: it may round as it likes.
+    load.activations = ActivationBits::Int8;
+    load.ctx = load.ctx.map(|n| n.min(small.dims().context));
+    let usable = || rushlight_host::memory(Path::new("/")).usable_bytes();
+    let bytes = load.memory.map_or_else(usable, |mib| mib << 20);
+    load.memory = Some(bytes.saturating_sub(target.plan().total_bytes()) >> 20);
+    let draft = DraftModel::new(engine(&load, small)?, target.model());
+    draft.map(Some).with_context(|| format!("`{name}` cannot draft for `{}`", run.load.model))
 }
 
 fn kernels(name: &str) -> anyhow::Result<&'static rushlight_kernels::Row> {

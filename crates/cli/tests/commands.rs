@@ -136,6 +136,35 @@ fn bench_measures_each_depth_and_number_of_sequences() {
 }
 
 #[test]
+fn guesses_do_not_change_an_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(format!("{name}.gguf")).to_str().unwrap().to_owned();
+    for name in ["llama2", "minilm"] {
+        tiny::write_gguf(&tiny::case(name), Path::new(&at(name)));
+    }
+    let (model, other) = (at("llama2"), at("minilm"));
+    let args = ["run", &model, "abc abc abc", "--raw", "-n", "40", "--seed", "1", "--json"];
+    let run = |more: &[&str]| -> Value {
+        let found = succeed(dir.path(), &[&args[..], more].concat());
+        serde_json::from_str(&found).unwrap()
+    };
+    let plain = run(&["--speculate", "off"]);
+    assert_eq!(plain["speculation"]["drafted_tokens"], 0);
+    let guessing: [&[&str]; 3] =
+        [&[], &["--speculate", "always"], &["--speculate", "always", "--draft", &model]];
+    for more in guessing {
+        assert_eq!(run(more)["tokens"], plain["tokens"], "{more:?}");
+    }
+    let counts = run(guessing[2])["speculation"].clone();
+    let count = |key: &str| counts[key].as_u64().unwrap();
+    assert!(count("accepted_tokens") > 0, "{counts}");
+    assert!(count("drafted_tokens") >= count("accepted_tokens"), "{counts}");
+    let refused = rushlight(dir.path(), &[&args[..], &["--draft", &other]].concat());
+    let told = text(&refused.stderr);
+    assert!(told.contains("cannot draft for") && told.contains("hint: "), "{told}");
+}
+
+#[test]
 fn the_real_model_answers() {
     let Some(model) = model_path() else { return };
     let (dir, model) = (tempfile::tempdir().unwrap(), model.to_str().unwrap().to_owned());
@@ -150,6 +179,17 @@ fn the_real_model_answers() {
     assert!(run(&[&greedy[..], &["--kv", "q8_0"]].concat()).contains("Paris"));
     assert_eq!(run(&[&greedy[..], &["--chunk", "2"]].concat()), plain);
     assert!(run(&[&greedy[..], &["--stop", "is"]].concat()).len() < plain.len());
+    // Guessed tokens are computed as others are, to the bit.
+    for bits in ["8", "16"] {
+        let repeat = "one two three four, one two three four, one two";
+        let args = [repeat, "--raw", "--seed", "1", "--activations", bits, "--json", "--speculate"];
+        let tokens = |when| {
+            let found: Value = serde_json::from_str(&run(&[&args[..], &[when]].concat())).unwrap();
+            (found["tokens"].clone(), found["speculation"]["accepted_tokens"].as_u64().unwrap())
+        };
+        let ((guessed, right), (plain, _)) = (tokens("always"), tokens("off"));
+        assert!(guessed == plain && right > 0, "{right}: {guessed}");
+    }
     // A near-tie, which int8 activations alone decide otherwise than F32 does.
     assert!(run(&["What is the capital of France?", "--temperature", "0"]).contains("Paris"));
     let seeded = ["Tell me a story.", "--seed", "7", "--temperature", "1"];

@@ -25,6 +25,7 @@ A line that ends with \\ goes on in the next. Ctrl-C stops an answer.";
 /// Chats until the end of input.
 pub(super) fn chat(
     engine: &mut Engine,
+    mut session: Session,
     run: &Run,
     interrupt: &Interrupt,
 ) -> anyhow::Result<ExitCode> {
@@ -39,7 +40,6 @@ pub(super) fn chat(
     eprintln!("{}: /help for commands, Ctrl-D to leave", model.name().unwrap_or(&run.load.model));
     let mut system = run.system.clone();
     let mut messages: Vec<Message> = system.iter().map(Message::system).collect();
-    let mut session = Session::new(engine);
     let options = run::options(run);
     while let Some(line) = read(&mut editor)? {
         match line.trim() {

@@ -6,13 +6,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use rushlight_engine::{
-    Answer, Engine, Finish, GenerateOptions, SamplerOptions, Session, top_log_probabilities,
+    Answer, Engine, Finish, GenerateOptions, SamplerOptions, Session, Speculation,
+    top_log_probabilities,
 };
 use rushlight_text::Message;
 use serde_json::{Value, json};
 
 use super::chat;
-use crate::args::{Args, Run, Sampling};
+use crate::args::{Args, Run, Sampling, Speculate};
 use crate::interrupt::Interrupt;
 use crate::{load, prompt, report};
 
@@ -36,9 +37,13 @@ pub(crate) fn run(args: &Args, run: &Run) -> anyhow::Result<ExitCode> {
              `--raw` continues a text"
         );
     }
+    let mut session = Session::new(&mut engine);
+    if let Some(draft) = load::draft(args, run, &engine)? {
+        session.set_draft(draft);
+    }
     match text {
-        Some(text) => once(&mut engine, run, &interrupt, &text),
-        None => chat::chat(&mut engine, run, &interrupt),
+        Some(text) => once(&mut engine, session, run, &interrupt, &text),
+        None => chat::chat(&mut engine, session, run, &interrupt),
     }
 }
 
@@ -54,6 +59,7 @@ fn read_stdin() -> anyhow::Result<String> {
 
 fn once(
     engine: &mut Engine,
+    mut session: Session,
     run: &Run,
     interrupt: &Interrupt,
     text: &str,
@@ -67,7 +73,6 @@ fn once(
         prompt::of_messages(&model, &model.chat_template()?, &messages)?
     };
     let options = options(run);
-    let mut session = Session::new(engine);
     let answer = if run.json {
         let on_text = |_: &str| !interrupt.pressed();
         let answer = session.generate(engine, &tokens, &options, on_text)?;
@@ -113,6 +118,12 @@ pub(super) fn options(run: &Run) -> GenerateOptions {
     options.max_tokens = run.max_tokens;
     options.stop.clone_from(&run.stop);
     options.sampler = sampler(&run.sampling);
+    options.speculation = match run.speculate {
+        Speculate::Auto => Speculation::Auto,
+        Speculate::Wide => Speculation::Wide,
+        Speculate::Always => Speculation::Always,
+        Speculate::Off => Speculation::Off,
+    };
     options
 }
 
@@ -139,8 +150,12 @@ fn sampler(sampling: &Sampling) -> SamplerOptions {
 pub(super) fn figures(engine: &Engine, answer: &Answer) {
     let rate = |r: Option<f64>| r.map_or("-".to_owned(), |r| format!("{r:.1} tokens/s"));
     let peak = rushlight_host::peak_rss_bytes().map_or("-".to_owned(), report::size);
+    let guessed = match (answer.accepted_tokens, answer.drafted_tokens) {
+        (_, 0) => String::new(),
+        (right, all) => format!(", {right} of {all} guesses right"),
+    };
     eprintln!(
-        "\nprompt {} tokens, {} | answer {} tokens, {} | first token {:.0} ms | peak memory {} | {} threads, {}",
+        "\nprompt {} tokens, {} | answer {} tokens, {}{guessed} | first token {:.0} ms | peak memory {} | {} threads, {}",
         answer.prompt_tokens,
         rate(answer.prompt_rate()),
         answer.tokens.len(),
@@ -180,6 +195,10 @@ fn to_json(
         "tokens": answer.tokens.iter().map(token).collect::<Vec<_>>(),
         "seed": options.sampler.seed,
         "usage": { "prompt_tokens": answer.prompt_tokens, "answer_tokens": answer.tokens.len() },
+        "speculation": {
+            "drafted_tokens": answer.drafted_tokens,
+            "accepted_tokens": answer.accepted_tokens,
+        },
         "timing": {
             "prompt_tokens_per_second": answer.prompt_rate(),
             "answer_tokens_per_second": answer.decode_rate(),
