@@ -1,12 +1,12 @@
 //! Speculation: tokens are guessed, the model checks several guesses in one pass.
 //!
-//! A pass over a few rows costs little more than one over a single row, since the weights are read
-//! once. So what probably comes next is appended to the token at hand, and the logits after each
-//! row say what the model says: the sampler draws from them as it would have without guesses, and
-//! as long as what it draws is what was guessed, the next logits are there already (Leviathan et
-//! al. 2022, <https://arxiv.org/abs/2211.17192>, with the sampler's own draw in place of a second
-//! one). Guesses come from earlier text or from a smaller model. They change how fast an answer
-//! comes, never what it says.
+//! A pass over a few rows costs less than as many passes, since the weights are read once. So what
+//! probably comes next is appended to the token at hand, and the logits after each row say what the
+//! model says: the sampler draws from them as it would have without guesses, and as long as what it
+//! draws is what was guessed, the next logits are there already (Leviathan et al. 2022,
+//! <https://arxiv.org/abs/2211.17192>, with the sampler's own draw in place of a second one).
+//! Guesses come from earlier text or from a smaller model. They change how fast an answer comes,
+//! never what it says.
 
 mod acceptance;
 mod costs;
@@ -155,11 +155,11 @@ impl Speculator {
 
     /// The pass has run, without the drafts if there was no room for them.
     pub(crate) fn ran(&mut self, drafts: usize, time: Duration) {
-        if let Some(proposal) = &mut self.proposal {
+        let Some(proposal) = &mut self.proposal else { return };
+        proposal.pass = time;
+        if drafts < proposal.checked {
             self.drafted -= proposal.checked - drafts;
-            proposal.checked = drafts;
-            proposal.planned = proposal.planned.min(drafts);
-            proposal.pass = time;
+            (proposal.checked, proposal.planned) = (drafts, drafts);
         }
     }
 
@@ -218,5 +218,51 @@ impl Speculator {
             drafting,
             pass: Duration::ZERO,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draft_model_that_has_nothing_to_say_is_not_asked() {
+        let mut speculator = Speculator::default();
+        speculator.begin(Speculation::Auto, &[1]).unwrap();
+        assert!(speculator.policy.may_draft());
+        for _ in 0..100 {
+            let proposal = Proposal {
+                evidence: Evidence::Model,
+                tokens: Vec::new(),
+                checked: 0,
+                planned: 3,
+                accepted: 0,
+                drafting: Duration::from_millis(1),
+                pass: Duration::ZERO,
+            };
+            speculator.proposal = Some(proposal);
+            speculator.ran(0, Duration::from_millis(10));
+            assert_eq!(speculator.accept(1), None);
+        }
+        speculator.begin(Speculation::Auto, &[1]).unwrap();
+        assert!(!speculator.policy.may_draft());
+    }
+
+    #[test]
+    fn drafts_are_counted_when_they_were_checked() {
+        let mut speculator = Speculator::default();
+        speculator.begin(Speculation::Always, &[1, 2, 3, 4, 1]).unwrap();
+        assert_eq!(speculator.accept(2), None);
+        assert_eq!(speculator.propose(2, 7).unwrap(), [3, 4]);
+        speculator.ran(2, Duration::ZERO);
+        assert_eq!((speculator.accept(3), speculator.accept(9)), (Some(1), None));
+        assert_eq!(speculator.counts(), (2, 1));
+        // There was no room for these.
+        assert!(speculator.propose(2, 7).unwrap().is_empty());
+        assert_eq!((speculator.accept(1), speculator.accept(2)), (None, None));
+        assert_eq!(speculator.propose(2, 7).unwrap(), [3, 9]);
+        speculator.ran(0, Duration::ZERO);
+        assert_eq!(speculator.accept(3), None);
+        assert_eq!(speculator.counts(), (2, 1));
     }
 }

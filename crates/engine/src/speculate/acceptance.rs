@@ -29,7 +29,7 @@ impl Evidence {
 /// Lengths of a match at which a new class of evidence begins.
 const LENGTHS: [usize; 6] = [3, 4, 5, 7, 10, 16];
 /// Shares of each class before anything was seen: matches of 2 tokens, 3, 4 and so on, then the
-/// draft model's. Of SmolLM2-135M and Qwen2.5-Coder-0.5B answering and editing, rounded down.
+/// draft model's. A guess that a few dozen tokens replace.
 const PRIOR: [f64; LENGTHS.len() + 2] = [0.25, 0.35, 0.45, 0.6, 0.7, 0.8, 0.9, 0.7];
 /// What was seen before anything was seen, in trials.
 const PRIOR_TRIALS: f64 = 4.0;
