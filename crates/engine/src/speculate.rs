@@ -121,6 +121,7 @@ impl Speculator {
             return Some(at + 1);
         }
         self.policy.settle(Outcome {
+            evidence: proposal.evidence,
             drafts: proposal.checked,
             accepted: at,
             seconds: proposal.pass.as_secs_f64(),

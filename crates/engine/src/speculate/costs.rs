@@ -95,12 +95,16 @@ impl Costs {
         }
     }
 
-    /// Drafting `tokens` with the draft model, which has missed `behind`.
+    /// Drafting `tokens` with the draft model, which has missed `behind`: those it is hoped to run
+    /// for all that come after.
     pub(super) fn draft(&self, tokens: usize, behind: usize, outlook: Outlook) -> f64 {
         let Some(single) = self.single() else { return 0.0 };
         let draft = self.draft.0.map_or(HOPED_DRAFT, |s| s / single);
-        let draft = if outlook == Outlook::Hopeful { draft.min(HOPED_DRAFT) } else { draft };
-        tokens as f64 * draft + behind as f64 * self.behind.0.map_or(0.0, |s| s / single)
+        let missed = behind as f64 * self.behind.0.map_or(0.0, |s| s / single);
+        match outlook {
+            Outlook::Measured => tokens as f64 * draft + missed,
+            Outlook::Hopeful => tokens as f64 * draft.min(HOPED_DRAFT),
+        }
     }
 }
 

@@ -25,8 +25,8 @@ const FIRST_ALLOWANCE: f64 = 2.0;
 const INCOME: f64 = 0.005;
 /// What gains can fill it to: above the loss of the longest drafts.
 const MOST_ALLOWANCE: f64 = 16.0;
-/// Passes without drafts before something that did not pay is tried again; doubled by each try
-/// that loses.
+/// Passes before a source of drafts that did not pay is tried again; doubled by each try that
+/// loses.
 const WAIT: usize = 64;
 const LONGEST_WAIT: usize = 4096;
 /// Passes with drafts after which one without keeps the measure of what they save.
@@ -38,10 +38,18 @@ pub(super) struct Policy {
     acceptance: Acceptance,
     costs: Costs,
     allowance: f64,
-    /// Passes without drafts since the last with.
-    idle: usize,
     /// Passes with drafts since the last without.
     streak: usize,
+    by_text: Trial,
+    by_model: Trial,
+}
+
+/// When a source of drafts was last tried.
+#[derive(Clone, Copy, Debug)]
+struct Trial {
+    /// Passes since.
+    idle: usize,
+    /// Passes until it is tried again though it does not pay.
     wait: usize,
 }
 
@@ -66,6 +74,7 @@ pub(super) struct Plan {
 /// A pass and what came of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outcome {
+    pub(super) evidence: Evidence,
     pub(super) drafts: usize,
     pub(super) accepted: usize,
     /// The pass.
@@ -80,9 +89,9 @@ impl Default for Policy {
             acceptance: Acceptance::default(),
             costs: Costs::default(),
             allowance: FIRST_ALLOWANCE,
-            idle: 0,
             streak: 0,
-            wait: WAIT,
+            by_text: Trial { idle: 0, wait: WAIT },
+            by_model: Trial { idle: 0, wait: WAIT },
         }
     }
 }
@@ -99,7 +108,11 @@ impl Policy {
         if self.costs.single().is_none() || self.streak >= LONGEST_STREAK {
             return None;
         }
-        let again = || (self.idle >= self.wait).then(|| self.best(offer, Outlook::Hopeful));
+        let trial = match offer.evidence {
+            Evidence::Match(_) => self.by_text,
+            Evidence::Model => self.by_model,
+        };
+        let again = || (trial.idle >= trial.wait).then(|| self.best(offer, Outlook::Hopeful));
         self.best(offer, Outlook::Measured).or_else(|| again()?)
     }
 
@@ -158,19 +171,24 @@ impl Policy {
 
     /// A pass is over.
     pub(super) fn settle(&mut self, outcome: Outcome) {
-        let Outcome { drafts, accepted, seconds, drafting } = outcome;
+        let Outcome { evidence, drafts, accepted, seconds, drafting } = outcome;
         self.costs.observe_pass(1 + drafts, seconds);
         let Some(single) = self.costs.single() else { return };
         self.allowance += INCOME;
+        self.by_text.idle += 1;
+        self.by_model.idle += 1;
         if drafts == 0 && drafting == 0.0 {
-            self.idle += 1;
             self.streak = 0;
         } else {
             let gain = (1 + accepted) as f64 - (seconds + drafting) / single;
             self.allowance += gain;
-            self.wait = if gain > 0.0 { WAIT } else { (2 * self.wait).min(LONGEST_WAIT) };
-            self.idle = 0;
             self.streak += 1;
+            let trial = match evidence {
+                Evidence::Match(_) => &mut self.by_text,
+                Evidence::Model => &mut self.by_model,
+            };
+            let wait = if gain > 0.0 { WAIT } else { (2 * trial.wait).min(LONGEST_WAIT) };
+            *trial = Trial { idle: 0, wait };
         }
         self.allowance = self.allowance.min(MOST_ALLOWANCE);
     }

@@ -51,7 +51,7 @@ impl World {
                 Evidence::Match(_) => 0.0,
             };
             policy.drafted(if drafting > 0.0 { drafts } else { 0 }, drafting);
-            policy.settle(Outcome { drafts, accepted, seconds, drafting });
+            policy.settle(Outcome { evidence: self.evidence, drafts, accepted, seconds, drafting });
             time += seconds + drafting;
             written += 1 + accepted;
             drafted += usize::from(drafts > 0);
@@ -127,7 +127,8 @@ fn nothing_is_drafted_before_a_pass_was_measured() {
     let mut policy = Policy::default();
     let offer = Offer { evidence: Evidence::Match(16), most: 7, behind: 0 };
     assert_eq!(policy.plan(offer), None);
-    policy.settle(Outcome { drafts: 0, accepted: 0, seconds: 1.0, drafting: 0.0 });
+    let evidence = offer.evidence;
+    policy.settle(Outcome { evidence, drafts: 0, accepted: 0, seconds: 1.0, drafting: 0.0 });
     assert!(policy.plan(offer).is_some_and(|plan| plan.drafts > 0));
     assert_eq!(policy.plan(Offer { most: 0, ..offer }), None);
     // A draft model that would first have to read much.
