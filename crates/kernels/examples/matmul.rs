@@ -5,7 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use rushlight_kernels::{Columns, Format, QuantizedRows, Row, Scratch, rows};
+use rushlight_kernels::{
+    Columns, Format, PANEL_ROWS, QuantizedRows, Row, Scratch, pack_panels, rows,
+};
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -29,16 +31,28 @@ fn main() {
             .filter(|row| text(0).map_or(row.name() != "scalar", |name| name == row.name()))
         {
             for format in Format::ALL.into_iter().filter(format_wanted) {
-                bench(row, format, rows_, n, tokens);
+                bench(row, format, rows_, n, tokens, false);
+                if row.takes_panels(format, n) {
+                    bench(row, format, rows_, n, tokens, true);
+                }
             }
         }
     }
 }
 
-fn bench(row: &Row, format: Format, rows: usize, n: usize, tokens: usize) {
+fn bench(row: &Row, format: Format, rows: usize, n: usize, tokens: usize, panels: bool) {
     let Some(row_bytes) = format.row_bytes(n) else { return };
     // 0x2c2c is about 1/16 as f16; every byte pattern is a valid block.
-    let weights = vec![0x2c; rows * row_bytes];
+    let mut weights = vec![0x2c; rows * row_bytes];
+    if panels {
+        let panel_bytes = format.panel_bytes(n).expect("a format with panels");
+        let mut packed = vec![0; rows.div_ceil(PANEL_ROWS) * panel_bytes];
+        let start = processor_seconds();
+        pack_panels(format, n, &weights, &mut packed);
+        let rate = weights.len() as f64 / (processor_seconds() - start) / 1e9;
+        print!("[packed at {rate:.2} GB/s] ");
+        weights = packed;
+    }
     let x: Vec<f32> = (0..tokens * n).map(|i| (i % 17) as f32 - 8.0).collect();
     let mut q = QuantizedRows::default();
     if format.is_quantized() {
@@ -50,7 +64,9 @@ fn bench(row: &Row, format: Format, rows: usize, n: usize, tokens: usize) {
     let (start, cpu, mut times) = (Instant::now(), processor_seconds(), 0);
     while times < 3 || start.elapsed() < Duration::from_millis(400) {
         let out = &mut Columns::new(&mut out, rows);
-        if format.is_quantized() {
+        if panels {
+            row.matmul_panels(format, &weights, &q, &mut scratch, out);
+        } else if format.is_quantized() {
             row.matmul(format, &weights, &q, &mut scratch, out);
         } else {
             row.matmul_float(format, &weights, &x, &mut scratch, out);
@@ -59,8 +75,9 @@ fn bench(row: &Row, format: Format, rows: usize, n: usize, tokens: usize) {
     }
     let each = (processor_seconds() - cpu) / f64::from(times);
     println!(
-        "{:8} {:8} ({rows:5}, {n:5}) x {tokens:3}: {:7.2} GB/s {:8.1} GMAC/s {:10.1} us",
+        "{:8} {}{:8} ({rows:5}, {n:5}) x {tokens:3}: {:7.2} GB/s {:8.1} GMAC/s {:10.1} us",
         row.name(),
+        if panels { "panels of " } else { "" },
         format.to_string(),
         weights.len() as f64 / each / 1e9,
         (rows * n * tokens) as f64 / each / 1e9,

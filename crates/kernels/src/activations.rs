@@ -1,6 +1,7 @@
 //! Activations rounded to int8, one scale per 32 values; finer ones to twice that.
 
 use crate::Row;
+use crate::tile::{self, RECORD, Tile, Tiling};
 
 /// Values that share an activation scale.
 pub(crate) const GROUP: usize = 32;
@@ -21,6 +22,28 @@ pub struct QuantizedRows {
     q: Vec<i8>,
     scale: Vec<f32>,
     sum: Vec<i16>,
+    tiling: Option<Tiling>,
+    tiles: Vec<Tile>,
+    /// The tiles' records, each tile's together: [`tile`].
+    packed: Vec<u32>,
+}
+
+/// Some rows of [`QuantizedRows`], to be packed by [`QuantizedTile::pack`].
+#[derive(Debug)]
+pub struct QuantizedTile<'a> {
+    rows: Rows<'a>,
+    tile: Tile,
+    run: usize,
+    out: &'a mut [u32],
+}
+
+/// The rows of [`QuantizedRows`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows<'a> {
+    n: usize,
+    q: &'a [i8],
+    scale: &'a [f32],
+    sum: &'a [i16],
 }
 
 /// One token of [`QuantizedRows`], to be written by [`Row::quantize`].
@@ -109,15 +132,44 @@ impl QuantizedRows {
         for (out, x) in self.tokens_mut().zip(x.chunks_exact(n)) {
             row.quantize(x, out);
         }
+        self.tiles_mut(row).for_each(QuantizedTile::pack);
+    }
+
+    /// Every tile of rows, to be packed for the kernels of `row` when every token is written, by as
+    /// many threads as one likes.
+    pub fn tiles_mut(&mut self, row: &Row) -> impl Iterator<Item = QuantizedTile<'_>> {
+        self.tiling = row.tiling;
+        self.tiles.clear();
+        let run = row.tiling.map_or(0, |tiling| {
+            self.tiles.extend(tile::tiles(self.tokens + self.fine.len(), tiling.few, tile::WIDTHS));
+            tiling.run
+        });
+        let per_token = self.n / GROUP * RECORD;
+        let padded: usize = self.tiles.iter().map(|tile| tile.width).sum();
+        self.packed.resize(padded * per_token, 0);
+        let rows = Rows { n: self.n, q: &self.q, scale: &self.scale, sum: &self.sum };
+        let mut rest = self.packed.as_mut_slice();
+        self.tiles.iter().map(move |&tile| {
+            let (out, after) = std::mem::take(&mut rest).split_at_mut(tile.width * per_token);
+            rest = after;
+            QuantizedTile { rows, tile, run, out }
+        })
+    }
+
+    /// The tiles and their records, as [`tile`] has them, packed for kernels of `tiling`.
+    pub(crate) fn tiles(&self, tiling: Tiling) -> impl Iterator<Item = (Tile, &[u32])> + Clone {
+        assert_eq!(self.tiling, Some(tiling), "activations are packed for these kernels");
+        let per_token = self.n / GROUP * RECORD;
+        let mut rest = self.packed.as_slice();
+        self.tiles.iter().map(move |&tile| {
+            let (words, after) = rest.split_at(tile.width * per_token);
+            rest = after;
+            (tile, words)
+        })
     }
 
     pub(crate) fn row(&self, row: usize) -> QuantizedRow<'_> {
-        let n = self.n;
-        QuantizedRow {
-            q: &self.q[row * n..][..n],
-            scale: &self.scale[row * n / GROUP..][..n / GROUP],
-            sum: &self.sum[row * n / SUM_GROUP..][..n / SUM_GROUP],
-        }
+        Rows { n: self.n, q: &self.q, scale: &self.scale, sum: &self.sum }.row(row)
     }
 
     /// The token that a row belongs to, and whether its product is added to that of an earlier
@@ -128,6 +180,24 @@ impl QuantizedRows {
             None => (row, false),
             Some(i) => (self.fine[i], true),
         }
+    }
+}
+
+impl<'a> Rows<'a> {
+    pub(crate) fn row(self, row: usize) -> QuantizedRow<'a> {
+        let n = self.n;
+        QuantizedRow {
+            q: &self.q[row * n..][..n],
+            scale: &self.scale[row * n / GROUP..][..n / GROUP],
+            sum: &self.sum[row * n / SUM_GROUP..][..n / SUM_GROUP],
+        }
+    }
+}
+
+impl QuantizedTile<'_> {
+    /// Packs its rows.
+    pub fn pack(self) {
+        tile::pack(self.rows, self.tile, self.run, self.out);
     }
 }
 

@@ -12,7 +12,7 @@ mod words;
 pub(crate) use codebook::{IQ2_S, IQ2_XS, IQ2_XXS, IQ3_S, IQ3_XXS};
 pub(crate) use codebook_1::{IQ1_M, IQ1_S};
 pub(crate) use few_bits::{Q1_0, Q2_0, TQ1_0, TQ2_0};
-pub(crate) use k_quants::{Q2_K, Q3_K, Q4_K, Q5_K, Q6_K};
+pub(crate) use k_quants::{Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, Super};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use nonlinear::{FP4, IQ4};
 pub(crate) use nonlinear::{IQ4_NL, IQ4_XS, MXFP4, NVFP4};

@@ -31,6 +31,7 @@ mod format;
 mod lanes;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+mod panels;
 mod quantize;
 mod row;
 mod scalar;
@@ -47,5 +48,6 @@ pub use columns::Columns;
 pub use float::Pairing;
 pub use format::Format;
 pub use half::f16;
+pub use panels::{PANEL_LAYOUT, PANEL_ROWS, pack_panels};
 pub use quantize::quantize_row;
 pub use row::{Row, Scratch, best, by_name, rows};

@@ -12,6 +12,7 @@ mod quantize;
 mod step;
 
 use crate::activations::QuantizedRowMut;
+use crate::tile::Tiling;
 use crate::{Columns, Format, QuantizedRows, Row, Scratch, lanes};
 
 /// In order of speed.
@@ -23,6 +24,8 @@ static ROW: Row = Row {
     detect: || true,
     quantize,
     matmul: matmul::<false, 1>,
+    tiling: Some(tiling(1)),
+    matmul_panels: None,
     matmul_float,
     float: lanes::NEON,
 };
@@ -33,6 +36,8 @@ static ROW_DOTPROD: Row = Row {
     detect: || std::arch::is_aarch64_feature_detected!("dotprod"),
     quantize,
     matmul: matmul::<true, 1>,
+    tiling: Some(tiling(1)),
+    matmul_panels: None,
     matmul_float,
     float: lanes::NEON,
 };
@@ -43,9 +48,16 @@ static ROW_I8MM: Row = Row {
     detect: || (ROW_DOTPROD.detect)() && std::arch::is_aarch64_feature_detected!("i8mm"),
     quantize,
     matmul: matmul::<true, { i8mm::RUN }>,
+    tiling: Some(tiling(i8mm::RUN)),
+    matmul_panels: None,
     matmul_float,
     float: lanes::NEON,
 };
+
+/// Of kernels whose instruction multiplies runs of `run` words.
+const fn tiling(run: usize) -> Tiling {
+    Tiling { few: &[], run }
+}
 
 fn quantize(x: &[f32], out: QuantizedRowMut<'_>) {
     // SAFETY: every 64-bit ARM processor that runs Linux has NEON.

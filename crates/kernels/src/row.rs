@@ -7,6 +7,8 @@ use bytemuck::{Pod, Zeroable};
 use crate::activations::QuantizedRowMut;
 use crate::attention::AttendScratch;
 use crate::float::FloatOps;
+use crate::panels::PANEL_ROWS;
+use crate::tile::Tiling;
 use crate::{Columns, Format, QuantizedRows, QuantizedTokenMut, scalar};
 
 /// The kernels of one instruction set.
@@ -16,10 +18,17 @@ pub struct Row {
     /// Whether this processor can run the row.
     pub(crate) detect: fn() -> bool,
     pub(crate) quantize: fn(&[f32], QuantizedRowMut<'_>),
-    pub(crate) matmul: fn(Format, &[u8], &QuantizedRows, &mut Scratch, &mut Columns<'_>),
+    pub(crate) matmul: Matmul,
+    /// How `matmul` and `matmul_panels` want activations; `None` as rows only.
+    pub(crate) tiling: Option<Tiling>,
+    /// Products of panels, if there are kernels for them.
+    pub(crate) matmul_panels: Option<Matmul>,
     pub(crate) matmul_float: fn(Format, &[u8], &[f32], &mut Scratch, &mut Columns<'_>),
     pub(crate) float: FloatOps,
 }
+
+/// Products of weights in a format with int8 activations.
+pub(crate) type Matmul = fn(Format, &[u8], &QuantizedRows, &mut Scratch, &mut Columns<'_>);
 
 /// Working memory of one thread, kept between calls.
 #[derive(Debug, Default)]
@@ -70,6 +79,36 @@ impl Row {
         assert!(format.is_quantized(), "`{format}` takes float activations");
         check(format, weights, x.n(), x.tokens(), out);
         (self.matmul)(format, weights, x, scratch, out);
+    }
+
+    /// Whether this row has kernels for panels ([`crate::pack_panels`]) of rows of `n` values.
+    pub fn takes_panels(&self, format: Format, n: usize) -> bool {
+        self.matmul_panels.is_some() && format.panel_bytes(n).is_some()
+    }
+
+    /// As [`Row::matmul`] with the weights as panels, the first column being the first row of the
+    /// first panel.
+    ///
+    /// # Panics
+    /// If [`Row::takes_panels`] says no or the lengths do not fit.
+    pub fn matmul_panels(
+        &self,
+        format: Format,
+        panels: &[u8],
+        x: &QuantizedRows,
+        scratch: &mut Scratch,
+        out: &mut Columns<'_>,
+    ) {
+        let matmul = self.matmul_panels.expect("a row with kernels for panels");
+        let count = out.columns().div_ceil(PANEL_ROWS);
+        let want = format.panel_bytes(x.n()).and_then(|bytes| bytes.checked_mul(count));
+        assert_eq!(want, Some(panels.len()), "bytes of `{count}` panels of `{format}`");
+        assert_eq!(x.tokens(), out.tokens(), "tokens of input and output");
+        if x.n() == 0 {
+            (0..out.tokens()).for_each(|t| out.row(t).fill(0.0));
+            return;
+        }
+        matmul(format, panels, x, scratch, out);
     }
 
     /// As [`Row::matmul`] for the float formats; `x` is `(tokens, n)`.

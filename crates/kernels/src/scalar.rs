@@ -9,8 +9,16 @@ use crate::activations::{GROUP, QuantizedRow, QuantizedRowMut, SUM_GROUP};
 use crate::block::{Block, with_block};
 use crate::{Columns, Format, QuantizedRows, Row, Scratch};
 
-pub(crate) static ROW: Row =
-    Row { name: "scalar", detect: || true, quantize, matmul, matmul_float, float: float::OPS };
+pub(crate) static ROW: Row = Row {
+    name: "scalar",
+    detect: || true,
+    quantize,
+    matmul,
+    tiling: None,
+    matmul_panels: None,
+    matmul_float,
+    float: float::OPS,
+};
 
 pub(crate) fn quantize(x: &[f32], out: QuantizedRowMut<'_>) {
     for (g, x) in x.chunks_exact(GROUP).enumerate() {

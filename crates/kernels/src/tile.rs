@@ -1,20 +1,41 @@
 //! Activations packed for the mat-mat kernels: a few tokens interleaved, so that a kernel walks
 //! one stream and finds every operand at a constant distance.
 
-use crate::QuantizedRows;
-use crate::activations::{GROUP, SUM_GROUP};
+use crate::activations::{GROUP, Rows, SUM_GROUP};
 
 /// What one group of 32 values of `T` tokens is packed to, each row holding one word per token:
-/// rows 0..8 four `i8` each, in [`pack`]'s order, 8 the scale, 9 and 10 the start of each half's
-/// `i32` accumulator, 11 and 12 scale times sum of each half. With groups of 32, rows 9 and 11 cover
-/// both halves.
+/// rows 0..8 four `i8` each, in the order of the row's [`Tiling`]; then the scale; what the sum of
+/// the group, of its first half and of its second lack to zero, as `i32`; scale times these sums.
 pub(crate) type Record<const T: usize> = [[u32; T]; RECORD];
 
 /// Words per token and group of 32.
-pub(crate) const RECORD: usize = 13;
+pub(crate) const RECORD: usize = 15;
 pub(crate) const SCALE: usize = 8;
-pub(crate) const START: usize = 9;
-pub(crate) const SUM: usize = 11;
+const NEGATIVE: usize = 9;
+const SUM: usize = 12;
+
+/// The row of a [`Record`] that holds what each token's sum of 32 values, or of a half's 16, lacks
+/// to zero: times what unsigned weights exceed the signed ones by, it is what a sum of products
+/// starts from.
+pub(crate) const fn negative_sum(group: usize, half: usize) -> usize {
+    if group == GROUP { NEGATIVE } else { NEGATIVE + 1 + half }
+}
+
+/// The row that holds the scale times each token's sum of 32 values, or of a half's 16.
+pub(crate) const fn scaled_sum(group: usize, half: usize) -> usize {
+    if group == GROUP { SUM } else { SUM + 1 + half }
+}
+
+/// How a row of kernels wants activations packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tiling {
+    /// Tokens that one call of a micro-kernel computes, rising, where one call does all.
+    pub(crate) few: &'static [usize],
+    /// Words of a token's `i8` that lie side by side, as the kernel's instruction takes them, then
+    /// the next token's: with 1, a row of a record holds a word of every token; with 2, two rows
+    /// hold two of each.
+    pub(crate) run: usize,
+}
 
 /// Consecutive tokens that one call of a micro-kernel computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,17 +48,28 @@ pub(crate) struct Tile {
     pub(crate) width: usize,
 }
 
-/// Cuts `tokens` into tiles of `widths`, which rise; the last tile may be padded.
-pub(crate) fn tiles(tokens: usize, widths: [usize; 3]) -> impl Iterator<Item = Tile> + Clone {
+/// Widths of the tiles of int8 activations: with 6, sums, totals and operands of the kernels fill
+/// 16 registers of 8 lanes, or by two panels 32 of 16.
+pub(crate) const WIDTHS: [usize; 3] = [2, 4, 6];
+
+/// Cuts `tokens` into tiles of three widths, which rise, or into one of `few`; the last tile may be
+/// padded.
+pub(crate) fn tiles(
+    tokens: usize,
+    few: &'static [usize],
+    [narrow, middle, wide]: [usize; 3],
+) -> impl Iterator<Item = Tile> + Clone {
+    let one = few.iter().copied().find(|&width| tokens <= width);
     let mut start = 0;
     std::iter::from_fn(move || {
         let left = tokens - start;
         let width = match left {
             0 => return None,
-            _ if left <= widths[0] => widths[0],
+            _ if one.is_some() => one?,
+            _ if left <= narrow => narrow,
             // Two middle tiles waste less than a wide and a narrow one.
-            _ if left <= widths[1] || (left > widths[2] && left <= 2 * widths[1]) => widths[1],
-            _ => widths[2],
+            _ if left <= middle || (left > wide && left <= 2 * middle) => middle,
+            _ => wide,
         };
         let tile = Tile { start, tokens: left.min(width), width };
         start += tile.tokens;
@@ -45,37 +77,44 @@ pub(crate) fn tiles(tokens: usize, widths: [usize; 3]) -> impl Iterator<Item = T
     })
 }
 
-/// Packs groups `first..first + out.len()` (of 32 values) of a tile's tokens.
-///
-/// `RUN` words of a token's `i8` lie side by side, as the kernel's instruction takes them, then the
-/// next token's: with 1, a row holds a word of every token; with 2, two rows hold two of each.
-/// `bias` is what the kernel's unsigned weights exceed the signed ones by; `group` is the
-/// weights' group, 16 or 32.
-#[inline(always)]
-pub(crate) fn pack<const T: usize, const RUN: usize>(
-    x: &QuantizedRows,
+/// Calls `$body` with `$T` bound to the width of a tile, one of those listed.
+macro_rules! with_width {
+    ($width:expr, [$($each:literal)+], $T:ident => $body:expr) => {
+        match $width {
+            $($each => { const $T: usize = $each; $body })+
+            other => unreachable!("tiles of `{other}`"),
+        }
+    };
+}
+pub(crate) use with_width;
+
+/// Packs a tile's tokens, whole rows of them.
+pub(crate) fn pack(rows: Rows<'_>, tile: Tile, run: usize, out: &mut [u32]) {
+    with_width!(tile.width, [1 2 3 4 6], T => match run {
+        1 => pack_runs::<T, 1>(rows, tile, bytemuck::cast_slice_mut(out)),
+        _ => pack_runs::<T, 2>(rows, tile, bytemuck::cast_slice_mut(out)),
+    });
+}
+
+fn pack_runs<const T: usize, const RUN: usize>(
+    rows: Rows<'_>,
     tile: Tile,
-    first: usize,
-    bias: i32,
-    group: usize,
     out: &mut [Record<T>],
 ) {
     for t in 0..tile.tokens {
-        let x = x.row(tile.start + t);
-        let q = x.q[first * GROUP..].as_chunks::<GROUP>().0;
-        let sum = x.sum[first * (GROUP / SUM_GROUP)..].as_chunks::<{ GROUP / SUM_GROUP }>().0;
-        let scale = &x.scale[first..];
-        for (((out, q), sum), scale) in out.iter_mut().zip(q).zip(sum).zip(scale) {
+        let x = rows.row(tile.start + t);
+        let sums = x.sum.as_chunks::<{ GROUP / SUM_GROUP }>().0;
+        let parts = x.q.as_chunks::<GROUP>().0.iter().zip(sums).zip(x.scale);
+        for (out, ((q, sums), scale)) in out.iter_mut().zip(parts) {
             let runs = q.as_chunks::<4>().0.as_chunks::<RUN>().0;
             for (rows, run) in out.as_chunks_mut::<RUN>().0.iter_mut().zip(runs) {
                 set_run(rows, t, run.map(|q| u32::from_le_bytes(q.map(|q| q as u8))));
             }
-            let [low, high] = sum.map(i32::from);
-            let sums = if group == SUM_GROUP { [low, high] } else { [low + high, 0] };
+            let [low, high] = sums.map(i32::from);
             out[SCALE][t] = scale.to_bits();
-            for (half, sum) in sums.into_iter().enumerate() {
-                out[START + half][t] = (-bias * sum) as u32;
-                out[SUM + half][t] = (scale * sum as f32).to_bits();
+            for (i, sum) in [low + high, low, high].into_iter().enumerate() {
+                out[NEGATIVE + i][t] = (-sum) as u32;
+                out[SUM + i][t] = (scale * sum as f32).to_bits();
             }
         }
     }
@@ -99,15 +138,19 @@ mod tests {
     fn tiles_cover_every_token_once() {
         for tokens in 0..100 {
             let mut next = 0;
-            for tile in tiles(tokens, [4, 8, 12]) {
+            for tile in tiles(tokens, &[1, 2, 3, 4], WIDTHS) {
                 assert_eq!(tile.start, next, "{tokens} tokens");
                 assert!((1..=tile.width).contains(&tile.tokens), "{tile:?} of {tokens} tokens");
                 next += tile.tokens;
             }
             assert_eq!(next, tokens);
         }
-        let widths = |tokens| tiles(tokens, [4, 8, 12]).map(|t| t.width).collect::<Vec<_>>();
-        assert_eq!(widths(16), [8, 8]);
-        assert_eq!(widths(27), [12, 8, 8]);
+        let widths =
+            |tokens| tiles(tokens, &[1, 2, 3, 4], WIDTHS).map(|t| t.width).collect::<Vec<_>>();
+        assert_eq!(widths(3), [3]);
+        assert_eq!(widths(5), [6]);
+        assert_eq!(widths(13), [6, 4, 4]);
+        assert_eq!(widths(8), [4, 4]);
+        assert_eq!(widths(16), [6, 6, 4]);
     }
 }

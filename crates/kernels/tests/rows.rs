@@ -1,7 +1,8 @@
 //! Every row that this processor has against the scalar row.
 
 use rushlight_kernels::{
-    Columns, Format, QuantizedRows, Row, Scratch, by_name, quantize_row, rows,
+    Columns, Format, PANEL_ROWS, QuantizedRows, Row, Scratch, by_name, pack_panels, quantize_row,
+    rows,
 };
 
 /// A linear congruential generator (Knuth, MMIX).
@@ -82,7 +83,12 @@ fn compare_fine(
 ) -> Vec<String> {
     // One more column on either side, to see that a kernel stays within its own.
     let width = height + 2;
-    let products = |row: &Row| {
+    let panels = format.panel_bytes(n).map(|bytes| {
+        let mut panels = vec![0xa5; height.div_ceil(PANEL_ROWS) * bytes];
+        pack_panels(format, n, weights, &mut panels);
+        panels
+    });
+    let products = |row: &Row, panels: Option<&[u8]>| {
         let mut out = vec![7.0; tokens * width];
         let (_, columns) = Columns::new(&mut out, width).split_at(1);
         let (mut columns, _) = columns.split_at(height);
@@ -90,8 +96,11 @@ fn compare_fine(
         if format.is_quantized() {
             let mut q = QuantizedRows::default();
             q.resize(tokens, n, fine);
-            q.fill(scalar(), x);
-            row.matmul(format, weights, &q, scratch, &mut columns);
+            q.fill(row, x);
+            match panels {
+                Some(panels) => row.matmul_panels(format, panels, &q, scratch, &mut columns),
+                None => row.matmul(format, weights, &q, scratch, &mut columns),
+            }
         } else {
             row.matmul_float(format, weights, x, scratch, &mut columns);
         }
@@ -100,9 +109,10 @@ fn compare_fine(
     let mut values = vec![0.0; height * n];
     scalar().dequantize(format, weights, &mut values);
     let largest = largest(&values);
-    let want = products(scalar());
-    let first_wrong = |row: &&Row| {
-        let got = products(row);
+    let want = products(scalar(), None);
+    let first_wrong = |(row, panels): (&Row, Option<&[u8]>)| {
+        let got = products(row, panels);
+        let what = if panels.is_some() { "panels of " } else { "" };
         for t in 0..tokens {
             let sum: f32 = x[t * n..][..n].iter().map(|x| x.abs()).sum();
             let bound = 1e-5 * largest * sum;
@@ -113,7 +123,7 @@ fn compare_fine(
                 let close = close || (got.is_nan() && want.is_nan());
                 if !close {
                     return Some(format!(
-                        "{} {format} ({height}, {n}) by {tokens} tokens, {fine:?} fine: [{t}, {r} - 1] is {got}, not {want} within {bound}",
+                        "{} {what}{format} ({height}, {n}) by {tokens} tokens, {fine:?} fine: [{t}, {r} - 1] is {got}, not {want} within {bound}",
                         row.name()
                     ));
                 }
@@ -121,7 +131,9 @@ fn compare_fine(
         }
         None
     };
-    rows().iter().skip(1).filter_map(first_wrong).collect()
+    let by_panels = rows().iter().filter(|row| row.takes_panels(format, n));
+    let by_panels = by_panels.map(|row| (*row, panels.as_deref()));
+    rows().iter().skip(1).map(|row| (*row, None)).chain(by_panels).filter_map(first_wrong).collect()
 }
 
 /// Emulators run these tests too, and one that lacks an instruction set would pass without it.
@@ -335,11 +347,11 @@ fn quantize_equals_scalar() {
     for x in &cases {
         let mut want = QuantizedRows::default();
         want.resize(1, x.len(), &[0]);
-        want.fill(scalar(), x);
+        want.tokens_mut().for_each(|token| scalar().quantize(x, token));
         for row in rows() {
             let mut got = QuantizedRows::default();
             got.resize(1, x.len(), &[0]);
-            got.fill(row, x);
+            got.tokens_mut().for_each(|token| row.quantize(x, token));
             if format!("{got:?}") != format!("{want:?}") {
                 failures.push(format!("{} {x:?}:\n {got:?}\n {want:?}", row.name()));
             }

@@ -5,6 +5,23 @@ use bytemuck::{Pod, Zeroable};
 use super::words::nibbles;
 use crate::block::{Block, f16};
 
+/// The scales of a block as it stores them; those of superblocks are `d * scales[g]` and
+/// `min * minima[g]`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Super {
+    /// An `f16`.
+    pub(crate) d: [u8; 2],
+    /// An `f16`.
+    pub(crate) min: [u8; 2],
+    pub(crate) scales: [i8; 16],
+    pub(crate) minima: [i8; 16],
+}
+
+/// The same `f16` with the other sign.
+fn negative(half: [u8; 2]) -> [u8; 2] {
+    [half[0], half[1] ^ 0x80]
+}
+
 /// `d * scale * q - dmin * min`: 2 bits, a 4-bit scale and minimum per 16 values.
 ///
 /// Bits `2 * j` and `2 * j + 1` of 32 bytes are the `j`-th 32 of 128 values.
@@ -92,14 +109,8 @@ impl Block for Q3_K {
 
     #[inline(always)]
     fn unpack(&self, q: &mut [i8], scale: &mut [f32], _min: &mut [f32]) {
-        // The low nibbles of the first eight bytes, then the high; two more bits of each from the
-        // last four bytes.
         let d = f16(self.d);
-        let [a, b, high] = words(self.scales);
-        let [nibbles, pairs] = [0x0f0f_0f0f, 0x0303_0303];
-        let low = [a & nibbles, b & nibbles, a >> 4 & nibbles, b >> 4 & nibbles];
-        for (j, (scale, low)) in scale.as_chunks_mut::<4>().0.iter_mut().zip(low).enumerate() {
-            let six = low | (high >> (2 * j) & pairs) << 4;
+        for (scale, six) in scale.as_chunks_mut::<4>().0.iter_mut().zip(self.six_bits()) {
             for (scale, s) in scale.iter_mut().zip(six.to_le_bytes()) {
                 *scale = d * f32::from(s as i8 - 32);
             }
@@ -175,10 +186,62 @@ impl Block for Q6_K {
     }
 }
 
+impl Q2_K {
+    pub(crate) fn stored_scales(&self) -> Super {
+        let scales = self.scales.map(|packed| (packed & 15) as i8);
+        let minima = self.scales.map(|packed| (packed >> 4) as i8);
+        Super { d: self.d, min: negative(self.dmin), scales, minima }
+    }
+}
+
+impl Q3_K {
+    pub(crate) fn stored_scales(&self) -> Super {
+        let mut scales = [0; 16];
+        for (scales, six) in scales.as_chunks_mut::<4>().0.iter_mut().zip(self.six_bits()) {
+            *scales = six.to_le_bytes().map(|s| s as i8 - 32);
+        }
+        Super { d: self.d, scales, ..Super::default() }
+    }
+
+    /// The scales, 32 added, four to a word: the low nibbles of the first eight bytes, then the
+    /// high; two more bits of each from the last four bytes.
+    #[inline(always)]
+    fn six_bits(&self) -> [u32; 4] {
+        let [a, b, high] = words(self.scales);
+        let [nibbles, pairs] = [0x0f0f_0f0f, 0x0303_0303];
+        let low = [a & nibbles, b & nibbles, a >> 4 & nibbles, b >> 4 & nibbles];
+        let high = [0, 2, 4, 6].map(|shift| (high >> shift & pairs) << 4);
+        [low[0] | high[0], low[1] | high[1], low[2] | high[2], low[3] | high[3]]
+    }
+}
+
+impl Q4_K {
+    pub(crate) fn stored_scales(&self) -> Super {
+        stored_six_bits(self.d, self.dmin, self.scales)
+    }
+}
+
+impl Q5_K {
+    pub(crate) fn stored_scales(&self) -> Super {
+        stored_six_bits(self.d, self.dmin, self.scales)
+    }
+}
+
+impl Q6_K {
+    pub(crate) fn stored_scales(&self) -> Super {
+        Super { d: self.d, scales: self.scales, ..Super::default() }
+    }
+}
+
+fn stored_six_bits(d: [u8; 2], dmin: [u8; 2], packed: [u8; 12]) -> Super {
+    let mut all = Super { d, min: negative(dmin), ..Super::default() };
+    let (scales, minima) = six_bits(packed);
+    all.scales[..8].copy_from_slice(&scales.map(|s| s as i8));
+    all.minima[..8].copy_from_slice(&minima.map(|m| m as i8));
+    all
+}
+
 /// The eight 6-bit scales and minima of [`Q4_K`] and [`Q5_K`], times `d` and `-dmin`.
-///
-/// Bytes 0..4 hold the low six bits of scales 0..4, bytes 4..8 those of minima 0..4; bytes 8..12
-/// the low four bits of scales and minima 4..8, whose upper two bits top the first eight bytes.
 #[inline(always)]
 fn scales_and_minima(
     d: [u8; 2],
@@ -188,18 +251,28 @@ fn scales_and_minima(
     min: &mut [f32],
 ) {
     let (d, dmin) = (f16(d), -f16(dmin));
+    let (s, m) = six_bits(packed);
+    for (scale, s) in scale[..8].iter_mut().zip(s) {
+        *scale = d * f32::from(s);
+    }
+    for (min, m) in min[..8].iter_mut().zip(m) {
+        *min = dmin * f32::from(m);
+    }
+}
+
+/// Eight scales and eight minima of 6 bits.
+///
+/// Bytes 0..4 hold the low six bits of scales 0..4, bytes 4..8 those of minima 0..4; bytes 8..12
+/// the low four bits of scales and minima 4..8, whose upper two bits top the first eight bytes.
+#[inline(always)]
+fn six_bits(packed: [u8; 12]) -> ([u8; 8], [u8; 8]) {
     let [s, m, both] = words(packed);
     let nibbles = 0x0f0f_0f0f;
     let pairs = 0x3030_3030;
     let s = [s & (nibbles | pairs), (both & nibbles) | (s >> 2 & pairs)];
     let m = [m & (nibbles | pairs), (both >> 4 & nibbles) | (m >> 2 & pairs)];
     let bytes = |[low, high]: [u32; 2]| (u64::from(low) | u64::from(high) << 32).to_le_bytes();
-    for (scale, s) in scale[..8].iter_mut().zip(bytes(s)) {
-        *scale = d * f32::from(s);
-    }
-    for (min, m) in min[..8].iter_mut().zip(bytes(m)) {
-        *min = dmin * f32::from(m);
-    }
+    (bytes(s), bytes(m))
 }
 
 /// Twelve bytes as three words.

@@ -2,6 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use super::k_quants::Super;
 use super::words::nibbles;
 use crate::block::{Block, f16};
 
@@ -48,17 +49,55 @@ pub(crate) struct NVFP4 {
     qs: [u8; 32],
 }
 
+impl IQ4_NL {
+    pub(crate) fn stored_scales(&self) -> Super {
+        Super { d: self.d, ..Super::default() }
+    }
+
+    /// The indices of its values in the table.
+    pub(crate) fn stored_codes(&self, out: &mut [u8]) {
+        indices(&self.qs, out);
+    }
+}
+
 impl IQ4_XS {
+    pub(crate) fn stored_scales(&self) -> Super {
+        let mut scales = [0; 16];
+        scales[..8].copy_from_slice(&self.six_bits());
+        Super { d: self.d, scales, ..Super::default() }
+    }
+
+    /// The indices of its values in the table.
+    pub(crate) fn stored_codes(&self, out: &mut [u8]) {
+        for (out, qs) in out.as_chunks_mut::<32>().0.iter_mut().zip(self.qs.as_chunks::<16>().0) {
+            indices(qs, out);
+        }
+    }
+
+    #[inline(always)]
+    fn six_bits(&self) -> [i8; 8] {
+        let high = u16::from_le_bytes(self.scales_h);
+        std::array::from_fn(|i| {
+            let low = self.scales_l[i / 2] >> (i % 2 * 4) & 15;
+            let high = (high >> (i * 2) & 3) as u8;
+            (low | high << 4) as i8 - 32
+        })
+    }
+
     /// Writes the eight scales.
     #[inline(always)]
     pub(crate) fn scales(&self, scale: &mut [f32]) {
         let d = f16(self.d);
-        let high = u16::from_le_bytes(self.scales_h);
-        for (i, scale) in scale[..8].iter_mut().enumerate() {
-            let low = self.scales_l[i / 2] >> (i % 2 * 4) & 15;
-            let high = (high >> (i * 2) & 3) as u8;
-            *scale = d * f32::from((low | high << 4) as i8 - 32);
+        for (scale, s) in scale[..8].iter_mut().zip(self.six_bits()) {
+            *scale = d * f32::from(s);
         }
+    }
+}
+
+fn indices(qs: &[u8; 16], out: &mut [u8]) {
+    let (low, high) = out.split_at_mut(16);
+    for ((low, high), byte) in low.iter_mut().zip(high).zip(qs) {
+        (*low, *high) = (byte & 15, byte >> 4);
     }
 }
 

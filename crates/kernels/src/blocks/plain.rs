@@ -2,6 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use super::k_quants::Super;
 use super::words::{less, nibbles, sixteens};
 use crate::block::{Block, f16};
 
@@ -110,5 +111,35 @@ impl Block for Q8_0 {
     fn unpack(&self, q: &mut [i8], scale: &mut [f32], _min: &mut [f32]) {
         q[..32].copy_from_slice(&self.qs);
         scale[0] = f16(self.d);
+    }
+}
+
+impl Q4_0 {
+    pub(crate) fn stored_scales(&self) -> Super {
+        Super { d: self.d, ..Super::default() }
+    }
+}
+
+impl Q5_0 {
+    pub(crate) fn stored_scales(&self) -> Super {
+        Super { d: self.d, ..Super::default() }
+    }
+}
+
+impl Q8_0 {
+    pub(crate) fn stored_scales(&self) -> Super {
+        Super { d: self.d, ..Super::default() }
+    }
+}
+
+impl Q4_1 {
+    pub(crate) fn stored_scales(&self) -> Super {
+        Super { d: self.d, min: self.m, ..Super::default() }
+    }
+}
+
+impl Q5_1 {
+    pub(crate) fn stored_scales(&self) -> Super {
+        Super { d: self.d, min: self.m, ..Super::default() }
     }
 }

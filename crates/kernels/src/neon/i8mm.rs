@@ -45,7 +45,7 @@ pub(super) fn products<const T: usize, const GROUP: usize, const HAS_MIN: bool>(
             let min = row_pairs(&min[half]);
             for t in 0..T {
                 let xs = token_pair(&x[tile::SCALE], t / 2);
-                let x_sum = token_pair(&x[tile::SUM + half], t / 2);
+                let x_sum = token_pair(&x[tile::scaled_sum(GROUP, half)], t / 2);
                 for i in 0..2 {
                     let rows = 2 * (t % 2) + i;
                     let scaled = vmulq_f32(scale[rows], xs);

@@ -12,13 +12,11 @@ use super::load::{load_words, to_array};
 use super::step::{Decode, Step};
 use crate::activations::GROUP as X_GROUP;
 use crate::steps::{STEP, WeightRows};
-use crate::tile::{self, RECORD, Record, Tile};
+use crate::tile::{self, Record, Tile, with_width};
 use crate::{Columns, QuantizedRows, Scratch};
 
 /// Weight rows of a panel: the lanes of two registers.
 pub(super) const ROWS: usize = 8;
-/// Tokens of a tile, whole pairs for `smmla`: with 6, sums and totals take 24 of the 32 registers.
-const WIDTHS: [usize; 3] = [2, 4, 6];
 /// Packed activations that are walked once per panel: they should stay in a private L2.
 const SLAB_BYTES: usize = 128 << 10;
 
@@ -57,10 +55,9 @@ pub(super) fn matmat<
     decode: Decode,
 ) {
     let (n, columns) = (x.n(), out.columns());
-    let tiles = tile::tiles(x.rows(), WIDTHS);
-    let padded: usize = tiles.clone().map(|tile| tile.width).sum();
+    let tiles = x.tiles(super::tiling(RUN));
+    let padded: usize = tiles.clone().map(|(tile, _)| tile.width).sum();
     let depth = (SLAB_BYTES / padded / STEP * STEP).clamp(STEP, n.next_multiple_of(STEP));
-    scratch.words.resize(padded * (depth / X_GROUP) * RECORD, 0);
     scratch.lines.resize(depth / 8 + depth / GROUP, bytemuck::Zeroable::zeroed());
     let (q, rest) = bytemuck::cast_slice_mut(&mut scratch.lines).split_at_mut(depth / 4);
     let (scale, min) = rest.split_at_mut(depth / GROUP);
@@ -68,38 +65,23 @@ pub(super) fn matmat<
 
     for start in (0..n).step_by(depth) {
         let groups = depth.min(n - start) / X_GROUP;
-        let words = |tile: Tile| tile.start * groups * RECORD..;
-        for tile in tiles.clone() {
-            let (words, first) = (&mut scratch.words[words(tile)], start / X_GROUP);
-            match tile.width {
-                2 => tile::pack::<2, RUN>(x, tile, first, 0, GROUP, records(words, groups)),
-                4 => tile::pack::<4, RUN>(x, tile, first, 0, GROUP, records(words, groups)),
-                _ => tile::pack::<6, RUN>(x, tile, first, 0, GROUP, records(words, groups)),
-            }
-        }
         for column in (0..columns).step_by(ROWS) {
             let real = ROWS.min(columns - column);
             for r in 0..real {
                 let row = &weights.row_on(column + r)[start / STEP * weights.step_bytes..];
                 unpack::<RUN, GROUP>(weights, row, groups * X_GROUP, r, panel, decode);
             }
-            for tile in tiles.clone() {
-                let words = &scratch.words[words(tile)];
+            for (tile, words) in tiles.clone() {
                 let at = Place { x, tile, column, rows: real, add: start > 0 };
-                match tile.width {
-                    2 => multiply::<DOTPROD, RUN, GROUP, HAS_MIN, 2>(panel, words, groups, at, out),
-                    4 => multiply::<DOTPROD, RUN, GROUP, HAS_MIN, 4>(panel, words, groups, at, out),
-                    _ => multiply::<DOTPROD, RUN, GROUP, HAS_MIN, 6>(panel, words, groups, at, out),
-                }
+                let first = start / X_GROUP;
+                with_width!(tile.width, [2 4 6], T => {
+                    let x: &[Record<T>] = bytemuck::cast_slice(words);
+                    let x = &x[first..][..groups];
+                    multiply::<DOTPROD, RUN, GROUP, HAS_MIN, T>(panel, x, at, out);
+                });
             }
         }
     }
-}
-
-#[inline]
-#[target_feature(enable = "neon")]
-fn records<const T: usize>(words: &mut [u32], groups: usize) -> &mut [Record<T>] {
-    bytemuck::cast_slice_mut(&mut words[..groups * RECORD * T])
 }
 
 /// Decodes `values` of a row into the panel, as its row `r`.
@@ -141,12 +123,10 @@ fn multiply<
     const T: usize,
 >(
     panel: &Panel<'_>,
-    words: &[u32],
-    groups: usize,
+    x: &[Record<T>],
     at: Place<'_>,
     out: &mut Columns<'_>,
 ) {
-    let x: &[Record<T>] = bytemuck::cast_slice(&words[..groups * RECORD * T]);
     let totals = if RUN == i8mm::RUN {
         i8mm::products::<T, GROUP, HAS_MIN>(panel, x)
     } else {
@@ -192,7 +172,7 @@ fn products<const DOTPROD: bool, const T: usize, const GROUP: usize, const HAS_M
                     let scaled = vmulq_n_f32(scale[i], xs);
                     total[t][i] = vfmaq_f32(total[t][i], vcvtq_f32_s32(sum[t][i]), scaled);
                     if HAS_MIN {
-                        let sum = f32::from_bits(x[tile::SUM + half][t]);
+                        let sum = f32::from_bits(x[tile::scaled_sum(GROUP, half)][t]);
                         total[t][i] = vfmaq_n_f32(total[t][i], min[i], sum);
                     }
                 }

@@ -13,6 +13,7 @@ mod quantize;
 mod step;
 
 use crate::activations::QuantizedRowMut;
+use crate::tile::Tiling;
 use crate::{Columns, Format, QuantizedRows, Row, Scratch, lanes};
 
 pub(super) static ROW: Row = Row {
@@ -20,6 +21,8 @@ pub(super) static ROW: Row = Row {
     detect,
     quantize,
     matmul: matmul::<false>,
+    tiling: Some(TILING),
+    matmul_panels: None,
     matmul_float,
     float: lanes::AVX2,
 };
@@ -29,9 +32,13 @@ pub(super) static ROW_VNNI: Row = Row {
     detect: || detect() && is_x86_feature_detected!("avxvnni"),
     quantize,
     matmul: matmul::<true>,
+    tiling: Some(TILING),
+    matmul_panels: None,
     matmul_float,
     float: lanes::AVX2,
 };
+
+const TILING: Tiling = Tiling { few: &[1, 2, 3, 4], run: 1 };
 
 fn detect() -> bool {
     is_x86_feature_detected!("avx2")

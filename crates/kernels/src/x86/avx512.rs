@@ -7,10 +7,12 @@ mod load;
 mod matmat;
 mod matmul;
 mod matvec;
+mod panels;
 mod quantize;
 mod step;
 
 use crate::activations::QuantizedRowMut;
+use crate::tile::Tiling;
 use crate::{Columns, Format, QuantizedRows, Row, Scratch, lanes};
 
 pub(super) static ROW: Row = Row {
@@ -23,9 +25,13 @@ pub(super) static ROW: Row = Row {
     },
     quantize,
     matmul,
+    tiling: Some(TILING),
+    matmul_panels: Some(matmul_panels),
     matmul_float,
     float: lanes::AVX512,
 };
+
+const TILING: Tiling = Tiling { few: &[1, 2, 3, 4], run: 1 };
 
 fn quantize(x: &[f32], out: QuantizedRowMut<'_>) {
     // SAFETY: a `Row` is reached only through `rows()`, which asks `detect` first.
@@ -41,6 +47,17 @@ fn matmul(
 ) {
     // SAFETY: a `Row` is reached only through `rows()`, which asks `detect` first.
     unsafe { matmul::matmul(format, weights, x, scratch, out) }
+}
+
+fn matmul_panels(
+    format: Format,
+    panels: &[u8],
+    x: &QuantizedRows,
+    scratch: &mut Scratch,
+    out: &mut Columns<'_>,
+) {
+    // SAFETY: a `Row` is reached only through `rows()`, which asks `detect` first.
+    unsafe { panels::matmul(format, panels, x, scratch, out) }
 }
 
 fn matmul_float(

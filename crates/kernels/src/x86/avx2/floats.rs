@@ -161,7 +161,7 @@ fn matmat<W: Pod>(
     decode: impl Fn(&[W; ROWS]) -> __m256 + Copy,
 ) {
     let (tokens, columns) = (out.tokens(), out.columns());
-    let tiles = tile::tiles(tokens, WIDTHS);
+    let tiles = tile::tiles(tokens, &[], WIDTHS);
     let padded: usize = tiles.clone().map(|tile| tile.width).sum();
     let depth = (SLAB_BYTES / 4 / padded / 64 * 64).clamp(64, n.next_multiple_of(64));
     scratch.words.resize(padded * depth, 0);

@@ -10,13 +10,12 @@ use super::load::{broadcast, load_words, store_words, transpose, write_lanes};
 use super::step::Step;
 use crate::activations::GROUP as X_GROUP;
 use crate::steps::{STEP, WeightRows};
-use crate::tile::{self, RECORD, Record, Tile};
+use crate::tile::{self, Record, Tile, with_width};
+use crate::x86::avx2::TILING;
 use crate::{Columns, QuantizedRows, Scratch};
 
 /// Weight rows of a panel: the lanes of a register.
 const ROWS: usize = 8;
-/// Tokens of a tile: with 6, sums, totals and operands fill the 16 registers.
-const WIDTHS: [usize; 3] = [2, 4, 6];
 /// Packed activations that are walked once per panel: they should stay in a private L2.
 const SLAB_BYTES: usize = 256 << 10;
 
@@ -56,10 +55,9 @@ pub(super) fn matmat<
     decode: impl Fn(&[u8]) -> Step + Copy,
 ) {
     let (n, columns) = (x.n(), out.columns());
-    let tiles = tile::tiles(x.rows(), WIDTHS);
-    let padded: usize = tiles.clone().map(|tile| tile.width).sum();
+    let tiles = x.tiles(TILING);
+    let padded: usize = tiles.clone().map(|(tile, _)| tile.width).sum();
     let depth = (SLAB_BYTES / padded / STEP * STEP).clamp(STEP, n.next_multiple_of(STEP));
-    scratch.words.resize(padded * (depth / X_GROUP) * RECORD, 0);
     scratch.lines.resize(depth / 8 + depth / GROUP, bytemuck::Zeroable::zeroed());
     let (q, rest) = bytemuck::cast_slice_mut(&mut scratch.lines).split_at_mut(depth / 4);
     let (scale, min) = rest.split_at_mut(depth / GROUP);
@@ -67,17 +65,6 @@ pub(super) fn matmat<
 
     for start in (0..n).step_by(depth) {
         let groups = depth.min(n - start) / X_GROUP;
-        let words = |tile: Tile| tile.start * groups * RECORD..;
-        for tile in tiles.clone() {
-            let words = &mut scratch.words[words(tile)];
-            let bias = if signed(VNNI, BIAS) { 0 } else { i32::from(BIAS) };
-            let first = start / X_GROUP;
-            match tile.width {
-                2 => tile::pack::<2, 1>(x, tile, first, bias, GROUP, records(words, groups)),
-                4 => tile::pack::<4, 1>(x, tile, first, bias, GROUP, records(words, groups)),
-                _ => tile::pack::<6, 1>(x, tile, first, bias, GROUP, records(words, groups)),
-            }
-        }
         for column in (0..columns).step_by(ROWS) {
             let real = ROWS.min(columns - column);
             let first = start / STEP * weights.step_bytes;
@@ -89,27 +76,17 @@ pub(super) fn matmat<
                 &mut panel,
                 decode,
             );
-            for tile in tiles.clone() {
-                let words = &scratch.words[words(tile)];
+            for (tile, words) in tiles.clone() {
                 let at = Place { x, tile, column, rows: real, add: start > 0 };
-                match tile.width {
-                    2 => multiply::<VNNI, GROUP, HAS_MIN, BIAS, ADDS, 2>(
-                        &panel, words, groups, at, out,
-                    ),
-                    4 => multiply::<VNNI, GROUP, HAS_MIN, BIAS, ADDS, 4>(
-                        &panel, words, groups, at, out,
-                    ),
-                    _ => multiply::<VNNI, GROUP, HAS_MIN, BIAS, ADDS, 6>(
-                        &panel, words, groups, at, out,
-                    ),
-                }
+                let first = start / X_GROUP;
+                with_width!(tile.width, [2 4 6], T => {
+                    let x: &[Record<T>] = bytemuck::cast_slice(words);
+                    let x = &x[first..][..groups];
+                    multiply::<VNNI, GROUP, HAS_MIN, BIAS, ADDS, T>(&panel, x, at, out);
+                });
             }
         }
     }
-}
-
-fn records<const T: usize>(words: &mut [u32], groups: usize) -> &mut [Record<T>] {
-    bytemuck::cast_slice_mut(&mut words[..groups * RECORD * T])
 }
 
 /// Decodes `values` of each row and interleaves them.
@@ -160,12 +137,10 @@ fn multiply<
     const T: usize,
 >(
     panel: &Panel<'_>,
-    words: &[u32],
-    groups: usize,
+    x: &[Record<T>],
     at: Place<'_>,
     out: &mut Columns<'_>,
 ) {
-    let x: &[Record<T>] = bytemuck::cast_slice(&words[..groups * RECORD * T]);
     let totals = products::<VNNI, T, GROUP, HAS_MIN, BIAS, ADDS>(panel, x);
     for (t, total) in totals.into_iter().take(at.tile.tokens).enumerate() {
         let (token, add) = at.x.target(at.tile.start + t);
@@ -195,7 +170,14 @@ fn products<
     let min = panel.min.chunks_exact(halves);
     for (((x, q), scale), min) in x.iter().zip(q).zip(scale).zip(min) {
         for half in 0..halves {
-            let mut sum = x[tile::START + half].map(|start| broadcast(start));
+            let start = x[tile::negative_sum(GROUP, half)];
+            let mut sum = [_mm256_setzero_si256(); T];
+            if BIAS != 0 && !signed(VNNI, BIAS) {
+                let shift = _mm_cvtsi32_si128(BIAS.trailing_zeros() as i32);
+                for t in 0..T {
+                    sum[t] = _mm256_sll_epi32(broadcast(start[t]), shift);
+                }
+            }
             let whole = half * (GROUP / 4)..(half + 1) * (GROUP / 4);
             if VNNI || ADDS == 1 {
                 for k in whole {
@@ -227,7 +209,7 @@ fn products<
                 let scale = _mm256_mul_ps(scale, word(tile::SCALE));
                 total[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[t]), scale, total[t]);
                 if HAS_MIN {
-                    total[t] = _mm256_fmadd_ps(min, word(tile::SUM + half), total[t]);
+                    total[t] = _mm256_fmadd_ps(min, word(tile::scaled_sum(GROUP, half)), total[t]);
                 }
             }
         }

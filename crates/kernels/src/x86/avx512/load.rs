@@ -62,6 +62,15 @@ pub(super) fn store_words(out: &mut [u32; 16], x: __m512i) {
     unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), x) }
 }
 
+/// Up to 16 lanes, zeros after them.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn load_lanes(from: &[f32]) -> __m512 {
+    assert!((1..=16).contains(&from.len()), "lanes");
+    // SAFETY: reads only the lanes of the mask, which `from` has.
+    unsafe { _mm512_maskz_loadu_ps(u16::MAX >> (16 - from.len()), from.as_ptr()) }
+}
+
 /// Writes the first lanes, or adds them to what is there.
 #[inline]
 #[target_feature(enable = "avx512f")]
@@ -70,9 +79,7 @@ pub(super) fn write_lanes(out: &mut [f32], add: bool, x: __m512) {
     let lanes = u16::MAX >> (16 - out.len());
     let mut x = x;
     if add {
-        // SAFETY: reads only the lanes of the mask, which `out` has.
-        let before = unsafe { _mm512_maskz_loadu_ps(lanes, out.as_ptr()) };
-        x = _mm512_add_ps(before, x);
+        x = _mm512_add_ps(load_lanes(out), x);
     }
     // SAFETY: writes only the lanes of the mask, which `out` has.
     unsafe { _mm512_mask_storeu_ps(out.as_mut_ptr(), lanes, x) }

@@ -5,33 +5,43 @@
 
 use std::arch::x86_64::*;
 
-use super::load::{broadcast, load_words, store_words, transpose, write_lanes};
+use super::load::{broadcast, load_lanes, load_words, store_words, transpose, write_lanes};
 use super::step::Step;
 use crate::activations::GROUP as X_GROUP;
 use crate::row::Line;
 use crate::steps::{STEP, WeightRows};
-use crate::tile::{self, RECORD, Record, Tile};
+use crate::tile::{self, Record, Tile, with_width};
+use crate::x86::avx512::TILING;
 use crate::{Columns, QuantizedRows, Scratch};
 
 /// Weight rows of a panel: the lanes of a register.
-const ROWS: usize = 16;
+pub(super) const ROWS: usize = 16;
 /// Panels that meet a tile together: each broadcast of activations then feeds two products. With
 /// one panel and 12 tokens loads were as many as products, and both as slow.
-const PANELS: usize = 2;
-/// Tokens of a tile: with 6, sums, totals and operands fill the 32 registers.
-const WIDTHS: [usize; 3] = [2, 4, 6];
+pub(super) const PANELS: usize = 2;
 /// Packed activations that are walked once per pair of panels: they should stay in a private L2.
 const SLAB_BYTES: usize = 512 << 10;
 
 /// The lines of each panel side by side.
-type Lines = [Line; PANELS];
+pub(super) type Lines = [Line; PANELS];
 
 /// Panels of 16 weight rows, four values of each row to a line; then per group a line of scales and
 /// one of minima.
-struct Panels<'a> {
-    q: &'a mut [Lines],
-    scale: &'a mut [Lines],
-    min: &'a mut [Lines],
+pub(super) struct Panels<'a> {
+    pub(super) q: &'a mut [Lines],
+    pub(super) scale: &'a mut [Lines],
+    pub(super) min: &'a mut [Lines],
+}
+
+impl<'a> Panels<'a> {
+    /// With room for so many values of each row.
+    pub(super) fn new(values: usize, group: usize, scratch: &'a mut Scratch) -> Self {
+        let (words, groups) = (values / 4, values / group);
+        scratch.lines.resize(PANELS * (words + 2 * groups), Line([0; 16]));
+        let (q, scales) = scratch.lines.as_chunks_mut().0.split_at_mut(words);
+        let (scale, min) = scales.split_at_mut(groups);
+        Self { q, scale, min }
+    }
 }
 
 /// As [`super::matvec::matvec`], for many tokens.
@@ -45,30 +55,12 @@ pub(super) fn matmat<const GROUP: usize, const HAS_MIN: bool, const BIAS: u8>(
     decode: impl Fn(&[u8]) -> Step + Copy,
 ) {
     let (n, columns) = (x.n(), out.columns());
-    let tiles = tile::tiles(x.rows(), WIDTHS);
-    let padded: usize = tiles.clone().map(|tile| tile.width).sum();
+    let tiles = x.tiles(TILING);
+    let padded: usize = tiles.clone().map(|(tile, _)| tile.width).sum();
     let depth = (SLAB_BYTES / padded / STEP * STEP).clamp(STEP, n.next_multiple_of(STEP));
-    let groups = depth / X_GROUP;
-    scratch.words.resize(padded * groups * RECORD, 0);
-    let lines = depth / 4 + 2 * (depth / GROUP);
-    scratch.lines.resize(PANELS * lines, Line([0; 16]));
-    let lines = scratch.lines.as_chunks_mut().0;
-    let (q, lines) = lines.split_at_mut(depth / 4);
-    let (scale, min) = lines.split_at_mut(depth / GROUP);
-    let mut panels = Panels { q, scale, min };
-
+    let mut panels = Panels::new(depth, GROUP, scratch);
     for start in (0..n).step_by(depth) {
         let groups = depth.min(n - start) / X_GROUP;
-        let words = |tile: Tile| tile.start * groups * RECORD..;
-        for tile in tiles.clone() {
-            let words = &mut scratch.words[words(tile)];
-            let (first, bias) = (start / X_GROUP, i32::from(BIAS));
-            match tile.width {
-                2 => tile::pack::<2, 1>(x, tile, first, bias, GROUP, records(words, groups)),
-                4 => tile::pack::<4, 1>(x, tile, first, bias, GROUP, records(words, groups)),
-                _ => tile::pack::<6, 1>(x, tile, first, bias, GROUP, records(words, groups)),
-            }
-        }
         for column in (0..columns).step_by(PANELS * ROWS) {
             let real = (PANELS * ROWS).min(columns - column);
             let first = start / STEP * weights.step_bytes;
@@ -77,32 +69,78 @@ pub(super) fn matmat<const GROUP: usize, const HAS_MIN: bool, const BIAS: u8>(
                 let rows = std::array::from_fn(|r| &weights.row_on(row(r))[first..]);
                 unpack::<GROUP, HAS_MIN>(weights, rows, groups * X_GROUP, p, &mut panels, decode);
             }
-            for tile in tiles.clone() {
-                let words = &scratch.words[words(tile)];
-                let at = Place { x, tile, column, rows: real, add: start > 0 };
-                match tile.width {
-                    2 => multiply::<GROUP, HAS_MIN, 2>(&panels, words, groups, at, out),
-                    4 => multiply::<GROUP, HAS_MIN, 4>(&panels, words, groups, at, out),
-                    _ => multiply::<GROUP, HAS_MIN, 6>(&panels, words, groups, at, out),
-                }
-            }
+            let part = Part { x, start, values: groups * X_GROUP, column, rows: real };
+            sweep::<GROUP, HAS_MIN, BIAS>(&panels, part, out);
         }
     }
 }
 
-/// Where the products of the panels and a tile go.
+/// Some values of some weight rows and of all activations.
 #[derive(Clone, Copy)]
-struct Place<'a> {
-    x: &'a QuantizedRows,
-    tile: Tile,
-    column: usize,
-    rows: usize,
-    /// Whether to add to what is there.
-    add: bool,
+pub(super) struct Part<'a> {
+    pub(super) x: &'a QuantizedRows,
+    /// The first value, and how many; sums go on from what is there unless the first is 0.
+    pub(super) start: usize,
+    pub(super) values: usize,
+    /// Where the products go; as many columns as rows of weights.
+    pub(super) column: usize,
+    pub(super) rows: usize,
 }
 
-fn records<const T: usize>(words: &mut [u32], groups: usize) -> &mut [Record<T>] {
-    bytemuck::cast_slice_mut(&mut words[..groups * RECORD * T])
+/// The products of panels with all activations.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+pub(super) fn sweep<const GROUP: usize, const HAS_MIN: bool, const BIAS: u8>(
+    panels: &Panels<'_>,
+    part: Part<'_>,
+    out: &mut Columns<'_>,
+) {
+    let groups = part.start / X_GROUP..(part.start + part.values) / X_GROUP;
+    for (tile, words) in part.x.tiles(TILING) {
+        with_width!(tile.width, [2 4 6], T => {
+            let x: &[Record<T>] = &bytemuck::cast_slice(words)[groups.clone()];
+            if part.rows > ROWS {
+                write(part, tile, out, |totals: &mut [[__m512; T]; PANELS]| {
+                    products::<PANELS, T, GROUP, HAS_MIN, BIAS>(panels, x, totals);
+                });
+            } else {
+                write(part, tile, out, |totals: &mut [[__m512; T]; 1]| {
+                    products::<1, T, GROUP, HAS_MIN, BIAS>(panels, x, totals);
+                });
+            }
+        });
+    }
+}
+
+/// Writes the products that `add` adds to totals of 16 rows a panel and `T` tokens.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+pub(super) fn write<const P: usize, const T: usize>(
+    part: Part<'_>,
+    tile: Tile,
+    out: &mut Columns<'_>,
+    add: impl FnOnce(&mut [[__m512; T]; P]),
+) {
+    let mut totals = [[_mm512_setzero_ps(); T]; P];
+    if part.start > 0 {
+        for t in 0..tile.tokens {
+            let (token, second) = part.x.target(tile.start + t);
+            if !second {
+                let out = &out.row(token)[part.column..][..part.rows];
+                for (out, total) in out.chunks(ROWS).zip(&mut totals) {
+                    total[t] = load_lanes(out);
+                }
+            }
+        }
+    }
+    add(&mut totals);
+    for t in 0..tile.tokens {
+        let (token, second) = part.x.target(tile.start + t);
+        let out = &mut out.row(token)[part.column..][..part.rows];
+        for (out, total) in out.chunks_mut(ROWS).zip(&totals) {
+            write_lanes(out, second, total[t]);
+        }
+    }
 }
 
 /// Decodes `values` of each row and interleaves them as panel `p`.
@@ -148,38 +186,17 @@ fn unpack<const GROUP: usize, const HAS_MIN: bool>(
     }
 }
 
-/// Adds or writes the products of the panels with a tile of `T` tokens.
-#[inline]
-#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-fn multiply<const GROUP: usize, const HAS_MIN: bool, const T: usize>(
-    panels: &Panels<'_>,
-    words: &[u32],
-    groups: usize,
-    at: Place<'_>,
-    out: &mut Columns<'_>,
-) {
-    let x: &[Record<T>] = bytemuck::cast_slice(&words[..groups * RECORD * T]);
-    let mut totals = [[_mm512_setzero_ps(); T]; PANELS];
-    if at.rows > ROWS {
-        products::<PANELS, T, GROUP, HAS_MIN>(panels, x, &mut totals);
-    } else {
-        let [total, _] = &mut totals;
-        products::<1, T, GROUP, HAS_MIN>(panels, x, std::array::from_mut(total));
-    }
-    for t in 0..at.tile.tokens {
-        let (token, add) = at.x.target(at.tile.start + t);
-        let out = &mut out.row(token)[at.column..][..at.rows];
-        for (out, total) in out.chunks_mut(ROWS).zip(&totals) {
-            write_lanes(out, at.add || add, total[t]);
-        }
-    }
-}
-
-/// `sum_g xs[g] * (scale[g] * (q[g] . xq[g]) + min[g] * sum(xq[g]))` of 16 rows a panel and `T`
-/// tokens.
+/// Adds `sum_g xs[g] * (scale[g] * (q[g] . xq[g]) + min[g] * sum(xq[g]))` of 16 rows a panel and
+/// `T` tokens, in the order of the groups whatever `P` and `T` are.
 #[inline(never)]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-fn products<const P: usize, const T: usize, const GROUP: usize, const HAS_MIN: bool>(
+fn products<
+    const P: usize,
+    const T: usize,
+    const GROUP: usize,
+    const HAS_MIN: bool,
+    const BIAS: u8,
+>(
     panels: &Panels<'_>,
     x: &[Record<T>],
     totals: &mut [[__m512; T]; P],
@@ -191,10 +208,10 @@ fn products<const P: usize, const T: usize, const GROUP: usize, const HAS_MIN: b
     let min = panels.min.chunks_exact(halves);
     for (((x, q), scale), min) in x.iter().zip(q).zip(scale).zip(min) {
         for half in 0..halves {
-            let start = x[tile::START + half];
+            let start = x[tile::negative_sum(GROUP, half)];
             let mut sum = [[_mm512_setzero_si512(); T]; P];
             for t in 0..T {
-                let start = broadcast(start[t]);
+                let start = biased::<BIAS>(start[t]);
                 for sum in &mut sum {
                     sum[t] = start;
                 }
@@ -222,7 +239,7 @@ fn products<const P: usize, const T: usize, const GROUP: usize, const HAS_MIN: b
                     let min = _mm512_castsi512_ps(load_words(&min[half][p].0));
                     for t in 0..T {
                         total[p][t] =
-                            _mm512_fmadd_ps(min, word(x[tile::SUM + half][t]), total[p][t]);
+                            _mm512_fmadd_ps(min, word(x[tile::scaled_sum(GROUP, half)][t]), total[p][t]);
                     }
                 }
             }
@@ -233,6 +250,19 @@ fn products<const P: usize, const T: usize, const GROUP: usize, const HAS_MIN: b
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn word(bits: u32) -> __m512 {
+pub(super) fn word(bits: u32) -> __m512 {
     _mm512_castsi512_ps(broadcast(bits))
+}
+
+/// What a sum of products starts from, where `negative` is the negated sum of the activations.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn biased<const BIAS: u8>(negative: u32) -> __m512i {
+    match BIAS {
+        0 => _mm512_setzero_si512(),
+        bias => {
+            let shift = _mm_cvtsi32_si128(bias.trailing_zeros() as i32);
+            _mm512_sll_epi32(broadcast(negative), shift)
+        }
+    }
 }
