@@ -118,12 +118,20 @@ impl Machine {
             return;
         }
         let mut rows: Vec<_> = out.tokens_mut().map(Some).collect();
-        let chunk = tokens.div_ceil(self.pool.threads() * CHUNKS_PER_THREAD);
-        let mut parts: Vec<_> = rows.chunks_mut(chunk).collect();
+        self.each_part(&mut rows, |t, row| self.row.quantize(&x[t * n..][..n], row));
+        drop(rows);
+        let mut tiles: Vec<_> = out.tiles_mut(self.row).map(Some).collect();
+        self.each_part(&mut tiles, |_, tile| tile.pack());
+    }
+
+    /// Calls `f(index, item)` once for each item, neighbours on the same thread.
+    fn each_part<T: Send>(&self, items: &mut [Option<T>], f: impl Fn(usize, T) + Sync) {
+        let chunk = items.len().div_ceil(self.pool.threads() * CHUNKS_PER_THREAD).max(1);
+        let mut parts: Vec<_> = items.chunks_mut(chunk).collect();
         self.pool.each(&mut parts, |_, i, part| {
-            for (t, row) in part.iter_mut().enumerate() {
-                if let Some(row) = row.take() {
-                    self.row.quantize(&x[(i * chunk + t) * n..][..n], row);
+            for (t, item) in part.iter_mut().enumerate() {
+                if let Some(item) = item.take() {
+                    f(i * chunk + t, item);
                 }
             }
         });
@@ -160,17 +168,26 @@ impl Machine {
 
     fn multiply(&self, input: &Input<'_>, chunk: &mut Chunk<'_>, scratch: &mut Scratch) {
         let Chunk { weight, bias, rows, out } = chunk;
-        let (format, data) = (weight.format(), weight.rows_data(rows.clone()));
-        if format.is_quantized() {
-            self.row.matmul(format, data, input.quantized, scratch, out);
+        let format = weight.format();
+        let data = || weight.rows_data(rows.clone());
+        if !format.is_quantized() {
+            self.row.matmul_float(format, data(), input.x, scratch, out);
+        } else if let Some(panels) = self.panels(weight, rows.clone()) {
+            self.row.matmul_panels(format, panels, input.quantized, scratch, out);
         } else {
-            self.row.matmul_float(format, data, input.x, scratch, out);
+            self.row.matmul(format, data(), input.quantized, scratch, out);
         }
         if let Some(bias) = bias {
             for t in 0..input.tokens {
                 self.row.add(out.row(t), bias);
             }
         }
+    }
+
+    /// The panels of some rows, if they are there and the kernels take them.
+    fn panels<'m>(&self, weight: &'m Matrix, rows: Range<usize>) -> Option<&'m [u8]> {
+        let taken = self.row.takes_panels(weight.format(), weight.cols());
+        taken.then(|| weight.panels(rows)).flatten()
     }
 
     /// The values of one row of a matrix: an embedding.

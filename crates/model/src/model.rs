@@ -5,7 +5,8 @@ use std::path::Path;
 use rushlight_text::{Builtin, ChatTemplate, Tokenizer};
 
 use crate::checkpoint::{Checkpoint, read_directory, read_gguf};
-use crate::{Arch, Dims, Error, ErrorKind, Weights};
+use crate::tensor::Bytes;
+use crate::{Arch, Dims, Error, ErrorKind, PanelSource, Weights};
 
 /// A model: what it is, how big it is, its weights (mapped from the files), its tokenizer.
 pub struct Model {
@@ -44,6 +45,20 @@ impl Model {
     /// Its weights.
     pub fn weights(&self) -> &Weights {
         &self.weights
+    }
+
+    /// The tensors that can be multiplied as panels.
+    pub fn panel_sources(&self) -> &[PanelSource] {
+        &self.weights.panel_sources
+    }
+
+    /// Makes panels of all tensors in memory of their own.
+    pub fn pack_panels(&self) {
+        for source in self.panel_sources() {
+            let mut panels = vec![0; source.panels() * source.panel_bytes()];
+            source.pack(0, &mut panels);
+            source.attach(Bytes::owned(panels));
+        }
     }
 
     /// Its tokenizer.

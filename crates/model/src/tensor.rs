@@ -1,11 +1,11 @@
 //! Checked tensors: a shape, a storage format and the bytes that hold exactly that.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rushlight_formats::TensorType;
 use rushlight_host::Mapping;
-use rushlight_kernels::{Format, best};
+use rushlight_kernels::{Format, PANEL_ROWS, best};
 
 use crate::Error;
 
@@ -53,6 +53,9 @@ impl std::ops::Deref for Bytes {
     }
 }
 
+/// A tensor's rows as panels, from when they are there.
+pub(crate) type PanelSlot = Arc<OnceLock<Bytes>>;
+
 /// A tensor as a file holds it, its bytes proved to be as many as its shape and format ask.
 #[derive(Clone)]
 pub(crate) struct Tensor {
@@ -61,6 +64,7 @@ pub(crate) struct Tensor {
     /// Row-major, outermost first.
     pub(crate) shape: Vec<usize>,
     pub(crate) bytes: Bytes,
+    pub(crate) panels: PanelSlot,
 }
 
 impl Tensor {
@@ -80,7 +84,8 @@ impl Tensor {
                 want.map_or("whole blocks".to_owned(), |w| format!("`{w}`"))
             )));
         }
-        Ok(Self { name: name.to_owned(), format, shape, bytes })
+        let panels = PanelSlot::default();
+        Ok(Self { name: name.to_owned(), format, shape, bytes, panels })
     }
 
     /// All values, row-major.
@@ -97,7 +102,8 @@ impl Tensor {
             [count, rows, cols] => (count, rows, cols),
             _ => return Vec::new(),
         };
-        let all = Matrix { format: self.format, rows: count * rows, cols, bytes: self.bytes };
+        let Self { format, bytes, panels, .. } = self;
+        let all = Matrix { format, rows: count * rows, cols, bytes, panels, first_row: 0 };
         (0..count).map(|i| all.row_range(i * rows..(i + 1) * rows)).collect()
     }
 }
@@ -128,6 +134,9 @@ pub struct Matrix {
     rows: usize,
     cols: usize,
     bytes: Bytes,
+    /// Those of the whole tensor, of which `first_row` is this matrix's first.
+    panels: PanelSlot,
+    first_row: usize,
 }
 
 impl Matrix {
@@ -165,10 +174,26 @@ impl Matrix {
         &self.bytes
     }
 
+    /// Panels of rows `range`, the last one maybe with rows after it; `None` while there are none,
+    /// or where the range begins inside a panel.
+    ///
+    /// # Panics
+    /// If the range is out of bounds.
+    pub fn panels(&self, range: Range<usize>) -> Option<&[u8]> {
+        let panels = self.panels.get()?;
+        let bytes = self.format.panel_bytes(self.cols)?;
+        let (start, end) = (self.first_row + range.start, self.first_row + range.end);
+        assert!(range.end <= self.rows, "row `{}` of `{}`", range.end, self.rows);
+        let panels = &panels[start / PANEL_ROWS * bytes..end.div_ceil(PANEL_ROWS) * bytes];
+        start.is_multiple_of(PANEL_ROWS).then_some(panels)
+    }
+
     pub(crate) fn row_range(&self, range: Range<usize>) -> Matrix {
         let row = self.row_bytes();
         let bytes = self.bytes.slice(range.start * row..range.end * row);
-        Matrix { format: self.format, rows: range.len(), cols: self.cols, bytes }
+        let first_row = self.first_row + range.start;
+        let Self { format, cols, ref panels, .. } = *self;
+        Matrix { format, rows: range.len(), cols, bytes, panels: panels.clone(), first_row }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use crate::panels::{self, PanelSource};
 use crate::schema::Schema;
 use crate::tensor::{Matrix, Tensor};
 use crate::{Dims, Error};
@@ -98,6 +99,8 @@ pub struct Weights {
     pub output_norm: Option<Norm>,
     /// Logits; shares the embedding where the file has no own matrix.
     pub output: Linear,
+    /// What [`crate::Panels`] are made of.
+    pub(crate) panel_sources: Vec<PanelSource>,
 }
 
 /// The tensors of a checkpoint under their GGUF names.
@@ -134,6 +137,7 @@ impl<'a> Tensors<'a> {
 
     /// Assembles them.
     pub(crate) fn assemble(mut self) -> Result<Weights, Error> {
+        let panel_sources = panels::sources(self.map.values());
         let embedding = self.need_matrix("token_embd.weight")?;
         let output_bias = self.vector("output.bias")?;
         let output = self.matrix("output.weight").unwrap_or_else(|| embedding.clone());
@@ -153,6 +157,7 @@ impl<'a> Tensors<'a> {
             output_norm: self.norm("output_norm")?,
             output: Linear { weight: output, bias: output_bias },
             embedding,
+            panel_sources,
         };
         // The dimensions have read these already.
         self.map.retain(|name, _| !name.starts_with("rope_f"));
