@@ -3,9 +3,6 @@
 
 use std::arch::x86_64::*;
 
-/// Of 512, 1024 and 2048 bytes the best for weights in memory (Sapphire Rapids).
-const AHEAD: usize = 1024;
-
 #[inline]
 #[target_feature(enable = "avx512f")]
 pub(super) fn load(bytes: &[u8; 64]) -> __m512i {
@@ -85,13 +82,13 @@ pub(super) fn write_lanes(out: &mut [f32], add: bool, x: __m512) {
     unsafe { _mm512_mask_storeu_ps(out.as_mut_ptr(), lanes, x) }
 }
 
-/// Asks for every second line of `length` bytes, some way ahead of the start of `bytes` and maybe
-/// past their end.
+/// Asks for every second line of as many bytes, `AHEAD` of the start of `bytes` and maybe past what
+/// is there.
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) fn prefetch(bytes: &[u8], length: usize) {
-    for i in 0..(length / 128).max(1) {
-        let address = bytes.as_ptr().wrapping_add(AHEAD + i * 128).cast();
+pub(super) fn prefetch<const AHEAD: usize>(bytes: &[u8]) {
+    for i in 0..bytes.len() / 64 {
+        let address = bytes.as_ptr().wrapping_add(AHEAD + i * 64).cast();
         _mm_prefetch::<_MM_HINT_T0>(address);
     }
 }

@@ -69,8 +69,8 @@ pub(super) fn matmat<const GROUP: usize, const HAS_MIN: bool, const BIAS: u8>(
                 let rows = std::array::from_fn(|r| &weights.row_on(row(r))[first..]);
                 unpack::<GROUP, HAS_MIN>(weights, rows, groups * X_GROUP, p, &mut panels, decode);
             }
-            let part = Part { x, start, values: groups * X_GROUP, column, rows: real };
-            sweep::<GROUP, HAS_MIN, BIAS>(&panels, part, out);
+            let part = Part { x, start, values: groups * X_GROUP, column, apart: ROWS };
+            sweep::<GROUP, HAS_MIN, BIAS>(&panels, real.div_ceil(ROWS), part, out);
         }
     }
 }
@@ -82,16 +82,25 @@ pub(super) struct Part<'a> {
     /// The first value, and how many; sums go on from what is there unless the first is 0.
     pub(super) start: usize,
     pub(super) values: usize,
-    /// Where the products go; as many columns as rows of weights.
+    /// Where the products of the first panel go, and how many columns further those of each other.
     pub(super) column: usize,
-    pub(super) rows: usize,
+    pub(super) apart: usize,
 }
 
-/// The products of panels with all activations.
+impl Part<'_> {
+    /// The columns of panel `p` in a row of them.
+    fn columns(self, p: usize, all: usize) -> std::ops::Range<usize> {
+        let start = self.column + p * self.apart;
+        start..all.min(start + ROWS)
+    }
+}
+
+/// The products of one or two panels with all activations.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
 pub(super) fn sweep<const GROUP: usize, const HAS_MIN: bool, const BIAS: u8>(
     panels: &Panels<'_>,
+    count: usize,
     part: Part<'_>,
     out: &mut Columns<'_>,
 ) {
@@ -99,7 +108,7 @@ pub(super) fn sweep<const GROUP: usize, const HAS_MIN: bool, const BIAS: u8>(
     for (tile, words) in part.x.tiles(TILING) {
         with_width!(tile.width, [2 4 6], T => {
             let x: &[Record<T>] = &bytemuck::cast_slice(words)[groups.clone()];
-            if part.rows > ROWS {
+            if count > 1 {
                 write(part, tile, out, |totals: &mut [[__m512; T]; PANELS]| {
                     products::<PANELS, T, GROUP, HAS_MIN, BIAS>(panels, x, totals);
                 });
@@ -126,9 +135,9 @@ pub(super) fn write<const P: usize, const T: usize>(
         for t in 0..tile.tokens {
             let (token, second) = part.x.target(tile.start + t);
             if !second {
-                let out = &out.row(token)[part.column..][..part.rows];
-                for (out, total) in out.chunks(ROWS).zip(&mut totals) {
-                    total[t] = load_lanes(out);
+                let out = out.row(token);
+                for (p, total) in totals.iter_mut().enumerate() {
+                    total[t] = load_lanes(&out[part.columns(p, out.len())]);
                 }
             }
         }
@@ -136,9 +145,10 @@ pub(super) fn write<const P: usize, const T: usize>(
     add(&mut totals);
     for t in 0..tile.tokens {
         let (token, second) = part.x.target(tile.start + t);
-        let out = &mut out.row(token)[part.column..][..part.rows];
-        for (out, total) in out.chunks_mut(ROWS).zip(&totals) {
-            write_lanes(out, second, total[t]);
+        let out = out.row(token);
+        for (p, total) in totals.iter().enumerate() {
+            let columns = part.columns(p, out.len());
+            write_lanes(&mut out[columns], second, total[t]);
         }
     }
 }

@@ -8,7 +8,7 @@ mod words;
 use std::arch::x86_64::*;
 
 use super::TILING;
-use super::load::store_words;
+use super::load::{prefetch, store_words};
 use super::matmat::{self, PANELS, Panels, Part};
 use crate::activations::GROUP as X_GROUP;
 use crate::blocks::{
@@ -18,8 +18,12 @@ use crate::panels::{PANEL_ROWS, Panel};
 use crate::tile::RECORD;
 use crate::{Columns, Format, QuantizedRows, Scratch};
 
-/// Tokens up to which a panel alone has loads enough under way.
-const ALONE: usize = 2;
+/// How far ahead of a panel's records the next ones are asked for.
+const AHEAD: usize = 1024;
+/// Tokens up to which panels are read as [`STREAMS`].
+const FEW: usize = 2;
+/// Panels that few tokens meet together.
+const STREAMS: usize = 4;
 /// From this many tiles on, unpacking a panel pays.
 const UNPACK_TILES: usize = 3;
 /// Packed activations that are walked once per pair of panels: they should stay in a private L2.
@@ -142,34 +146,53 @@ fn run<
     let panel_bytes = before + n / X_GROUP * BYTES;
     let many = x.tiles(TILING).count() >= UNPACK_TILES;
     let depth = if many { slab(x) } else { n };
-    let at_once = if x.rows() <= ALONE { 1 } else { PANELS };
     let mut lines = Panels::new(if many { depth } else { 0 }, GROUP, scratch);
+    let sets = sets(columns.div_ceil(PANEL_ROWS), x.rows() <= FEW);
     for start in (0..n).step_by(depth) {
         let values = depth.min(n - start);
-        for column in (0..columns).step_by(at_once * PANEL_ROWS) {
-            let rows = (at_once * PANEL_ROWS).min(columns - column);
-            let part = Part { x, start, values, column, rows };
-            let mut blocks: [&[[u8; SCALES]]; PANELS] = [&[]; PANELS];
-            let mut records: [&[[u8; BYTES]]; PANELS] = [&[]; PANELS];
-            for p in 0..rows.div_ceil(PANEL_ROWS) {
-                let panel = &panels[(column / PANEL_ROWS + p) * panel_bytes..][..panel_bytes];
+        for Set { first, count, apart } in sets.clone() {
+            let mut blocks: [&[[u8; SCALES]]; STREAMS] = [&[]; STREAMS];
+            let mut records: [&[[u8; BYTES]]; STREAMS] = [&[]; STREAMS];
+            for p in 0..count {
+                let panel = &panels[(first + p * apart) * panel_bytes..][..panel_bytes];
                 let (scales, codes) = panel.split_at(before);
                 blocks[p] = &scales.as_chunks().0[start / B::LEN..];
                 records[p] = &codes.as_chunks().0[start / X_GROUP..][..values / X_GROUP];
             }
+            let (column, apart) = (first * PANEL_ROWS, apart * PANEL_ROWS);
+            let part = Part { x, start, values, column, apart };
             let groups = const { B::LEN / GROUP };
             let word = |p: usize, g: usize, k: usize| word(&records[p][g], k);
+            let ahead = |p: usize, g: usize| prefetch::<AHEAD>(&records[p][g]);
             let scales = |p: usize, i: usize| scales(&blocks[p][i / groups], i % groups);
             if many {
-                for p in 0..rows.div_ceil(PANEL_ROWS) {
+                for p in 0..count {
                     unpack::<GROUP, HAS_MIN>(p, values, word, scales, &mut lines);
                 }
-                matmat::sweep::<GROUP, HAS_MIN, BIAS>(&lines, part, out);
+                matmat::sweep::<GROUP, HAS_MIN, BIAS>(&lines, count, part, out);
             } else {
-                multiply::sweep::<GROUP, HAS_MIN, BIAS>(part, out, word, scales);
+                multiply::sweep::<GROUP, HAS_MIN, BIAS>(count, part, out, word, scales, ahead);
             }
         }
     }
+}
+
+/// Panels that meet activations together.
+#[derive(Clone, Copy)]
+struct Set {
+    first: usize,
+    count: usize,
+    apart: usize,
+}
+
+/// Cuts `all` panels into sets: neighbours, or for few tokens streams far apart, since the processor
+/// then waits for weights and fetches several long streams faster than one.
+fn sets(all: usize, few: bool) -> impl Iterator<Item = Set> + Clone {
+    let run = if few { all / STREAMS } else { 0 };
+    let streams = (0..run).map(move |first| Set { first, count: STREAMS, apart: run });
+    let rest = (run * STREAMS..all).step_by(PANELS);
+    let rest = rest.map(move |first| Set { first, count: PANELS.min(all - first), apart: 1 });
+    streams.chain(rest)
 }
 
 /// Values of a slab: those of activations that stay in the cache while weights pass. Slabs are

@@ -2,38 +2,51 @@
 
 use std::arch::x86_64::*;
 
+use super::{FEW, STREAMS};
 use crate::Columns;
 use crate::activations::GROUP as X_GROUP;
 use crate::tile::{self, Record, with_width};
 use crate::x86::avx512::TILING;
 use crate::x86::avx512::load::broadcast;
-use crate::x86::avx512::matmat::{PANELS, Part, ROWS, biased, word as float, write};
+use crate::x86::avx512::matmat::{PANELS, Part, biased, word as float, write};
 
-/// The products of one or two panels with all activations.
+/// The products of `count` panels with all activations.
 ///
 /// `word(p, g, k)` is word `k` of group `g` (of 32) of a panel, unsigned, `BIAS` above the weights;
-/// `scales(p, i)` are scale and minimum of group `i` (of `GROUP`).
+/// `scales(p, i)` are scale and minimum of group `i` (of `GROUP`);
+/// `ahead(p, g)` asks for what follows group `g`.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
 pub(super) fn sweep<const GROUP: usize, const HAS_MIN: bool, const BIAS: u8>(
+    count: usize,
     part: Part<'_>,
     out: &mut Columns<'_>,
     word: impl Fn(usize, usize, usize) -> __m512i + Copy,
     scales: impl Fn(usize, usize) -> (__m512, __m512) + Copy,
+    ahead: impl Fn(usize, usize) + Copy,
 ) {
     for (tile, words) in part.x.tiles(TILING) {
-        with_width!(tile.width, [1 2 3 4 6], T => {
-            let x: &[Record<T>] = bytemuck::cast_slice(words);
-            if part.rows > ROWS {
-                write(part, tile, out, |totals: &mut [[__m512; T]; PANELS]| {
-                    products::<PANELS, T, GROUP, HAS_MIN, BIAS>(x, totals, word, scales);
+        let few = tile.width <= FEW;
+        match (count, few) {
+            (STREAMS, true) => with_width!(tile.width, [1 2], T => {
+                write(part, tile, out, |totals: &mut [[__m512; T]; STREAMS]| {
+                    let x: &[Record<T>] = bytemuck::cast_slice(words);
+                    products::<STREAMS, T, GROUP, HAS_MIN, BIAS>(x, totals, word, scales, ahead);
                 });
-            } else {
+            }),
+            (1, _) => with_width!(tile.width, [1 2 3 4 6], T => {
                 write(part, tile, out, |totals: &mut [[__m512; T]; 1]| {
-                    products::<1, T, GROUP, HAS_MIN, BIAS>(x, totals, word, scales);
+                    let x: &[Record<T>] = bytemuck::cast_slice(words);
+                    products::<1, T, GROUP, HAS_MIN, BIAS>(x, totals, word, scales, ahead);
                 });
-            }
-        });
+            }),
+            _ => with_width!(tile.width, [1 2 3 4 6], T => {
+                write(part, tile, out, |totals: &mut [[__m512; T]; PANELS]| {
+                    let x: &[Record<T>] = bytemuck::cast_slice(words);
+                    products::<PANELS, T, GROUP, HAS_MIN, BIAS>(x, totals, word, scales, ahead);
+                });
+            }),
+        }
     }
 }
 
@@ -52,10 +65,14 @@ fn products<
     totals: &mut [[__m512; T]; P],
     word: impl Fn(usize, usize, usize) -> __m512i + Copy,
     scales: impl Fn(usize, usize) -> (__m512, __m512) + Copy,
+    ahead: impl Fn(usize, usize) + Copy,
 ) {
     let halves = X_GROUP / GROUP;
     let mut total = *totals;
     for (g, x) in x.iter().enumerate() {
+        if T <= FEW {
+            (0..P).for_each(|p| ahead(p, g));
+        }
         for half in 0..halves {
             let start = &x[tile::negative_sum(GROUP, half)];
             let mut sum = [[_mm512_setzero_si512(); T]; P];
