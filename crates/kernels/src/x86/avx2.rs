@@ -9,6 +9,7 @@ mod load;
 mod matmat;
 mod matmul;
 mod matvec;
+mod panels;
 mod quantize;
 mod step;
 
@@ -22,7 +23,7 @@ pub(super) static ROW: Row = Row {
     quantize,
     matmul: matmul::<false>,
     tiling: Some(TILING),
-    matmul_panels: None,
+    matmul_panels: Some(matmul_panels::<false>),
     matmul_float,
     float: lanes::AVX2,
 };
@@ -33,7 +34,7 @@ pub(super) static ROW_VNNI: Row = Row {
     quantize,
     matmul: matmul::<true>,
     tiling: Some(TILING),
-    matmul_panels: None,
+    matmul_panels: Some(matmul_panels::<true>),
     matmul_float,
     float: lanes::AVX2,
 };
@@ -60,6 +61,17 @@ fn matmul<const VNNI: bool>(
 ) {
     // SAFETY: a `Row` is reached only through `rows()`, which asks `detect` first.
     unsafe { matmul::matmul::<VNNI>(format, weights, x, scratch, out) }
+}
+
+fn matmul_panels<const VNNI: bool>(
+    format: Format,
+    panels: &[u8],
+    x: &QuantizedRows,
+    scratch: &mut Scratch,
+    out: &mut Columns<'_>,
+) {
+    // SAFETY: a `Row` is reached only through `rows()`, which asks `detect` first.
+    unsafe { panels::matmul::<VNNI>(format, panels, x, scratch, out) }
 }
 
 fn matmul_float(

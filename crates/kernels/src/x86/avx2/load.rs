@@ -64,6 +64,18 @@ pub(super) fn to_array(x: __m256) -> [f32; 8] {
     out
 }
 
+/// Up to 8 lanes, zeros after them.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn load_lanes(from: &[f32]) -> __m256 {
+    if let Ok(from) = <&[f32; 8]>::try_from(from) {
+        return load_f32(from);
+    }
+    let mut lanes = [0.0; 8];
+    lanes[..from.len()].copy_from_slice(from);
+    load_f32(&lanes)
+}
+
 /// Writes the first lanes, or adds them to what is there.
 #[inline]
 #[target_feature(enable = "avx2")]

@@ -6,7 +6,7 @@
 use std::arch::x86_64::*;
 
 use super::dot::{dot, pairs, signed};
-use super::load::{broadcast, load_words, store_words, transpose, write_lanes};
+use super::load::{broadcast, load_lanes, load_words, store_words, transpose, write_lanes};
 use super::step::Step;
 use crate::activations::GROUP as X_GROUP;
 use crate::steps::{STEP, WeightRows};
@@ -21,21 +21,33 @@ const SLAB_BYTES: usize = 256 << 10;
 
 /// 8 weight rows, four values each to a register; then per group a register of scales and one of
 /// minima.
-struct Panel<'a> {
-    q: &'a mut [[u32; 8]],
-    scale: &'a mut [[u32; 8]],
-    min: &'a mut [[u32; 8]],
+pub(super) struct Half<'a> {
+    pub(super) q: &'a mut [[u32; ROWS]],
+    pub(super) scale: &'a mut [[u32; ROWS]],
+    pub(super) min: &'a mut [[u32; ROWS]],
 }
 
-/// Where the products of a panel and a tile go.
+impl<'a> Half<'a> {
+    /// With room for so many values of each row.
+    pub(super) fn new(values: usize, group: usize, scratch: &'a mut Scratch) -> Self {
+        let (words, groups) = (values / 4, values / group);
+        scratch.lines.resize((words + 2 * groups).div_ceil(2), bytemuck::Zeroable::zeroed());
+        let (q, scales) = bytemuck::cast_slice_mut(&mut scratch.lines).split_at_mut(words);
+        let (scale, min) = scales.split_at_mut(groups);
+        Self { q, scale, min }
+    }
+}
+
+/// Some values of some weight rows and of all activations.
 #[derive(Clone, Copy)]
-struct Place<'a> {
-    x: &'a QuantizedRows,
-    tile: Tile,
-    column: usize,
-    rows: usize,
-    /// Whether to add to what is there.
-    add: bool,
+pub(super) struct Part<'a> {
+    pub(super) x: &'a QuantizedRows,
+    /// The first value, and how many; sums go on from what is there unless the first is 0.
+    pub(super) start: usize,
+    pub(super) values: usize,
+    /// Where the products of the first panel go, and how many columns further those of each other.
+    pub(super) column: usize,
+    pub(super) apart: usize,
 }
 
 /// As [`super::matvec::matvec`], for many tokens.
@@ -58,10 +70,7 @@ pub(super) fn matmat<
     let tiles = x.tiles(TILING);
     let padded: usize = tiles.clone().map(|(tile, _)| tile.width).sum();
     let depth = (SLAB_BYTES / padded / STEP * STEP).clamp(STEP, n.next_multiple_of(STEP));
-    scratch.lines.resize(depth / 8 + depth / GROUP, bytemuck::Zeroable::zeroed());
-    let (q, rest) = bytemuck::cast_slice_mut(&mut scratch.lines).split_at_mut(depth / 4);
-    let (scale, min) = rest.split_at_mut(depth / GROUP);
-    let mut panel = Panel { q, scale, min };
+    let mut panel = Half::new(depth, GROUP, scratch);
 
     for start in (0..n).step_by(depth) {
         let groups = depth.min(n - start) / X_GROUP;
@@ -76,15 +85,70 @@ pub(super) fn matmat<
                 &mut panel,
                 decode,
             );
-            for (tile, words) in tiles.clone() {
-                let at = Place { x, tile, column, rows: real, add: start > 0 };
-                let first = start / X_GROUP;
-                with_width!(tile.width, [2 4 6], T => {
-                    let x: &[Record<T>] = bytemuck::cast_slice(words);
-                    let x = &x[first..][..groups];
-                    multiply::<VNNI, GROUP, HAS_MIN, BIAS, ADDS, T>(&panel, x, at, out);
-                });
+            let part = Part { x, start, values: groups * X_GROUP, column, apart: 0 };
+            sweep::<VNNI, GROUP, HAS_MIN, BIAS, ADDS>(&panel, part, out);
+        }
+    }
+}
+
+/// The products of 8 rows with all activations.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn sweep<
+    const VNNI: bool,
+    const GROUP: usize,
+    const HAS_MIN: bool,
+    const BIAS: u8,
+    const ADDS: usize,
+>(
+    panel: &Half<'_>,
+    part: Part<'_>,
+    out: &mut Columns<'_>,
+) {
+    let groups = part.start / X_GROUP..(part.start + part.values) / X_GROUP;
+    for (tile, words) in part.x.tiles(TILING) {
+        with_width!(tile.width, [2 4 6], T => {
+            let x: &[Record<T>] = &bytemuck::cast_slice(words)[groups.clone()];
+            write(part, tile, out, |totals: &mut [[__m256; T]; 1]| {
+                products::<VNNI, T, GROUP, HAS_MIN, BIAS, ADDS>(panel, x, &mut totals[0]);
+            });
+        });
+    }
+}
+
+/// Writes the products that `add` adds to totals of 8 rows a half and `T` tokens; neighbours are the
+/// halves of a panel.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn write<const P: usize, const T: usize>(
+    part: Part<'_>,
+    tile: Tile,
+    out: &mut Columns<'_>,
+    add: impl FnOnce(&mut [[__m256; T]; P]),
+) {
+    let columns = |i: usize, all: usize| {
+        let start = part.column + i / 2 * part.apart + i % 2 * ROWS;
+        all.min(start)..all.min(start + ROWS)
+    };
+    let mut totals = [[_mm256_setzero_ps(); T]; P];
+    if part.start > 0 {
+        for t in 0..tile.tokens {
+            let (token, second) = part.x.target(tile.start + t);
+            if !second {
+                let out = out.row(token);
+                for (i, total) in totals.iter_mut().enumerate() {
+                    total[t] = load_lanes(&out[columns(i, out.len())]);
+                }
             }
+        }
+    }
+    add(&mut totals);
+    for t in 0..tile.tokens {
+        let (token, second) = part.x.target(tile.start + t);
+        let out = out.row(token);
+        for (i, total) in totals.iter().enumerate() {
+            let columns = columns(i, out.len());
+            write_lanes(&mut out[columns], second, total[t]);
         }
     }
 }
@@ -96,7 +160,7 @@ fn unpack<const VNNI: bool, const GROUP: usize, const HAS_MIN: bool, const BIAS:
     weights: WeightRows<'_>,
     rows: [&[u8]; ROWS],
     values: usize,
-    panel: &mut Panel<'_>,
+    panel: &mut Half<'_>,
     decode: impl Fn(&[u8]) -> Step + Copy,
 ) {
     let cut = _mm256_set1_epi8(if signed(VNNI, BIAS) { -128 } else { 0 });
@@ -125,31 +189,8 @@ fn unpack<const VNNI: bool, const GROUP: usize, const HAS_MIN: bool, const BIAS:
     }
 }
 
-/// Adds or writes the products of a panel with a tile of `T` tokens.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn multiply<
-    const VNNI: bool,
-    const GROUP: usize,
-    const HAS_MIN: bool,
-    const BIAS: u8,
-    const ADDS: usize,
-    const T: usize,
->(
-    panel: &Panel<'_>,
-    x: &[Record<T>],
-    at: Place<'_>,
-    out: &mut Columns<'_>,
-) {
-    let totals = products::<VNNI, T, GROUP, HAS_MIN, BIAS, ADDS>(panel, x);
-    for (t, total) in totals.into_iter().take(at.tile.tokens).enumerate() {
-        let (token, add) = at.x.target(at.tile.start + t);
-        let out = &mut out.row(token)[at.column..][..at.rows];
-        write_lanes(out, at.add || add, total);
-    }
-}
-
-/// `sum_g xs[g] * (scale[g] * (q[g] . xq[g]) + min[g] * sum(xq[g]))` of 8 rows and `T` tokens.
+/// Adds `sum_g xs[g] * (scale[g] * (q[g] . xq[g]) + min[g] * sum(xq[g]))` of 8 rows and `T` tokens,
+/// in the order of the groups.
 #[inline(never)]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn products<
@@ -160,24 +201,18 @@ fn products<
     const BIAS: u8,
     const ADDS: usize,
 >(
-    panel: &Panel<'_>,
+    panel: &Half<'_>,
     x: &[Record<T>],
-) -> [__m256; T] {
+    totals: &mut [__m256; T],
+) {
     let halves = X_GROUP / GROUP;
-    let mut total = [_mm256_setzero_ps(); T];
+    let mut total = *totals;
     let q = panel.q.as_chunks::<{ X_GROUP / 4 }>().0;
     let scale = panel.scale.chunks_exact(halves);
     let min = panel.min.chunks_exact(halves);
     for (((x, q), scale), min) in x.iter().zip(q).zip(scale).zip(min) {
         for half in 0..halves {
-            let start = x[tile::negative_sum(GROUP, half)];
-            let mut sum = [_mm256_setzero_si256(); T];
-            if BIAS != 0 && !signed(VNNI, BIAS) {
-                let shift = _mm_cvtsi32_si128(BIAS.trailing_zeros() as i32);
-                for t in 0..T {
-                    sum[t] = _mm256_sll_epi32(broadcast(start[t]), shift);
-                }
-            }
+            let mut sum = starts::<VNNI, BIAS, T>(&x[tile::negative_sum(GROUP, half)]);
             let whole = half * (GROUP / 4)..(half + 1) * (GROUP / 4);
             if VNNI || ADDS == 1 {
                 for k in whole {
@@ -214,5 +249,21 @@ fn products<
             }
         }
     }
-    total
+    *totals = total;
+}
+
+/// What sums of products start from, where `negative` are the negated sums of the activations.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn starts<const VNNI: bool, const BIAS: u8, const T: usize>(
+    negative: &[u32; T],
+) -> [__m256i; T] {
+    let mut starts = [_mm256_setzero_si256(); T];
+    if BIAS != 0 && !signed(VNNI, BIAS) {
+        let shift = _mm_cvtsi32_si128(BIAS.trailing_zeros() as i32);
+        for t in 0..T {
+            starts[t] = _mm256_sll_epi32(broadcast(negative[t]), shift);
+        }
+    }
+    starts
 }

@@ -14,7 +14,7 @@ use crate::activations::GROUP as X_GROUP;
 use crate::blocks::{
     IQ4_NL, IQ4_XS, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0,
 };
-use crate::panels::{PANEL_ROWS, Panel};
+use crate::panels::{PANEL_ROWS, Panel, Set, sets};
 use crate::tile::RECORD;
 use crate::{Columns, Format, QuantizedRows, Scratch};
 
@@ -147,7 +147,8 @@ fn run<
     let many = x.tiles(TILING).count() >= UNPACK_TILES;
     let depth = if many { slab(x) } else { n };
     let mut lines = Panels::new(if many { depth } else { 0 }, GROUP, scratch);
-    let sets = sets(columns.div_ceil(PANEL_ROWS), x.rows() <= FEW);
+    let streams = if x.rows() <= FEW { STREAMS } else { 1 };
+    let sets = sets(columns.div_ceil(PANEL_ROWS), streams, PANELS);
     for start in (0..n).step_by(depth) {
         let values = depth.min(n - start);
         for Set { first, count, apart } in sets.clone() {
@@ -175,24 +176,6 @@ fn run<
             }
         }
     }
-}
-
-/// Panels that meet activations together.
-#[derive(Clone, Copy)]
-struct Set {
-    first: usize,
-    count: usize,
-    apart: usize,
-}
-
-/// Cuts `all` panels into sets: neighbours, or for few tokens streams far apart, since the processor
-/// then waits for weights and fetches several long streams faster than one.
-fn sets(all: usize, few: bool) -> impl Iterator<Item = Set> + Clone {
-    let run = if few { all / STREAMS } else { 0 };
-    let streams = (0..run).map(move |first| Set { first, count: STREAMS, apart: run });
-    let rest = (run * STREAMS..all).step_by(PANELS);
-    let rest = rest.map(move |first| Set { first, count: PANELS.min(all - first), apart: 1 });
-    streams.chain(rest)
 }
 
 /// Values of a slab: those of activations that stay in the cache while weights pass. Slabs are

@@ -1,0 +1,221 @@
+//! Products of panels, as halves of 8 rows: they meet tiles of tokens in registers from the panel's
+//! own bytes where tiles are few, else unpacked once for all of them.
+
+mod multiply;
+mod scales;
+mod words;
+
+use std::arch::x86_64::*;
+
+use super::TILING;
+use super::dot::signed;
+use super::load::{prefetch, store_words};
+use super::matmat::{self, Half, Part};
+use crate::activations::GROUP as X_GROUP;
+use crate::blocks::{
+    IQ4_NL, IQ4_XS, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0,
+};
+use crate::panels::{PANEL_ROWS, Panel, Set, sets};
+use crate::tile::RECORD;
+use crate::{Columns, Format, QuantizedRows, Scratch};
+
+/// Panels that one token meets together.
+const STREAMS: usize = 2;
+/// From this many tiles on, unpacking a panel pays.
+const UNPACK_TILES: usize = 3;
+/// Packed activations that are walked once per panel: they should stay in a private L2.
+const SLAB_BYTES: usize = 768 << 10;
+/// Values that a slab has in multiples of: those of a superblock.
+const SLAB_VALUES: usize = 256;
+
+/// What every call of the kernels needs.
+struct Call<'a, 'b> {
+    panels: &'a [u8],
+    x: &'a QuantizedRows,
+    scratch: &'a mut Scratch,
+    out: &'a mut Columns<'b>,
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn matmul<const VNNI: bool>(
+    format: Format,
+    panels: &[u8],
+    x: &QuantizedRows,
+    scratch: &mut Scratch,
+    out: &mut Columns<'_>,
+) {
+    use {scales as s, words as w};
+    let call = Call { panels, x, scratch, out };
+    // Closures, because they have this function's instruction set and a path would be unsafe.
+    // The last number is how many maddubs fit 16 bits: 127 * 2 * largest * number < 2^15.
+    match format {
+        Format::Q4_0 => run::<VNNI, Q4_0, 256, 32, 32, false, 8, 8>(
+            call,
+            |r, h, k| w::nibble(r, h, k),
+            |b, h, _| (s::half(b, h, 0), zero()),
+        ),
+        Format::Q4_1 => run::<VNNI, Q4_1, 256, 64, 32, true, 0, 8>(
+            call,
+            |r, h, k| w::nibble(r, h, k),
+            |b, h, _| (s::half(b, h, 0), s::half(b, h, 1)),
+        ),
+        Format::Q5_0 => run::<VNNI, Q5_0, 320, 32, 32, false, 16, 4>(
+            call,
+            |r, h, k| w::nibble_bit(r, h, k),
+            |b, h, _| (s::half(b, h, 0), zero()),
+        ),
+        Format::Q5_1 => run::<VNNI, Q5_1, 320, 64, 32, true, 0, 4>(
+            call,
+            |r, h, k| w::nibble_bit(r, h, k),
+            |b, h, _| (s::half(b, h, 0), s::half(b, h, 1)),
+        ),
+        Format::Q8_0 => run::<VNNI, Q8_0, 512, 32, 32, false, 128, 1>(
+            call,
+            |r, h, k| w::byte(r, h, k),
+            |b, h, _| (s::half(b, h, 0), zero()),
+        ),
+        Format::IQ4_NL => run::<VNNI, IQ4_NL, 256, 32, 32, false, 128, 1>(
+            call,
+            |r, h, k| w::table(r, h, k),
+            |b, h, _| (s::half(b, h, 0), zero()),
+        ),
+        Format::IQ4_XS => run::<VNNI, IQ4_XS, 256, 160, 32, false, 128, 1>(
+            call,
+            |r, h, k| w::table(r, h, k),
+            |b, h, g| (s::scaled(b, h, 0, 32 + 16 * g), zero()),
+        ),
+        Format::Q2_K => run::<VNNI, Q2_K, 128, 320, 16, true, 0, 4>(
+            call,
+            |r, h, k| w::pair(r, h, k),
+            |b, h, g| s::nibbles(b, h, g),
+        ),
+        Format::Q3_K => run::<VNNI, Q3_K, 192, 288, 16, false, 4, 4>(
+            call,
+            |r, h, k| w::pair_bit(r, h, k),
+            |b, h, g| (s::scaled(b, h, 0, 32 + 16 * g), zero()),
+        ),
+        Format::Q4_K => run::<VNNI, Q4_K, 256, 320, 32, true, 0, 8>(
+            call,
+            |r, h, k| w::nibble(r, h, k),
+            |b, h, g| (s::scaled(b, h, 0, 64 + 16 * g), s::scaled(b, h, 1, 192 + 16 * g)),
+        ),
+        Format::Q5_K => run::<VNNI, Q5_K, 320, 320, 32, true, 0, 4>(
+            call,
+            |r, h, k| w::nibble_bit(r, h, k),
+            |b, h, g| (s::scaled(b, h, 0, 64 + 16 * g), s::scaled(b, h, 1, 192 + 16 * g)),
+        ),
+        Format::Q6_K => run::<VNNI, Q6_K, 384, 288, 16, false, 32, 2>(
+            call,
+            |r, h, k| w::nibble_pair(r, h, k),
+            |b, h, g| (s::scaled(b, h, 0, 32 + 16 * g), zero()),
+        ),
+        other => unreachable!("`{other}` has no panels"),
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn zero() -> __m256 {
+    _mm256_setzero_ps()
+}
+
+/// Every column of `out`, 16 to a panel.
+///
+/// `word(record, h, k)` is word `k` of a record of `BYTES` bytes, unsigned, `BIAS` above the weights;
+/// `scales(block, h, g)` are scale and minimum of group `g` of a block of `SCALES` bytes. Both are of
+/// half `h` of the panel.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn run<
+    const VNNI: bool,
+    B: Panel,
+    const BYTES: usize,
+    const SCALES: usize,
+    const GROUP: usize,
+    const HAS_MIN: bool,
+    const BIAS: u8,
+    const ADDS: usize,
+>(
+    call: Call<'_, '_>,
+    word: impl Fn(&[u8; BYTES], usize, usize) -> __m256i + Copy,
+    scales: impl Fn(&[u8; SCALES], usize, usize) -> (__m256, __m256) + Copy,
+) {
+    const { assert!(BYTES == B::SHAPE.planes.bytes() && SCALES == B::SHAPE.scales.bytes()) };
+    let Call { panels, x, scratch, out } = call;
+    let (n, columns) = (x.n(), out.columns());
+    let before = B::SHAPE.scales_bytes(n);
+    let panel_bytes = before + n / X_GROUP * BYTES;
+    let many = x.tiles(TILING).count() >= UNPACK_TILES;
+    let depth = if many { slab(x) } else { n };
+    let mut lines = Half::new(if many { depth } else { 0 }, GROUP, scratch);
+    let streams = if x.rows() == 1 { STREAMS } else { 1 };
+    for start in (0..n).step_by(depth) {
+        let values = depth.min(n - start);
+        for Set { first, count, apart } in sets(columns.div_ceil(PANEL_ROWS), streams, 1) {
+            let mut blocks: [&[[u8; SCALES]]; STREAMS] = [&[]; STREAMS];
+            let mut records: [&[[u8; BYTES]]; STREAMS] = [&[]; STREAMS];
+            for p in 0..count {
+                let panel = &panels[(first + p * apart) * panel_bytes..][..panel_bytes];
+                let (scales, codes) = panel.split_at(before);
+                blocks[p] = &scales.as_chunks().0[start / B::LEN..];
+                records[p] = &codes.as_chunks().0[start / X_GROUP..][..values / X_GROUP];
+            }
+            let (column, apart) = (first * PANEL_ROWS, apart * PANEL_ROWS);
+            let part = Part { x, start, values, column, apart };
+            let groups = const { B::LEN / GROUP };
+            let word = |i: usize, g: usize, k: usize| {
+                let word = word(&records[i / 2][g], i % 2, k);
+                if signed(VNNI, BIAS) {
+                    _mm256_xor_si256(word, _mm256_set1_epi8(-128))
+                } else {
+                    word
+                }
+            };
+            let scales = |i: usize, g: usize| scales(&blocks[i / 2][g / groups], i % 2, g % groups);
+            let ahead = |p: usize, g: usize| prefetch(&records[p][g], BYTES);
+            if many {
+                for h in 0..2 {
+                    unpack::<GROUP, HAS_MIN>(h, values, word, scales, &mut lines);
+                    let column = column + h * PANEL_ROWS / 2;
+                    let part = Part { column, ..part };
+                    matmat::sweep::<VNNI, GROUP, HAS_MIN, BIAS, ADDS>(&lines, part, out);
+                }
+            } else {
+                multiply::sweep::<VNNI, GROUP, HAS_MIN, BIAS, ADDS>(
+                    count, part, out, word, scales, ahead,
+                );
+            }
+        }
+    }
+}
+
+/// Values of a slab: those of activations that stay in the cache while weights pass. Slabs are
+/// about as long as each other: a short last one costs nearly what a long one does.
+fn slab(x: &QuantizedRows) -> usize {
+    let bytes = x.n() / X_GROUP * RECORD * size_of::<u32>() * x.rows();
+    x.n().div_ceil(bytes.div_ceil(SLAB_BYTES)).next_multiple_of(SLAB_VALUES)
+}
+
+/// Unpacks values of half `h` of a panel.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn unpack<const GROUP: usize, const HAS_MIN: bool>(
+    h: usize,
+    values: usize,
+    word: impl Fn(usize, usize, usize) -> __m256i,
+    scales: impl Fn(usize, usize) -> (__m256, __m256),
+    lines: &mut Half<'_>,
+) {
+    for g in 0..values / X_GROUP {
+        for k in 0..X_GROUP / 4 {
+            store_words(&mut lines.q[8 * g + k], word(h, g, k));
+        }
+    }
+    for i in 0..values / GROUP {
+        let (scale, min) = scales(h, i);
+        store_words(&mut lines.scale[i], _mm256_castps_si256(scale));
+        if HAS_MIN {
+            store_words(&mut lines.min[i], _mm256_castps_si256(min));
+        }
+    }
+}
