@@ -8,6 +8,7 @@ mod load;
 mod matmat;
 mod matmul;
 mod matvec;
+mod panels;
 mod quantize;
 mod step;
 
@@ -25,7 +26,7 @@ static ROW: Row = Row {
     quantize,
     matmul: matmul::<false, 1>,
     tiling: Some(tiling(1)),
-    matmul_panels: None,
+    matmul_panels: Some(matmul_panels::<false, 1>),
     matmul_float,
     float: lanes::NEON,
 };
@@ -37,7 +38,7 @@ static ROW_DOTPROD: Row = Row {
     quantize,
     matmul: matmul::<true, 1>,
     tiling: Some(tiling(1)),
-    matmul_panels: None,
+    matmul_panels: Some(matmul_panels::<true, 1>),
     matmul_float,
     float: lanes::NEON,
 };
@@ -49,14 +50,14 @@ static ROW_I8MM: Row = Row {
     quantize,
     matmul: matmul::<true, { i8mm::RUN }>,
     tiling: Some(tiling(i8mm::RUN)),
-    matmul_panels: None,
+    matmul_panels: Some(matmul_panels::<true, { i8mm::RUN }>),
     matmul_float,
     float: lanes::NEON,
 };
 
 /// Of kernels whose instruction multiplies runs of `run` words.
 const fn tiling(run: usize) -> Tiling {
-    Tiling { few: &[], run }
+    Tiling { few: if run == 1 { &[1, 2, 3, 4] } else { &[1] }, run }
 }
 
 fn quantize(x: &[f32], out: QuantizedRowMut<'_>) {
@@ -74,6 +75,17 @@ fn matmul<const DOTPROD: bool, const RUN: usize>(
     // SAFETY: every 64-bit ARM processor that runs Linux has NEON; `DOTPROD` and runs of two words
     // are of the rows that detect what they need.
     unsafe { matmul::matmul::<DOTPROD, RUN>(format, weights, x, scratch, out) }
+}
+
+fn matmul_panels<const DOTPROD: bool, const RUN: usize>(
+    format: Format,
+    panels: &[u8],
+    x: &QuantizedRows,
+    scratch: &mut Scratch,
+    out: &mut Columns<'_>,
+) {
+    // SAFETY: as of `matmul`.
+    unsafe { panels::matmul::<DOTPROD, RUN>(format, panels, x, scratch, out) }
 }
 
 fn matmul_float(

@@ -19,12 +19,12 @@
 //! pairs are word `4 * i + m`; bit `k` of a line of bits is word `k`.
 
 mod pack;
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg(target_arch = "x86_64")]
 mod sets;
 mod shape;
 
 pub(crate) use pack::Panel;
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg(target_arch = "x86_64")]
 pub(crate) use sets::{Set, sets};
 
 use crate::Format;

@@ -35,7 +35,8 @@ pub(crate) type Matmul = fn(Format, &[u8], &QuantizedRows, &mut Scratch, &mut Co
 pub struct Scratch {
     /// A panel of unpacked weights.
     pub(crate) lines: Vec<Line>,
-    /// Packed activations.
+    /// Packed activations of the float formats.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) words: Vec<u32>,
     /// The weights of a page's positions.
     pub(crate) attend: AttendScratch,

@@ -96,11 +96,7 @@ pub(crate) fn pack(rows: Rows<'_>, tile: Tile, run: usize, out: &mut [u32]) {
     });
 }
 
-fn pack_runs<const T: usize, const RUN: usize>(
-    rows: Rows<'_>,
-    tile: Tile,
-    out: &mut [Record<T>],
-) {
+fn pack_runs<const T: usize, const RUN: usize>(rows: Rows<'_>, tile: Tile, out: &mut [Record<T>]) {
     for t in 0..tile.tokens {
         let x = rows.row(tile.start + t);
         let sums = x.sum.as_chunks::<{ GROUP / SUM_GROUP }>().0;

@@ -27,15 +27,26 @@ pub(super) struct Panel<'a> {
     pub(super) min: &'a mut [[u32; ROWS]],
 }
 
-/// Where the products of a panel and a tile go.
+impl<'a> Panel<'a> {
+    /// With room for so many values of each row.
+    pub(super) fn new(values: usize, group: usize, scratch: &'a mut Scratch) -> Self {
+        let (words, groups) = (values / 4, values / group);
+        scratch.lines.resize((words + 2 * groups).div_ceil(2), bytemuck::Zeroable::zeroed());
+        let (q, scales) = bytemuck::cast_slice_mut(&mut scratch.lines).split_at_mut(words);
+        let (scale, min) = scales.split_at_mut(groups);
+        Self { q, scale, min }
+    }
+}
+
+/// Some values of a panel's rows and of all activations.
 #[derive(Clone, Copy)]
-struct Place<'a> {
-    x: &'a QuantizedRows,
-    tile: Tile,
-    column: usize,
-    rows: usize,
-    /// Whether to add to what is there.
-    add: bool,
+pub(super) struct Part<'a> {
+    pub(super) x: &'a QuantizedRows,
+    /// The first value, and how many; products are added to what is there unless the first is 0.
+    pub(super) start: usize,
+    pub(super) values: usize,
+    /// Where the products go.
+    pub(super) column: usize,
 }
 
 /// As [`super::matvec::matvec`], for many tokens; an instruction multiplies runs of `RUN` words, of
@@ -58,10 +69,7 @@ pub(super) fn matmat<
     let tiles = x.tiles(super::tiling(RUN));
     let padded: usize = tiles.clone().map(|(tile, _)| tile.width).sum();
     let depth = (SLAB_BYTES / padded / STEP * STEP).clamp(STEP, n.next_multiple_of(STEP));
-    scratch.lines.resize(depth / 8 + depth / GROUP, bytemuck::Zeroable::zeroed());
-    let (q, rest) = bytemuck::cast_slice_mut(&mut scratch.lines).split_at_mut(depth / 4);
-    let (scale, min) = rest.split_at_mut(depth / GROUP);
-    let panel = &mut Panel { q, scale, min };
+    let mut panel = Panel::new(depth, GROUP, scratch);
 
     for start in (0..n).step_by(depth) {
         let groups = depth.min(n - start) / X_GROUP;
@@ -69,18 +77,33 @@ pub(super) fn matmat<
             let real = ROWS.min(columns - column);
             for r in 0..real {
                 let row = &weights.row_on(column + r)[start / STEP * weights.step_bytes..];
-                unpack::<RUN, GROUP>(weights, row, groups * X_GROUP, r, panel, decode);
+                unpack::<RUN, GROUP>(weights, row, groups * X_GROUP, r, &mut panel, decode);
             }
-            for (tile, words) in tiles.clone() {
-                let at = Place { x, tile, column, rows: real, add: start > 0 };
-                let first = start / X_GROUP;
-                with_width!(tile.width, [2 4 6], T => {
-                    let x: &[Record<T>] = bytemuck::cast_slice(words);
-                    let x = &x[first..][..groups];
-                    multiply::<DOTPROD, RUN, GROUP, HAS_MIN, T>(panel, x, at, out);
-                });
-            }
+            let part = Part { x, start, values: groups * X_GROUP, column };
+            sweep::<DOTPROD, RUN, GROUP, HAS_MIN>(&panel, part, out);
         }
+    }
+}
+
+/// The products of 8 rows with all activations.
+#[inline]
+#[target_feature(enable = "neon")]
+pub(super) fn sweep<
+    const DOTPROD: bool,
+    const RUN: usize,
+    const GROUP: usize,
+    const HAS_MIN: bool,
+>(
+    panel: &Panel<'_>,
+    part: Part<'_>,
+    out: &mut Columns<'_>,
+) {
+    let groups = part.start / X_GROUP..(part.start + part.values) / X_GROUP;
+    for (tile, words) in part.x.tiles(super::tiling(RUN)) {
+        with_width!(tile.width, [2 4 6], T => {
+            let x: &[Record<T>] = &bytemuck::cast_slice(words)[groups.clone()];
+            multiply::<DOTPROD, RUN, GROUP, HAS_MIN, T>(panel, x, part, tile, out);
+        });
     }
 }
 
@@ -124,7 +147,8 @@ fn multiply<
 >(
     panel: &Panel<'_>,
     x: &[Record<T>],
-    at: Place<'_>,
+    part: Part<'_>,
+    tile: Tile,
     out: &mut Columns<'_>,
 ) {
     let totals = if RUN == i8mm::RUN {
@@ -132,12 +156,13 @@ fn multiply<
     } else {
         products::<DOTPROD, T, GROUP, HAS_MIN>(panel, x)
     };
-    for (t, total) in totals.into_iter().take(at.tile.tokens).enumerate() {
-        let (token, add) = at.x.target(at.tile.start + t);
-        let out = &mut out.row(token)[at.column..][..at.rows];
+    for (t, total) in totals.into_iter().take(tile.tokens).enumerate() {
+        let (token, second) = part.x.target(tile.start + t);
+        let out = out.row(token);
+        let start = out.len().min(part.column);
         let total = total.map(|lanes| to_array(lanes));
-        for (out, total) in out.iter_mut().zip(total.as_flattened()) {
-            *out = if at.add || add { *out + total } else { *total };
+        for (out, total) in out[start..].iter_mut().zip(total.as_flattened()) {
+            *out = if part.start > 0 || second { *out + total } else { *total };
         }
     }
 }

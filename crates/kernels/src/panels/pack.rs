@@ -93,7 +93,8 @@ pub(super) fn pack<B: Panel>(n: usize, rows: &[u8], panel: &mut [u8]) {
             put_scales(B::SHAPE.scales, &block.scales(), r, scales);
             let mut codes = [0; 256];
             block.codes(&mut codes[..B::LEN]);
-            for (codes, out) in codes.as_chunks::<GROUP>().0.iter().zip(records.chunks_mut(record)) {
+            for (codes, out) in codes.as_chunks::<GROUP>().0.iter().zip(records.chunks_mut(record))
+            {
                 put_codes(B::SHAPE.planes, codes, r, out);
             }
         }

@@ -12,9 +12,7 @@ use super::dot::signed;
 use super::load::{prefetch, store_words};
 use super::matmat::{self, Half, Part};
 use crate::activations::GROUP as X_GROUP;
-use crate::blocks::{
-    IQ4_NL, IQ4_XS, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0,
-};
+use crate::blocks::{IQ4_NL, IQ4_XS, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0};
 use crate::panels::{PANEL_ROWS, Panel, Set, sets};
 use crate::tile::RECORD;
 use crate::{Columns, Format, QuantizedRows, Scratch};

@@ -248,8 +248,11 @@ fn products<
                 if HAS_MIN {
                     let min = _mm512_castsi512_ps(load_words(&min[half][p].0));
                     for t in 0..T {
-                        total[p][t] =
-                            _mm512_fmadd_ps(min, word(x[tile::scaled_sum(GROUP, half)][t]), total[p][t]);
+                        total[p][t] = _mm512_fmadd_ps(
+                            min,
+                            word(x[tile::scaled_sum(GROUP, half)][t]),
+                            total[p][t],
+                        );
                     }
                 }
             }

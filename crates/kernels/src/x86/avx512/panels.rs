@@ -11,9 +11,7 @@ use super::TILING;
 use super::load::{prefetch, store_words};
 use super::matmat::{self, PANELS, Panels, Part};
 use crate::activations::GROUP as X_GROUP;
-use crate::blocks::{
-    IQ4_NL, IQ4_XS, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0,
-};
+use crate::blocks::{IQ4_NL, IQ4_XS, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0};
 use crate::panels::{PANEL_ROWS, Panel, Set, sets};
 use crate::tile::RECORD;
 use crate::{Columns, Format, QuantizedRows, Scratch};
@@ -86,11 +84,9 @@ pub(super) fn matmul(
             |r, k| w::table(r, k),
             |b, g| (s::scaled(b, 0, 32 + 16 * g), zero()),
         ),
-        Format::Q2_K => run::<Q2_K, 128, 320, 16, true, 0>(
-            call,
-            |r, k| w::pair(r, k),
-            |b, g| s::nibbles(b, g),
-        ),
+        Format::Q2_K => {
+            run::<Q2_K, 128, 320, 16, true, 0>(call, |r, k| w::pair(r, k), |b, g| s::nibbles(b, g))
+        }
         Format::Q3_K => run::<Q3_K, 192, 288, 16, false, 4>(
             call,
             |r, k| w::pair_bit(r, k),
