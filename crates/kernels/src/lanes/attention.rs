@@ -5,7 +5,7 @@
 
 use half::f16;
 
-use super::math::{Exp, Softcap, exp};
+use super::math::{Exp2Below, Softcap, exp2_below};
 use super::product::{Left, Result, Rows, product};
 use super::{Isa, Lanes, Map, elementwise, padded};
 use crate::attention::{AttendScratch, Q8_GROUP};
@@ -235,7 +235,7 @@ impl Part<'_> {
             (carry[q], sums[q]) = self.weigh(isa, q, first * 16, row);
         }
         let carry = &mut carry[..nq];
-        elementwise::map(isa, Exp, carry);
+        elementwise::map(isa, Exp2Below, carry);
         for ((sum, carry), new) in self.sum.iter_mut().zip(carry.iter()).zip(sums) {
             *sum = *sum * carry + *new;
         }
@@ -252,8 +252,8 @@ impl Part<'_> {
     }
 
     /// Turns the products of query `q` with positions `offset..` into weights relative to the
-    /// greatest score so far. Returns the logarithm of what the earlier weights shrink by, and the
-    /// sum of the new ones.
+    /// greatest score so far. Returns the base-2 logarithm of what the earlier weights shrink by, and
+    /// the sum of the new ones; the greatest score is kept times log2(e).
     #[inline(always)]
     fn weigh<I: Isa>(&mut self, isa: I, q: usize, offset: usize, row: &mut [f32]) -> (f32, f32) {
         let span = self.spans[q];
@@ -268,6 +268,7 @@ impl Part<'_> {
             }
             scale = 1.0;
         }
+        let scale = scale * std::f32::consts::LOG2_E;
         row[..span.start - offset].fill(f32::NEG_INFINITY);
         row[span.end - offset..].fill(f32::NEG_INFINITY);
         let chunks = row.as_chunks_mut::<16>().0;
@@ -286,7 +287,7 @@ impl Part<'_> {
         let (scale, below) = (isa.splat(scale), isa.splat(-max));
         let mut total = isa.splat(0.0);
         for x in chunks {
-            let weight = exp(isa, isa.load(x).mul_add(scale, below));
+            let weight = exp2_below(isa, isa.load(x).mul_add(scale, below));
             total = total.add(weight);
             weight.store(x);
         }
