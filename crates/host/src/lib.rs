@@ -22,6 +22,7 @@
 
 mod cgroup;
 mod cpu_list;
+mod disk;
 mod error;
 mod mapping;
 mod memory;
@@ -29,6 +30,7 @@ mod pool;
 mod resident;
 mod topology;
 
+pub use disk::{free_bytes, reserve};
 pub use error::{Error, ErrorKind};
 pub use mapping::Mapping;
 pub use memory::{Limit, MemoryBudget, memory};
