@@ -18,10 +18,33 @@ use std::path::Path;
 /// When the file cannot be written.
 pub fn write_gguf(case: &Case, path: &Path) {
     let file = File::create(path).expect("the test's folder can be written");
-    write(case, BufWriter::new(file)).expect("the recipe is sound and the folder can be written");
+    let f32 = |_: &[usize]| TensorType::F32;
+    write(case, BufWriter::new(file), f32).expect("the recipe is sound and the folder is writable");
 }
 
-fn write<W: std::io::Write>(case: &Case, out: W) -> Result<W, Error> {
+/// As [`write_gguf`] with matrices whose rows are whole blocks in Q8_0, as most models are
+/// published; what comes out is then only near [`Case::gguf_rows`].
+///
+/// # Panics
+///
+/// When the file cannot be written.
+pub fn write_gguf_q8_0(case: &Case, path: &Path) {
+    let file = File::create(path).expect("the test's folder can be written");
+    let ty = |shape: &[usize]| match shape {
+        [_, .., n] if n.is_multiple_of(BLOCK) => TensorType::Q8_0,
+        _ => TensorType::F32,
+    };
+    write(case, BufWriter::new(file), ty).expect("the recipe is sound and the folder is writable");
+}
+
+/// Values of a block of Q8_0.
+const BLOCK: usize = 32;
+
+fn write<W: std::io::Write>(
+    case: &Case,
+    out: W,
+    ty: impl Fn(&[usize]) -> TensorType,
+) -> Result<W, Error> {
     let recipe = json(&case.folder().join("gguf.json"));
     let mut writer = Writer::new();
     for entry in array(&recipe["metadata"]) {
@@ -34,17 +57,32 @@ fn write<W: std::io::Write>(case: &Case, out: W) -> Result<W, Error> {
         writer.set("tokenizer.ggml.merges", &merges[..])?;
     }
     let tensors = array(&recipe["tensors"]);
+    let shape =
+        |tensor: &Value| -> Vec<usize> { array(&tensor["shape"]).iter().map(integer).collect() };
     for tensor in tensors {
-        let shape: Vec<usize> = array(&tensor["shape"]).iter().map(integer).collect();
-        writer.tensor(&string(&tensor["name"]), &shape, TensorType::F32)?;
+        let shape = shape(tensor);
+        writer.tensor(&string(&tensor["name"]), &shape, ty(&shape))?;
     }
     let source = Source::of(case);
     let mut data = writer.begin(out)?;
     for tensor in tensors {
-        let bytes: Vec<u8> = source.make(tensor).iter().flat_map(|v| v.to_le_bytes()).collect();
+        let values = source.make(tensor);
+        let bytes: Vec<u8> = match ty(&shape(tensor)) {
+            TensorType::Q8_0 => values.chunks(BLOCK).flat_map(q8_0).collect(),
+            _ => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        };
         data.push(&string(&tensor["name"]), &bytes)?;
     }
     data.finish()
+}
+
+/// A block: its scale in half precision, here always a power of two, and 32 signed bytes.
+fn q8_0(values: &[f32]) -> Vec<u8> {
+    let most = values.iter().fold(0f32, |most, value| most.max(value.abs()));
+    let exponent = (most / 127.0).log2().ceil().clamp(-14.0, 15.0);
+    let scale = ((exponent + 15.0) as u16) << 10;
+    let rounded = values.iter().map(|value| (value / exponent.exp2()).round() as i8 as u8);
+    scale.to_le_bytes().into_iter().chain(rounded).collect()
 }
 
 fn set(writer: &mut Writer, entry: &Value) -> Result<(), Error> {
@@ -120,7 +158,8 @@ mod tests {
     fn every_case_becomes_a_file_that_the_reader_takes() {
         for name in names() {
             let case = case(&name);
-            let file = write(&case, Vec::new()).expect("memory can be written");
+            let file =
+                write(&case, Vec::new(), |_| TensorType::F32).expect("memory can be written");
             let gguf = Gguf::parse(&file).expect("a sound file");
             assert_eq!(
                 gguf.strings("tokenizer.ggml.tokens").expect("texts").map(Iterator::count),
