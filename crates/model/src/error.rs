@@ -18,6 +18,12 @@ pub enum ErrorKind {
     Tensor,
     /// The tokenizer or the chat template is broken.
     Tokenizer,
+    /// A file of prepared weights is broken, or was made of another model.
+    Prepared,
+    /// Prepared weights cannot be written.
+    Write,
+    /// There is no space for prepared weights.
+    Space,
 }
 
 /// Why a model cannot be loaded.
@@ -29,7 +35,10 @@ pub enum ErrorKind {
 /// |- Architecture  the name that was found
 /// |- Dims          the numbers
 /// |- Tensor        its name, found and expected shape
-/// `- Tokenizer     text::Error
+/// |- Tokenizer     text::Error
+/// |- Prepared      what was found and expected
+/// |- Write         the file
+/// `- Space         bytes needed and free
 /// ```
 #[derive(Debug)]
 pub struct Error {

@@ -5,8 +5,7 @@ use std::path::Path;
 use rushlight_text::{Builtin, ChatTemplate, Tokenizer};
 
 use crate::checkpoint::{Checkpoint, read_directory, read_gguf};
-use crate::tensor::Bytes;
-use crate::{Arch, Dims, Error, ErrorKind, PanelSource, Weights};
+use crate::{Arch, Dims, Error, ErrorKind, PanelSource, Weights, WeightsFrom, panels, shares};
 
 /// A model: what it is, how big it is, its weights (mapped from the files), its tokenizer.
 pub struct Model {
@@ -52,13 +51,16 @@ impl Model {
         &self.weights.panel_sources
     }
 
-    /// Makes panels of all tensors in memory of their own.
-    pub fn pack_panels(&self) {
-        for source in self.panel_sources() {
-            let mut panels = vec![0; source.panels() * source.panel_bytes()];
-            source.pack(0, &mut panels);
-            source.attach(Bytes::owned(panels));
-        }
+    /// Makes panels of the tensors that `takes` names in memory of their own, on all processors.
+    pub fn pack_panels(&self, takes: impl Fn(&PanelSource) -> bool) {
+        let sources: Vec<_> = self.panel_sources().iter().filter(|s| takes(s)).collect();
+        panels::pack_in_memory(&sources, shares::all_processors());
+    }
+
+    /// What its products read: panels, where one tensor has them.
+    pub fn weights_from(&self) -> WeightsFrom {
+        let mut all = self.panel_sources().iter().map(PanelSource::from);
+        all.find(|from| *from != WeightsFrom::File).unwrap_or(WeightsFrom::File)
     }
 
     /// Its tokenizer.

@@ -2,7 +2,37 @@
 
 use rushlight_kernels::{Format, PANEL_ROWS, pack_panels};
 
+use crate::shares;
 use crate::tensor::{Bytes, PanelSlot, Tensor};
+
+/// Bytes that panels should begin at a multiple of: a cache line.
+pub(crate) const ALIGNMENT: usize = 64;
+
+/// Bytes of panels that a thread makes at once.
+const SHARE_BYTES: usize = 1 << 20;
+
+/// What the products of a model read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WeightsFrom {
+    /// The model's own files.
+    File,
+    /// Panels in a mapped file of prepared weights.
+    Prepared,
+    /// Panels that were made in memory.
+    Memory,
+}
+
+impl WeightsFrom {
+    /// In a word: `file`, `prepared` or `memory`.
+    pub fn name(self) -> &'static str {
+        match self {
+            WeightsFrom::File => "file",
+            WeightsFrom::Prepared => "prepared",
+            WeightsFrom::Memory => "memory",
+        }
+    }
+}
 
 /// A tensor that can be multiplied as panels.
 #[derive(Clone)]
@@ -39,6 +69,30 @@ pub(crate) fn sources<'a>(tensors: impl Iterator<Item = &'a Tensor> + Clone) -> 
     tensors.filter(|t| t.shape.len() > 1 && !looked_up(&t.name)).filter_map(source).collect()
 }
 
+/// Makes panels of the sources in memory of their own and gives them to the products.
+pub(crate) fn pack_in_memory(sources: &[&PanelSource], threads: usize) {
+    let memory = |source: &&PanelSource| vec![0; source.packed_bytes() + ALIGNMENT - 1];
+    let mut packed: Vec<Vec<u8>> = sources.iter().map(memory).collect();
+    let range = |source: &PanelSource, memory: &[u8]| {
+        let start = memory.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT - 1);
+        start..start + source.packed_bytes()
+    };
+    let shares = sources.iter().zip(&mut packed).flat_map(|(source, memory)| {
+        let (range, step) = (range(source, memory), source.panels_in(SHARE_BYTES));
+        let parts = memory[range].chunks_mut(step * source.panel_bytes());
+        parts.enumerate().map(move |(i, part)| (source, i * step, part))
+    });
+    shares::each(threads, shares, |(): &mut (), (source, first, part)| {
+        source.pack(first, part);
+        Ok(())
+    })
+    .expect("packing itself does not fail");
+    for (source, memory) in sources.iter().zip(packed) {
+        let range = range(source, &memory);
+        source.attach(Bytes::within(memory, range));
+    }
+}
+
 impl PanelSource {
     /// The tensor's name.
     pub fn name(&self) -> &str {
@@ -70,6 +124,30 @@ impl PanelSource {
         self.format.panel_bytes(self.cols).expect("a source has panels")
     }
 
+    /// Bytes of all its panels.
+    pub fn packed_bytes(&self) -> usize {
+        self.panels() * self.panel_bytes()
+    }
+
+    /// Bytes in the model's own file.
+    pub fn file_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// How many panels come to about so many bytes; at least one.
+    pub(crate) fn panels_in(&self, bytes: usize) -> usize {
+        (bytes / self.panel_bytes().max(1)).max(1)
+    }
+
+    /// Where the products find its panels.
+    pub fn from(&self) -> WeightsFrom {
+        match self.slot.get() {
+            None => WeightsFrom::File,
+            Some(panels) if panels.is_mapped() => WeightsFrom::Prepared,
+            Some(_) => WeightsFrom::Memory,
+        }
+    }
+
     /// Writes panels from `first` on, as many as `out` holds.
     ///
     /// # Panics
@@ -84,7 +162,7 @@ impl PanelSource {
 
     /// Gives the products these panels from now on; the first ones given stay.
     pub(crate) fn attach(&self, panels: Bytes) {
-        assert_eq!(panels.len(), self.panels() * self.panel_bytes(), "panels of `{}`", self.name);
+        assert_eq!(panels.len(), self.packed_bytes(), "panels of `{}`", self.name);
         // Panels of the same tensor are the same bytes: whose they are does not matter.
         let _ = self.slot.set(panels);
     }

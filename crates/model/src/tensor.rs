@@ -30,7 +30,18 @@ impl Bytes {
 
     pub(crate) fn owned(bytes: Vec<u8>) -> Self {
         let range = 0..bytes.len();
+        Self::within(bytes, range)
+    }
+
+    /// A part of our own bytes.
+    pub(crate) fn within(bytes: Vec<u8>, range: Range<usize>) -> Self {
+        assert!(range.end <= bytes.len(), "a part lies inside its bytes");
         Self { owner: Owner::Owned(Arc::new(bytes)), range }
+    }
+
+    /// Whether they are a file's.
+    pub(crate) fn is_mapped(&self) -> bool {
+        matches!(self.owner, Owner::Mapped(_))
     }
 
     fn slice(&self, range: Range<usize>) -> Self {
