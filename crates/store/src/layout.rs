@@ -5,6 +5,7 @@
 //! index.json                  the names; replaced as a whole, under `lock`
 //! blobs/sha256/HEX            whole files, named by their digest, never changed
 //! views/HEX/FILE              links to the blobs of manifest HEX under the files' own names
+//! prepared/LAYOUT/HEX         the weights of manifest HEX as some kernels want them
 //! ingest/HEX.partial          a download that can go on; locked while it does
 //! ingest/NAME/                what one process is working on; its file `lock` is locked
 //! lock                        held for moments: to put finished blobs and index.json in place
@@ -81,6 +82,10 @@ impl Layout {
 
     pub(crate) fn views(&self) -> PathBuf {
         self.dir.join("views")
+    }
+
+    pub(crate) fn prepared(&self) -> PathBuf {
+        self.dir.join("prepared")
     }
 
     /// Makes the directories.

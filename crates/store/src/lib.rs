@@ -30,6 +30,7 @@ mod import;
 mod layout;
 mod name;
 pub mod oci;
+mod prepared;
 mod progress;
 mod prune;
 mod pull;

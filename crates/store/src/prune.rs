@@ -18,6 +18,8 @@ use crate::{Digest, Error, Store, error::Result};
 pub struct Pruned {
     /// Blobs that no model needs.
     pub blobs: usize,
+    /// Files of prepared weights whose model is gone or whose layout is not in use.
+    pub prepared: usize,
     /// Downloads and working directories that nobody is working on.
     pub leftovers: usize,
     /// The space that became free (hard-linked blobs whose original lives on count nothing).
@@ -25,7 +27,8 @@ pub struct Pruned {
 }
 
 impl Store {
-    /// Removes blobs that no model of the index needs, and downloads that nobody is working on.
+    /// Removes blobs that no model of the index needs, downloads that nobody is working on, and
+    /// prepared weights of models that are gone or of another layout than `layout`.
     ///
     /// Safe beside a running pull or import: what those have finished so far lies in locked places,
     /// and comes to the blobs together with its entry in the index, under the same lock as this.
@@ -34,7 +37,7 @@ impl Store {
     /// # Errors
     /// If a manifest cannot be read (then nothing is removed: what it needs is not known), or the
     /// file system refuses.
-    pub fn prune(&self) -> Result<Pruned> {
+    pub fn prune(&self, layout: &str) -> Result<Pruned> {
         let mut pruned = Pruned::default();
         if !self.layout.blobs().is_dir() {
             return Ok(pruned);
@@ -67,6 +70,9 @@ impl Store {
                 _ => Ok(()),
             }
         })?;
+        let named = |digest: &Digest| models.iter().any(|entry| entry.digest == *digest);
+        let keep = |of: &OsStr, digest: Option<&Digest>| of == layout && digest.is_some_and(named);
+        self.sweep_prepared(keep, &mut pruned)?;
         self.sweep_ingest(true, &mut pruned)?;
         Ok(pruned)
     }
@@ -105,7 +111,7 @@ impl Store {
     }
 }
 
-fn for_each(dir: &Path, mut f: impl FnMut(&Path, &OsStr) -> Result<()>) -> Result<()> {
+pub(crate) fn for_each(dir: &Path, mut f: impl FnMut(&Path, &OsStr) -> Result<()>) -> Result<()> {
     for entry in fs::read_dir(dir).map_err(Error::io("cannot list the directory", dir))? {
         let entry = entry.map_err(Error::io("cannot list the directory", dir))?;
         f(&entry.path(), &entry.file_name())?;
@@ -114,7 +120,7 @@ fn for_each(dir: &Path, mut f: impl FnMut(&Path, &OsStr) -> Result<()>) -> Resul
 }
 
 /// Removes a file and returns the bytes that became free; one that is gone is no error.
-fn remove_file(path: &Path) -> Result<u64> {
+pub(crate) fn remove_file(path: &Path) -> Result<u64> {
     let meta = match fs::symlink_metadata(path) {
         Ok(meta) => meta,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use crate::layout::Layout;
 use crate::oci::{MAX_DOCUMENT_BYTES, media};
 use crate::{
-    Descriptor, Digest, Error, ErrorKind, FilePath, Kind, Manifest, ModelConfig, Name, Settings,
-    error::Result,
+    Descriptor, Digest, Error, ErrorKind, FilePath, Kind, Manifest, ModelConfig, Name, Pruned,
+    Settings, error::Result,
 };
 
 /// Models by digest in one directory.
@@ -154,7 +154,8 @@ impl Store {
         Ok(Model { entry: entry(name, &descriptor, &manifest), manifest, config, files })
     }
 
-    /// Takes a name away, also that of a damaged model. The files stay until [`Store::prune`].
+    /// Takes a name away, also that of a damaged model. The files stay until [`Store::prune`], but
+    /// for prepared weights, which can be made again.
     ///
     /// # Errors
     /// If there is no such model, or the index cannot be read or written.
@@ -165,6 +166,10 @@ impl Store {
         let mut index = self.layout.index()?;
         index.retain(|entry| name_of(entry).as_ref() != Some(&name));
         locked.write_index(&index)?;
+        if !index.digests().any(|digest| digest == descriptor.digest) {
+            let keep = |_: &_, digest: Option<&Digest>| digest != Some(&descriptor.digest);
+            self.sweep_prepared(keep, &mut Pruned::default())?;
+        }
         Ok(Removed { name, digest: descriptor.digest, size_bytes })
     }
 

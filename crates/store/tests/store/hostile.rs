@@ -68,7 +68,7 @@ fn an_index_that_lies() {
             Err(e) if e.kind() != expected => failures.push(format!("{what}: {:?} {e}", e.kind())),
             Err(_) => {}
         }
-        if store.prune().is_ok() {
+        if store.prune("panels").is_ok() {
             failures.push(format!("{what}: pruned without knowing what is needed"));
         }
     }
@@ -84,7 +84,7 @@ fn an_index_of_an_index_is_not_followed() {
     assert_eq!(store.list().unwrap(), []);
     assert_eq!(store.resolve("a", &()).unwrap_err().kind(), ErrorKind::NotFound);
     // What it refers to is not ours to throw away.
-    assert_eq!(store.prune().unwrap().blobs, 0);
+    assert_eq!(store.prune("panels").unwrap().blobs, 0);
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn a_manifest_that_is_not_what_its_digest_says() {
     // It can be taken away all the same.
     store.remove("a").unwrap();
     assert_eq!(store.list().unwrap(), []);
-    store.prune().unwrap();
+    store.prune("panels").unwrap();
 }
 
 #[test]

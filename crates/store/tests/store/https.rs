@@ -306,7 +306,7 @@ fn prune_beside_a_running_pull_takes_nothing_from_it() {
         let pulling = scope.spawn(|| pull(&store, &url).unwrap());
         let mut rounds = 0;
         while !pulling.is_finished() {
-            store.prune().unwrap();
+            store.prune("panels").unwrap();
             rounds += 1;
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -322,7 +322,7 @@ fn prune_beside_a_running_pull_takes_nothing_from_it() {
     child::wait_for("a part of the download", || partial_bytes(dir.path()) > 100_000);
     child.kill().unwrap();
     child.wait().unwrap();
-    let pruned = store.prune().unwrap();
+    let pruned = store.prune("panels").unwrap();
     assert!(pruned.leftovers >= 1 && pruned.freed_bytes > 100_000, "{pruned:?}");
     assert_clean(&store, 1);
 }

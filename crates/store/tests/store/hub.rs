@@ -130,14 +130,14 @@ fn a_directory_and_its_view() {
     assert_eq!(again.replaced, None);
     assert_eq!(cdn.seen().len(), asked);
     assert_clean(&store, 1);
-    assert_eq!(store.prune().unwrap().blobs, 0);
+    assert_eq!(store.prune("panels").unwrap().blobs, 0);
 
     // The view comes back when it is gone, and goes with its model.
     fs::remove_dir_all(&found.path).unwrap();
     assert_eq!(store.resolve("repo", &()).unwrap(), found);
     assert!(found.path.join("config.json").exists());
     store.remove("repo").unwrap();
-    store.prune().unwrap();
+    store.prune("panels").unwrap();
     assert!(!found.path.exists());
     assert_eq!(blobs(&store), 0);
 }

@@ -86,7 +86,7 @@ fn names_that_are_taken() {
     let third = place.store.import(&path, Some(&name), &()).unwrap();
     assert_eq!((third.name, third.replaced), (name, Some(first.digest)));
     assert_clean(&place.store, 2);
-    assert_eq!(place.store.prune().unwrap().blobs, 3);
+    assert_eq!(place.store.prune("panels").unwrap().blobs, 3);
     assert_clean(&place.store, 2);
     // By digest, in full.
     let found = place.store.resolve(&second.digest.to_string(), &()).unwrap();
@@ -258,7 +258,7 @@ fn many_imports_at_once_all_get_their_names() {
             let store = place.store.clone();
             scope.spawn(move || {
                 store.import(file, None, &()).unwrap();
-                store.prune().unwrap();
+                store.prune("panels").unwrap();
             });
         }
     });
@@ -275,7 +275,7 @@ fn removing() {
     assert_eq!(removed.size_bytes, gguf(1, 100).len() as u64);
     assert_eq!(place.store.remove("a").unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(blobs(&place.store), 6);
-    assert_eq!(place.store.prune().unwrap().blobs, 3);
+    assert_eq!(place.store.prune("panels").unwrap().blobs, 3);
     assert_clean(&place.store, 1);
     place.store.resolve("b", &()).unwrap();
 }
@@ -284,9 +284,45 @@ fn removing() {
 fn looking_makes_nothing() {
     let place = Place::new();
     assert_eq!(place.store.list().unwrap(), []);
-    assert_eq!(place.store.prune().unwrap().blobs, 0);
+    assert_eq!(place.store.prune("panels").unwrap().blobs, 0);
     place.store.resolve("a", &()).unwrap_err();
     let path = place.file("a.gguf", &gguf(1, 100));
     place.store.resolve(path.to_str().unwrap(), &()).unwrap();
     assert!(!place.store.dir().exists());
+}
+
+#[test]
+fn prepared_weights_go_with_their_model_or_their_layout() {
+    let place = Place::new();
+    let store = &place.store;
+    let added = place.import(&place.file("tiny.gguf", &gguf(1, 10)));
+    let write = |layout: &str, hex: &str| {
+        let path = store.dir().join("prepared").join(layout).join(hex);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, [0; 100]).unwrap();
+        path
+    };
+    let hex = added.digest.hex();
+    let kept = write("panels", &hex);
+    assert_eq!(kept, store.prepared(&added.digest, "panels"));
+    let partial = write("panels", &format!("{hex}.partial"));
+    let gone = [
+        write("panels-before", &hex),
+        write("panels", &"0".repeat(64)),
+        write("panels", &format!("{}.partial", "0".repeat(64))),
+        write("panels", "not-a-digest"),
+    ];
+    let busy = write("panels-before", &format!("{hex}.partial"));
+    let lock = fs::File::open(&busy).unwrap();
+    lock.lock().unwrap();
+    assert_eq!(store.prepared_bytes(&added.digest), 400);
+    let pruned = store.prune("panels").unwrap();
+    assert_eq!((pruned.prepared, pruned.freed_bytes), (4, 400));
+    assert!(gone.iter().all(|path| !path.exists()));
+    assert!(kept.exists() && partial.exists() && busy.exists());
+    drop(lock);
+
+    store.remove(&added.name.to_string()).unwrap();
+    assert!(!kept.exists() && !partial.exists() && !busy.exists());
+    assert_eq!(store.prepared_bytes(&added.digest), 0);
 }
