@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rushlight_host::{Pool, PoolOptions};
 use rushlight_kernels::{Row, best};
-use rushlight_model::Model;
+use rushlight_model::{Model, PanelSource, WeightsFrom};
 
 use crate::batch::BatchRow;
 use crate::cache::Cache;
@@ -52,6 +52,9 @@ pub struct EngineOptions {
     pub activations: Activations,
     /// The kernels; by default the fastest that this processor runs.
     pub row: Option<&'static Row>,
+    /// Whether panels of the weights that the kernels take as such are made in memory, unless the
+    /// model has panels.
+    pub panels_in_memory: bool,
     /// Bytes that may be used; by default what the machine and its control groups leave.
     pub memory_bytes: Option<u64>,
 }
@@ -71,6 +74,7 @@ impl Default for EngineOptions {
             chunk: 512,
             activations: Activations::Mixed,
             row: None,
+            panels_in_memory: false,
             memory_bytes: None,
         }
     }
@@ -109,14 +113,23 @@ impl Engine {
         if options.chunk == 0 {
             return Err(Error::new(ErrorKind::Option, "chunks of `0` rows, expected at least 1"));
         }
-        let plan = Plan::new(&model, options.cache, context, options.chunk.min(context));
+        let row = options.row.unwrap_or_else(best);
+        let taken = |s: &PanelSource| row.takes_panels(s.format(), s.cols());
+        let pack = options.panels_in_memory && model.weights_from() == WeightsFrom::File;
+        let mut plan = Plan::new(&model, options.cache, context, options.chunk.min(context));
+        if pack {
+            plan = plan.with_panels(&model, taken);
+        }
         let available = options
             .memory_bytes
             .unwrap_or_else(|| rushlight_host::memory(Path::new("/")).usable_bytes());
         memory::check(&plan, available, &model, options)?;
+        if pack {
+            model.pack_panels(taken);
+        }
         let pool = Pool::new(PoolOptions { threads: options.threads, pin: options.pin })
             .map_err(|e| Error::new(ErrorKind::Threads, "threads cannot be started").because(e))?;
-        let machine = Machine::new(pool, options.row.unwrap_or_else(best));
+        let machine = Machine::new(pool, row);
         let cache = Cache::new(model.dims(), options.cache, context);
         let buffers = Buffers::default();
         let EngineOptions { chunk, activations, .. } = *options;

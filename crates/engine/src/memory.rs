@@ -1,6 +1,6 @@
 //! What a model will take, before it takes it.
 
-use rushlight_model::Model;
+use rushlight_model::{Model, PanelSource, WeightsFrom};
 
 use crate::cache::Cache;
 use crate::engine::EXACT_ROWS;
@@ -10,8 +10,13 @@ use crate::{CacheType, EngineOptions, Error, ErrorKind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Plan {
-    /// Weights, mapped from the files.
+    /// Weights, mapped from the files. Those that are multiplied as panels do not count: nobody
+    /// reads them, and the kernel takes them back; embeddings count, as they are looked up.
     pub weights_bytes: u64,
+    /// Weights as panels, mapped from a file.
+    pub prepared_bytes: u64,
+    /// Weights as panels, made in memory.
+    pub packed_bytes: u64,
     /// Keys and values when the context is full.
     pub cache_bytes: u64,
     /// Activations of the largest batch.
@@ -29,17 +34,44 @@ impl Plan {
         let heads = 2 * (dims.h + dims.g) * dims.k;
         // Residual stream, part, quantised copy; queries to outputs; both feed-forward widths.
         let per_row = 4 * (3 * dims.d + heads + 3 * dims.f) as u64;
-        Self {
+        let plan = Self {
             weights_bytes: model.file_bytes(),
+            prepared_bytes: 0,
+            packed_bytes: 0,
             cache_bytes: pages * Cache::page_bytes(dims, cache) as u64,
             // The logits are those of a pass that checks guesses.
             buffers_bytes: per_row * chunk as u64 + 4 * (dims.v * chunk.min(EXACT_ROWS)) as u64,
+        };
+        model.panel_sources().iter().fold(plan, |plan, source| plan.with(source, source.from()))
+    }
+
+    /// The plan when panels of the tensors that `taken` names are made in memory.
+    pub(crate) fn with_panels(self, model: &Model, taken: impl Fn(&PanelSource) -> bool) -> Self {
+        let sources = model.panel_sources().iter().filter(|source| taken(source));
+        sources.fold(self, |plan, source| plan.with(source, WeightsFrom::Memory))
+    }
+
+    /// The plan when products with a tensor read it from there.
+    fn with(mut self, source: &PanelSource, from: WeightsFrom) -> Self {
+        match from {
+            WeightsFrom::Prepared => self.prepared_bytes += source.packed_bytes() as u64,
+            WeightsFrom::Memory => self.packed_bytes += source.packed_bytes() as u64,
+            _ => return self,
         }
+        if source.name() != "token_embd.weight" {
+            self.weights_bytes = self.weights_bytes.saturating_sub(source.file_bytes() as u64);
+        }
+        self
+    }
+
+    /// Weights, wherever they are.
+    pub fn all_weights_bytes(&self) -> u64 {
+        self.weights_bytes + self.prepared_bytes + self.packed_bytes
     }
 
     /// All of it.
     pub fn total_bytes(&self) -> u64 {
-        self.weights_bytes + self.cache_bytes + self.buffers_bytes
+        self.all_weights_bytes() + self.cache_bytes + self.buffers_bytes
     }
 }
 
@@ -56,12 +88,12 @@ pub(crate) fn check(
     let message = format!(
         "the model needs {} (weights {}, cache {}, activations {}), but {} are free",
         size(plan.total_bytes()),
-        size(plan.weights_bytes),
+        size(plan.all_weights_bytes()),
         size(plan.cache_bytes),
         size(plan.buffers_bytes),
         size(available),
     );
-    let room = available.saturating_sub(plan.weights_bytes + plan.buffers_bytes);
+    let room = available.saturating_sub(plan.all_weights_bytes() + plan.buffers_bytes);
     let fits = |kind: CacheType| {
         let page = Cache::page_bytes(model.dims(), kind) as u64;
         usize::try_from(room / page.max(1)).unwrap_or(usize::MAX).saturating_mul(PAGE)
