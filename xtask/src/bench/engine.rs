@@ -138,6 +138,8 @@ impl Ours {
         if !call.sequences.is_empty() {
             command.args(["--sequences", &list(&call.sequences)]);
         }
+        let prepare = if options.weights_as_stored { "never" } else { "memory" };
+        command.args(["--prepare", prepare]);
         if let Some(kernels) = &self.kernels {
             command.args(["--kernels", kernels]);
         }

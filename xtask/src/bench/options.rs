@@ -47,6 +47,10 @@ pub(super) struct Options {
     /// Our kernels of this instruction set instead of the fastest.
     #[arg(long, value_name = "NAME")]
     pub(super) kernels: Option<String>,
+    /// Our weights in the files' own layout, instead of made anew in memory for the kernels, as
+    /// `llama-bench -rtr 1` and llama.cpp's buffer types do.
+    #[arg(long)]
+    pub(super) weights_as_stored: bool,
     /// Where everything goes as JSON.
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
