@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 /// Takes a generative model from a checkpoint to an answer on the machine at hand.
@@ -30,6 +31,8 @@ pub(crate) enum Command {
         /// Its name in the store [default: made from the file's].
         #[arg(long)]
         name: Option<String>,
+        #[command(flatten)]
+        no_prepare: NoPrepare,
     },
     /// Takes a GGUF file or a Hugging Face directory into the store.
     Import {
@@ -38,6 +41,8 @@ pub(crate) enum Command {
         /// Its name in the store [default: made from the file's].
         #[arg(long)]
         name: Option<String>,
+        #[command(flatten)]
+        no_prepare: NoPrepare,
     },
     /// Lists the models in the store.
     List {
@@ -101,6 +106,40 @@ pub(crate) struct Load {
     /// Kernels of this instruction set instead of the fastest.
     #[arg(long, value_name = "NAME")]
     pub(crate) kernels: Option<String>,
+    /// Where weights are in the layout of this processor's kernels, which they multiply faster.
+    #[arg(long, value_enum, default_value = "auto", value_name = "WHERE")]
+    pub(crate) prepare: Prepare,
+    #[command(flatten)]
+    pub(crate) no_prepare: NoPrepare,
+}
+
+impl Load {
+    /// What is asked for by both flags.
+    pub(crate) fn prepare(&self) -> Prepare {
+        match self.prepare {
+            Prepare::Auto if self.no_prepare.no_prepare => Prepare::Never,
+            asked => asked,
+        }
+    }
+}
+
+/// Whether the disk stays without prepared weights.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub(crate) struct NoPrepare {
+    /// Neither writes nor uses weights in the layout of this processor's kernels.
+    #[arg(long, env = "RUSHLIGHT_NO_PREPARE", value_parser = FalseyValueParser::new())]
+    pub(crate) no_prepare: bool,
+}
+
+/// Where weights are in the layout of this processor's kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Prepare {
+    /// Beside a model in the store, made after the first answer; nowhere for other files.
+    Auto,
+    /// Nowhere.
+    Never,
+    /// In memory, made each time the model is loaded.
+    Memory,
 }
 
 #[derive(Debug, ClapArgs)]

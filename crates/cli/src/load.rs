@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use rushlight_engine::{Activations, CacheType, DraftModel, Engine, EngineOptions};
+use rushlight_kernels::Row;
 use rushlight_model::Model;
 use rushlight_store::{Resolved, Store};
 
-use crate::args::{ActivationBits, Args, KvType, Load, Run};
+use crate::args::{ActivationBits, Args, KvType, Load, Prepare, Run};
+use crate::prepare::Unprepared;
 use crate::progress::Bars;
 
 /// The store that the command line names.
@@ -28,11 +30,23 @@ pub(crate) fn resolve(args: &Args, model: &str) -> anyhow::Result<Resolved> {
     resolved.with_context(|| format!("cannot find the model `{model}`"))
 }
 
-/// Loads a model.
-pub(crate) fn model(args: &Args, load: &Load) -> anyhow::Result<Arc<Model>> {
-    let path = resolve(args, &load.model)?.path;
-    let model = Model::open(&path).with_context(|| format!("cannot load `{}`", load.model))?;
-    Ok(Arc::new(model))
+/// Loads a model, with its prepared weights if they are there; else those that can be made.
+pub(crate) fn model(args: &Args, load: &Load) -> anyhow::Result<(Arc<Model>, Option<Unprepared>)> {
+    let resolved = resolve(args, &load.model)?;
+    let model =
+        Model::open(&resolved.path).with_context(|| format!("cannot load `{}`", load.model))?;
+    let model = Arc::new(model);
+    let mut unprepared = None;
+    if load.prepare() == Prepare::Auto {
+        unprepared = Unprepared::of(&store(args)?, &resolved, &model, row(load)?);
+        unprepared.take_if(|unprepared| unprepared.attach());
+    }
+    Ok((model, unprepared))
+}
+
+/// The kernels that are to run.
+fn row(load: &Load) -> anyhow::Result<&'static Row> {
+    load.kernels.as_deref().map_or_else(|| Ok(rushlight_kernels::best()), kernels)
 }
 
 /// Prepares to run it.
@@ -52,7 +66,8 @@ pub(crate) fn engine(load: &Load, model: Arc<Model>) -> anyhow::Result<Engine> {
         KvType::F16 => CacheType::F16,
         KvType::Q8_0 => CacheType::Q8_0,
     };
-    options.row = load.kernels.as_deref().map(kernels).transpose()?;
+    options.row = Some(row(load)?);
+    options.panels_in_memory = load.prepare() == Prepare::Memory;
     Engine::new(model, &options).with_context(|| format!("cannot run `{}`", load.model))
 }
 
@@ -60,7 +75,7 @@ pub(crate) fn engine(load: &Load, model: Arc<Model>) -> anyhow::Result<Engine> {
 pub(crate) fn draft(args: &Args, run: &Run, target: &Engine) -> anyhow::Result<Option<DraftModel>> {
     let Some(name) = &run.draft else { return Ok(None) };
     let mut load = Load { model: name.clone(), ..run.load.clone() };
-    let small = model(args, &load)?;
+    let (small, _) = model(args, &load)?;
     // What it says is checked: it may round as it likes.
     load.activations = ActivationBits::Int8;
     load.ctx = load.ctx.map(|n| n.min(small.dims().context));
@@ -71,7 +86,7 @@ pub(crate) fn draft(args: &Args, run: &Run, target: &Engine) -> anyhow::Result<O
     draft.map(Some).with_context(|| format!("`{name}` cannot draft for `{}`", run.load.model))
 }
 
-fn kernels(name: &str) -> anyhow::Result<&'static rushlight_kernels::Row> {
+fn kernels(name: &str) -> anyhow::Result<&'static Row> {
     rushlight_kernels::by_name(name).ok_or_else(|| {
         let names: Vec<_> =
             rushlight_kernels::rows().iter().map(|r| format!("`{}`", r.name())).collect();

@@ -8,6 +8,7 @@ mod args;
 mod commands;
 mod interrupt;
 mod load;
+mod prepare;
 mod progress;
 mod prompt;
 mod report;
@@ -24,8 +25,12 @@ fn main() -> ExitCode {
         Command::Run(run) => commands::run::run(&args, run),
         Command::Bench(bench) => commands::bench::bench(&args, bench),
         Command::Perplexity(perplexity) => commands::perplexity::perplexity(&args, perplexity),
-        Command::Pull { source, name } => commands::store::pull(&args, source, name.as_deref()),
-        Command::Import { path, name } => commands::store::import(&args, path, name.as_deref()),
+        Command::Pull { source, name, no_prepare } => {
+            commands::store::pull(&args, source, name.as_deref(), *no_prepare)
+        }
+        Command::Import { path, name, no_prepare } => {
+            commands::store::import(&args, path, name.as_deref(), *no_prepare)
+        }
         Command::List { json } => commands::store::list(&args, *json),
         Command::Show(show) => commands::show::show(&args, show),
         Command::Verify { model } => commands::store::verify(&args, model.as_deref()),

@@ -4,7 +4,16 @@ use std::error::Error;
 
 /// Prints the chain of causes, then a hint if one of them has one.
 pub(crate) fn error(error: &anyhow::Error) {
-    eprintln!("error: {error}");
+    chain("error", error);
+}
+
+/// As [`error`] where the program goes on in another way, which `what` says.
+pub(crate) fn note(what: &str, error: &anyhow::Error) {
+    chain(&format!("note: {what}"), error);
+}
+
+fn chain(what: &str, error: &anyhow::Error) {
+    eprintln!("{what}: {error}");
     for cause in error.chain().skip(1) {
         eprintln!("  caused by: {cause}");
     }

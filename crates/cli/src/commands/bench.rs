@@ -13,13 +13,13 @@ use rushlight_model::Model;
 use serde_json::json;
 
 use crate::args::{Args, Bench, Load};
-use crate::{load, report};
+use crate::{load, prepare, report};
 use measure::{Measured, What, measure};
 
 /// Measures a model.
 pub(crate) fn bench(args: &Args, bench: &Bench) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
-    let model = load::model(args, &bench.load)?;
+    let (model, unprepared) = load::model(args, &bench.load)?;
     let ctx = bench.load.ctx.or_else(|| context(bench, &model));
     let load = Load { ctx, ..bench.load.clone() };
     let mut engine = load::engine(&load, model)?;
@@ -38,6 +38,8 @@ pub(crate) fn bench(args: &Args, bench: &Bench) -> anyhow::Result<ExitCode> {
     } else {
         writeln!(out, "{}", table(&engine, &load.model, load_time, &all))?;
     }
+    out.flush()?;
+    prepare::afterwards(unprepared, &|| false);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -72,11 +74,12 @@ fn context(bench: &Bench, model: &Model) -> Option<usize> {
 fn table(engine: &Engine, model: &str, load_time: Duration, all: &[Measured]) -> String {
     let peak = rushlight_host::peak_rss_bytes().map_or("-".to_owned(), report::size);
     let mut text = format!(
-        "{model}: {} threads, {}, loaded in {:.0} ms, peak memory {peak}\n\n\
+        "{model}: {} threads, {}, weights from {}, loaded in {:.0} ms, peak memory {peak}\n\n\
          | what | tokens | depth | sequences | tokens/s | least | most |\n\
          |---|---|---|---|---|---|---|",
         engine.threads(),
         engine.row().name(),
+        engine.model().weights_from().name(),
         load_time.as_secs_f64() * 1e3,
     );
     for m in all {
@@ -116,6 +119,7 @@ fn to_json(
         "model": model,
         "threads": engine.threads(),
         "kernels": engine.row().name(),
+        "weights": engine.model().weights_from().name(),
         "load_ms": load_time.as_secs_f64() * 1e3,
         "peak_memory_bytes": rushlight_host::peak_rss_bytes(),
         "measured": all.iter().map(one).collect::<Vec<_>>(),

@@ -13,6 +13,7 @@ use rustyline::error::ReadlineError;
 use super::run;
 use crate::args::Run;
 use crate::interrupt::Interrupt;
+use crate::prepare::{Meanwhile, Unprepared};
 use crate::{prompt, report};
 
 const HELP: &str = "\
@@ -28,6 +29,7 @@ pub(super) fn chat(
     mut session: Session,
     run: &Run,
     interrupt: &Interrupt,
+    unprepared: Option<Unprepared>,
 ) -> anyhow::Result<ExitCode> {
     let model = engine.model().clone();
     let template = model.chat_template()?;
@@ -41,7 +43,8 @@ pub(super) fn chat(
     let mut system = run.system.clone();
     let mut messages: Vec<Message> = system.iter().map(Message::system).collect();
     let options = run::options(run);
-    while let Some(line) = read(&mut editor)? {
+    let mut meanwhile = Meanwhile::new(unprepared);
+    while let Some(line) = meanwhile.during(|| read(&mut editor))? {
         match line.trim() {
             "" => continue,
             "/exit" | "/quit" | "/bye" => break,

@@ -15,14 +15,14 @@ use rushlight_text::EncodeOptions;
 use serde_json::json;
 
 use crate::args::{Args, Perplexity};
-use crate::load;
+use crate::{load, prepare};
 use baseline::{Agreement, Baseline};
 
 /// Measures a model on a text.
 pub(crate) fn perplexity(args: &Args, options: &Perplexity) -> anyhow::Result<ExitCode> {
     let text = std::fs::read_to_string(&options.file)
         .with_context(|| format!("cannot read `{}`", options.file.display()))?;
-    let model = load::model(args, &options.load)?;
+    let (model, unprepared) = load::model(args, &options.load)?;
     let mut engine = load::engine(&options.load, model.clone())?;
     let window = options.window;
     if window < 4 || window > engine.context() {
@@ -65,6 +65,7 @@ pub(crate) fn perplexity(args: &Args, options: &Perplexity) -> anyhow::Result<Ex
         "tokens": scored,
         "windows": count,
         "kernels": engine.row().name(),
+        "weights": model.weights_from().name(),
     });
     let mut line =
         format!("perplexity {:.4} +- {:.4} over {scored} tokens", mean.exp(), error * mean.exp());
@@ -83,6 +84,8 @@ pub(crate) fn perplexity(args: &Args, options: &Perplexity) -> anyhow::Result<Ex
     } else {
         writeln!(out, "{line}")?
     }
+    out.flush()?;
+    prepare::afterwards(unprepared, &|| false);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -9,13 +9,14 @@ use rushlight_engine::{
     Answer, Engine, Finish, GenerateOptions, SamplerOptions, Session, Speculation,
     top_log_probabilities,
 };
+use rushlight_model::WeightsFrom;
 use rushlight_text::Message;
 use serde_json::{Value, json};
 
 use super::chat;
 use crate::args::{Args, Run, Sampling, Speculate};
 use crate::interrupt::Interrupt;
-use crate::{load, prompt, report};
+use crate::{load, prepare, prompt, report};
 
 /// A prompt from standard input is no larger than this.
 const MAX_PROMPT_BYTES: u64 = 64 << 20;
@@ -29,7 +30,7 @@ pub(crate) fn run(args: &Args, run: &Run) -> anyhow::Result<ExitCode> {
         None => Some(read_stdin()?),
     };
     let interrupt = Interrupt::install().context("cannot listen for Ctrl-C")?;
-    let model = load::model(args, &run.load)?;
+    let (model, unprepared) = load::model(args, &run.load)?;
     let mut engine = load::engine(&run.load, model)?;
     if !run.raw && !run.quiet && !engine.model().has_chat_template() {
         eprintln!(
@@ -42,8 +43,12 @@ pub(crate) fn run(args: &Args, run: &Run) -> anyhow::Result<ExitCode> {
         session.set_draft(draft);
     }
     match text {
-        Some(text) => once(&mut engine, session, run, &interrupt, &text),
-        None => chat::chat(&mut engine, session, run, &interrupt),
+        Some(text) => {
+            let code = once(&mut engine, session, run, &interrupt, &text)?;
+            prepare::afterwards(unprepared, &|| interrupt.pressed());
+            Ok(code)
+        }
+        None => chat::chat(&mut engine, session, run, &interrupt, unprepared),
     }
 }
 
@@ -155,7 +160,7 @@ pub(super) fn figures(engine: &Engine, answer: &Answer) {
         (right, all) => format!(", {right} of {all} guesses right"),
     };
     eprintln!(
-        "\nprompt {} tokens, {} | answer {} tokens, {}{guessed} | first token {:.0} ms | peak memory {} | {} threads, {}",
+        "\nprompt {} tokens, {} | answer {} tokens, {}{guessed} | first token {:.0} ms | peak memory {} | {} threads, {}{}",
         answer.prompt_tokens,
         rate(answer.prompt_rate()),
         answer.tokens.len(),
@@ -164,6 +169,11 @@ pub(super) fn figures(engine: &Engine, answer: &Answer) {
         peak,
         engine.threads(),
         engine.row().name(),
+        match engine.model().weights_from() {
+            WeightsFrom::Prepared => ", prepared weights",
+            WeightsFrom::Memory => ", weights prepared in memory",
+            _ => "",
+        },
     );
     match answer.finish {
         Finish::Length => eprintln!("the answer was cut at `--max-tokens`"),
@@ -207,6 +217,7 @@ fn to_json(
         "peak_memory_bytes": rushlight_host::peak_rss_bytes(),
         "threads": engine.threads(),
         "kernels": engine.row().name(),
+        "weights": model.weights_from().name(),
     });
     if let (Some(tops), Some(object)) = (tops, value.as_object_mut()) {
         object.insert("top_logprobs".to_owned(), tops);

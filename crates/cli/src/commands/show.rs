@@ -3,27 +3,35 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use rushlight_engine::{CacheType, EngineOptions, Plan};
+use rushlight_kernels::best;
 use rushlight_model::{Ffn, Matrix, Model};
 use serde_json::{Value, json};
 
-use super::store;
+use super::store::to_json;
 use crate::args::{Args, Show};
 use crate::load;
+use crate::prepare::Unprepared;
 use crate::report::size;
 
 /// Shows a model.
 pub(crate) fn show(args: &Args, show: &Show) -> anyhow::Result<ExitCode> {
+    let store = load::store(args)?;
     let resolved = load::resolve(args, &show.model)?;
     let model =
         Model::open(&resolved.path).with_context(|| format!("cannot load `{}`", show.model))?;
+    let model = Arc::new(model);
+    if let Some(unprepared) = Unprepared::of(&store, &resolved, &model, best()) {
+        unprepared.attach();
+    }
     let context = show.ctx.unwrap_or(model.dims().context.min(EngineOptions::DEFAULT_CONTEXT));
     let plans = [CacheType::F16, CacheType::Q8_0].map(|kv| Plan::new(&model, kv, context, 512));
     let groups = groups(&model);
     let entry = match &resolved.name {
-        Some(name) => Some(load::store(args)?.show(&name.to_string())?.entry),
+        Some(name) => Some(store.show(&name.to_string())?.entry),
         None => None,
     };
     let mut out = std::io::stdout().lock();
@@ -31,7 +39,7 @@ pub(crate) fn show(args: &Args, show: &Show) -> anyhow::Result<ExitCode> {
     let license = model.license().or(entry.as_ref().and_then(|e| e.license.as_deref()));
     if show.json {
         let value = json!({
-            "store": entry.as_ref().map(store::to_json),
+            "store": entry.as_ref().map(|entry| to_json(&store, entry)),
             "name": model.name(),
             "architecture": model.arch().name,
             "license": license,
@@ -55,6 +63,9 @@ pub(crate) fn show(args: &Args, show: &Show) -> anyhow::Result<ExitCode> {
     line("name", model.name().unwrap_or("-").to_owned())?;
     if let Some(entry) = &entry {
         line("in the store", format!("{} ({})", entry.name, entry.digest))?;
+        if let bytes @ 1.. = store.prepared_bytes(&entry.digest) {
+            line("prepared", format!("{} for the kernels of this processor", size(bytes)))?;
+        }
         line("source", entry.source.as_deref().unwrap_or("-").to_owned())?;
     }
     line("licence", license.unwrap_or("not stated").to_owned())?;
@@ -76,7 +87,7 @@ pub(crate) fn show(args: &Args, show: &Show) -> anyhow::Result<ExitCode> {
             format!(
                 "{} at a context of {context} with a {kv} cache (weights {}, cache {}, activations {})",
                 size(plan.total_bytes()),
-                size(plan.weights_bytes),
+                size(plan.all_weights_bytes()),
                 size(plan.cache_bytes),
                 size(plan.buffers_bytes)
             ),

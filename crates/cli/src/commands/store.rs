@@ -5,38 +5,50 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use rushlight_store::{Added, Entry, Kind, Means, Name, Source};
+use rushlight_kernels::PANEL_LAYOUT;
+use rushlight_store::{Added, Entry, Kind, Means, Name, Source, Store};
 use serde_json::{Value, json};
 
-use crate::args::Args;
-use crate::load;
+use crate::args::{Args, NoPrepare};
 use crate::progress::Bars;
 use crate::report::{self, size};
+use crate::{load, prepare};
 
 fn name_of(name: Option<&str>) -> anyhow::Result<Option<Name>> {
     Ok(name.map(str::parse).transpose()?)
 }
 
 /// Fetches a model.
-pub(crate) fn pull(args: &Args, source: &str, name: Option<&str>) -> anyhow::Result<ExitCode> {
+pub(crate) fn pull(
+    args: &Args,
+    source: &str,
+    name: Option<&str>,
+    no_prepare: NoPrepare,
+) -> anyhow::Result<ExitCode> {
     let (source, name) = (Source::parse(source)?, name_of(name)?);
     let bars = Bars::default();
     let added = load::store(args)?.pull(&source, name.as_ref(), &bars);
     bars.finish();
-    told(&added.with_context(|| format!("cannot pull `{source}`"))?)
+    told(args, &added.with_context(|| format!("cannot pull `{source}`"))?, no_prepare)
 }
 
 /// Takes a model from disk.
-pub(crate) fn import(args: &Args, path: &Path, name: Option<&str>) -> anyhow::Result<ExitCode> {
+pub(crate) fn import(
+    args: &Args,
+    path: &Path,
+    name: Option<&str>,
+    no_prepare: NoPrepare,
+) -> anyhow::Result<ExitCode> {
     let name = name_of(name)?;
     let bars = Bars::default();
     let added = load::store(args)?.import(path, name.as_ref(), &bars);
     bars.finish();
-    told(&added.with_context(|| format!("cannot import `{}`", path.display()))?)
+    let added = added.with_context(|| format!("cannot import `{}`", path.display()))?;
+    told(args, &added, no_prepare)
 }
 
-/// Says what came in: the name on standard output, how on standard error.
-fn told(added: &Added) -> anyhow::Result<ExitCode> {
+/// Says what came in, the name on standard output, how on standard error; then prepares it.
+fn told(args: &Args, added: &Added, no_prepare: NoPrepare) -> anyhow::Result<ExitCode> {
     for file in &added.files {
         let means = match file.means {
             Means::Reflink => "shared blocks",
@@ -51,6 +63,9 @@ fn told(added: &Added) -> anyhow::Result<ExitCode> {
         eprintln!("the name was another model's before: {old}");
     }
     writeln!(std::io::stdout(), "{}", added.name)?;
+    if !no_prepare.no_prepare {
+        prepare::in_full(args, &added.name);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -63,12 +78,13 @@ fn kind(kind: Kind) -> &'static str {
 }
 
 /// An entry as JSON.
-pub(super) fn to_json(entry: &Entry) -> Value {
+pub(super) fn to_json(store: &Store, entry: &Entry) -> Value {
     json!({
         "name": entry.name.to_string(),
         "digest": entry.digest.to_string(),
         "format": kind(entry.kind),
         "size_bytes": entry.size_bytes,
+        "prepared_bytes": store.prepared_bytes(&entry.digest),
         "source": entry.source,
         "license": entry.license,
     })
@@ -76,10 +92,11 @@ pub(super) fn to_json(entry: &Entry) -> Value {
 
 /// Lists the models.
 pub(crate) fn list(args: &Args, as_json: bool) -> anyhow::Result<ExitCode> {
-    let entries = load::store(args)?.list()?;
+    let store = load::store(args)?;
+    let entries = store.list()?;
     let mut out = std::io::stdout().lock();
     if as_json {
-        let all: Vec<Value> = entries.iter().map(to_json).collect();
+        let all: Vec<Value> = entries.iter().map(|e| to_json(&store, e)).collect();
         writeln!(out, "{}", Value::Array(all))?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -87,17 +104,21 @@ pub(crate) fn list(args: &Args, as_json: bool) -> anyhow::Result<ExitCode> {
     if !entries.is_empty() {
         writeln!(
             out,
-            "{:width$}  {:>10}  {:12}  {:12}  SOURCE",
-            "NAME", "SIZE", "DIGEST", "LICENCE"
+            "{:width$}  {:>10}  {:>10}  {:12}  {:12}  SOURCE",
+            "NAME", "SIZE", "PREPARED", "DIGEST", "LICENCE"
         )?;
     }
     for e in &entries {
         let digest: String = e.digest.hex().chars().take(12).collect();
         writeln!(
             out,
-            "{:width$}  {:>10}  {digest:12}  {:12}  {}",
+            "{:width$}  {:>10}  {:>10}  {digest:12}  {:12}  {}",
             e.name.to_string(),
             size(e.size_bytes),
+            match store.prepared_bytes(&e.digest) {
+                0 => "-".to_owned(),
+                bytes => size(bytes),
+            },
             e.license.as_deref().unwrap_or("-"),
             e.source.as_deref().unwrap_or("-"),
         )?;
@@ -105,27 +126,47 @@ pub(crate) fn list(args: &Args, as_json: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reads models again.
+/// Reads models again, and compares prepared weights with them.
 pub(crate) fn verify(args: &Args, model: Option<&str>) -> anyhow::Result<ExitCode> {
+    let store = load::store(args)?;
     let bars = Bars::default();
-    let verified = load::store(args)?.verify(model, &bars);
+    let verified = store.verify(model, &bars);
     bars.finish();
     let verified = verified?;
-    let code = if verified.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    let damaged: Vec<Name> = verified.faults.iter().map(|fault| fault.name.clone()).collect();
     for fault in verified.faults {
         let place = fault.path.map(|p| format!(" {p}")).unwrap_or_default();
         let error = anyhow::Error::new(fault.error).context(format!("`{}`{place}", fault.name));
         report::error(&error);
     }
+    let (mut sound, mut prepared) = (damaged.is_empty(), 0);
+    // What cannot be listed is among the faults already.
+    for entry in store.list().unwrap_or_default() {
+        let asked = match model {
+            Some(model) => store.show(model)?.entry.digest == entry.digest,
+            None => true,
+        };
+        // What damaged files would be prepared as says nothing.
+        if !asked || damaged.contains(&entry.name) {
+            continue;
+        }
+        match prepare::verify(&store, &entry.name) {
+            Ok(there) => prepared += usize::from(there),
+            Err(error) => {
+                sound = false;
+                report::error(&error.context(format!("`{}`", entry.name)));
+            }
+        }
+    }
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
-        "{} models, {} files, {} read",
+        "{} models, {} files, {} read, {prepared} prepared weights compared",
         verified.models,
         verified.files,
         size(verified.read_bytes)
     )?;
-    Ok(code)
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Takes a name away.
@@ -141,13 +182,14 @@ pub(crate) fn remove(args: &Args, model: &str) -> anyhow::Result<ExitCode> {
 
 /// Frees space.
 pub(crate) fn prune(args: &Args) -> anyhow::Result<ExitCode> {
-    let pruned = load::store(args)?.prune()?;
+    let pruned = load::store(args)?.prune(PANEL_LAYOUT)?;
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
-        "{} freed: {} blobs, {} leftovers",
+        "{} freed: {} blobs, {} prepared weights, {} leftovers",
         size(pruned.freed_bytes),
         pruned.blobs,
+        pruned.prepared,
         pruned.leftovers
     )?;
     Ok(ExitCode::SUCCESS)
