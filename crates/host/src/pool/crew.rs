@@ -211,9 +211,11 @@ impl Shared {
         if wait(self.manners, done).is_some() {
             return;
         }
-        *self.caller.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread::current());
         let asleep = &self.seats[0].0.asleep;
         loop {
+            // Each time: the last worker of the round before may come this late to wake its caller,
+            // and takes the name away with it.
+            *self.caller.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread::current());
             asleep.store(true, SeqCst);
             if done().is_some() {
                 asleep.store(false, SeqCst);
