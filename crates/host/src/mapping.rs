@@ -16,11 +16,11 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use memmap2::{Advice, Mmap, MmapMut};
+use memmap2::{Advice, Mmap, MmapMut, UncheckedAdvice};
 use rustix::fs::{Mode, OFlags};
 
 use crate::{Error, ErrorKind};
@@ -182,6 +182,22 @@ impl Mapping {
         }
     }
 
+    /// Takes the pages of `range` out of this process's memory; they stay in the page cache, and a
+    /// later access finds them there or reads them again. A hint: never fails.
+    pub fn release(&self, range: Range<usize>) {
+        // A private copy has no file to be read from again.
+        let Bytes::Shared(map) = &self.bytes else { return };
+        if range.is_empty() || range.end > map.len() {
+            return;
+        }
+        let pages = UncheckedAdvice::DontNeed;
+        // SAFETY: the map is of a file, shared and read-only, so there is nothing in its pages that
+        // the file does not have.
+        let released = unsafe { map.unchecked_advise_range(pages, range.start, range.len()) };
+        // Only memory depends on it.
+        let _ = released;
+    }
+
     fn advise(&self, advice: Advice) {
         if let Bytes::Shared(map) | Bytes::Private(map) = &self.bytes {
             // Only speed depends on it, and kernels and file systems differ in what they know.
@@ -269,6 +285,20 @@ mod tests {
             assert_eq!(&*Mapping::open(&path).unwrap(), content);
             assert_eq!(&*Mapping::open_private(&path).unwrap(), content);
             assert_eq!(&*Mapping::open_guarded(&path).unwrap(), content);
+        }
+    }
+
+    #[test]
+    fn released_pages_are_there_again_when_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let content: Vec<u8> = (0..1_000_000u32).map(|i| i as u8).collect();
+        let path = file(dir.path(), &content);
+        for map in [Mapping::open(&path).unwrap(), Mapping::open_private(&path).unwrap()] {
+            for range in [0..content.len(), 5000..300_000, 7..7, 5..content.len() + 1] {
+                assert_eq!(*map, *content);
+                map.release(range);
+            }
+            assert_eq!(*map, *content);
         }
     }
 
