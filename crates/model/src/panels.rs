@@ -148,7 +148,8 @@ impl PanelSource {
         }
     }
 
-    /// Writes panels from `first` on, as many as `out` holds.
+    /// Writes panels from `first` on, as many as `out` holds. What they are made of leaves this
+    /// process's memory, since with panels nobody reads it.
     ///
     /// # Panics
     /// If there are not so many or `out` is not whole panels.
@@ -157,7 +158,9 @@ impl PanelSource {
         let row_bytes = self.bytes.len() / self.rows.max(1);
         let start = first * PANEL_ROWS;
         let end = ((first + count) * PANEL_ROWS).min(self.rows);
-        pack_panels(self.format, self.cols, &self.bytes[start * row_bytes..end * row_bytes], out);
+        let rows = start * row_bytes..end * row_bytes;
+        pack_panels(self.format, self.cols, &self.bytes[rows.clone()], out);
+        self.bytes.release(rows);
     }
 
     /// Gives the products these panels from now on; the first ones given stay.

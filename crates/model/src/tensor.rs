@@ -39,6 +39,13 @@ impl Bytes {
         Self { owner: Owner::Owned(Arc::new(bytes)), range }
     }
 
+    /// Takes those of `range` out of this process's memory where they are a file's.
+    pub(crate) fn release(&self, range: Range<usize>) {
+        if let Owner::Mapped(mapping) = &self.owner {
+            mapping.release(self.range.start + range.start..self.range.start + range.end);
+        }
+    }
+
     /// Whether they are a file's.
     pub(crate) fn is_mapped(&self) -> bool {
         matches!(self.owner, Owner::Mapped(_))
