@@ -175,3 +175,35 @@ impl Meanwhile {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rushlight_model::WeightsFrom;
+    use rushlight_testkit::tiny;
+
+    use super::*;
+
+    #[test]
+    fn a_chat_prepares_while_it_waits_and_then_uses_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tiny.gguf");
+        tiny::write_gguf_q8_0(&tiny::case("llama2"), &file);
+        let model = Arc::new(Model::open(&file).unwrap());
+        let path = dir.path().join("prepared");
+        let source = "the model".to_owned();
+        let unprepared = Unprepared { model: model.clone(), source, path: path.clone() };
+        let mut meanwhile = Meanwhile::new(Some(unprepared));
+        let until = |done: &dyn Fn() -> bool| {
+            let begin = Instant::now();
+            while !done() && begin.elapsed() < Duration::from_secs(20) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        };
+        meanwhile.during(|| until(&|| path.exists()));
+        // The thread may end a moment after the file is there.
+        until(&|| meanwhile.work.as_ref().is_none_or(JoinHandle::is_finished));
+        meanwhile.during(|| ());
+        assert_eq!(model.weights_from(), WeightsFrom::Prepared);
+        assert!(meanwhile.unprepared.is_none() && meanwhile.work.is_none());
+    }
+}
