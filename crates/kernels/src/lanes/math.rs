@@ -32,6 +32,7 @@ pub(super) fn exp<I: Isa>(isa: I, x: I::V) -> I::V {
 /// `2^x` of `x <= 1`, relative error under `3 u`; zero under `2^-126`.
 ///
 /// As [`exp`] with `n` and `f` the whole and the rest of `x`; `2^f` within 9.2e-8.
+#[expect(clippy::approx_constant, reason = "a fitted coefficient that is near it")]
 #[inline(always)]
 pub(super) fn exp2_below<I: Isa>(isa: I, x: I::V) -> I::V {
     let shift = isa.splat(12_582_912.0);

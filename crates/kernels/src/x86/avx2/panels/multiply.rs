@@ -70,6 +70,7 @@ pub(super) fn sweep<
 
 /// Adds `sum_g xs[g] * (scale[g] * (q[g] . xq[g]) + min[g] * sum(xq[g]))` to the totals of 8 rows a
 /// half and `T` tokens, in the order of the groups whatever `P` and `T` are.
+#[expect(clippy::needless_range_loop, reason = "one index walks several sets of registers")]
 #[inline(never)]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn products<

@@ -52,6 +52,7 @@ pub(super) fn sweep<const GROUP: usize, const HAS_MIN: bool, const BIAS: u8>(
 
 /// Adds `sum_g xs[g] * (scale[g] * (q[g] . xq[g]) + min[g] * sum(xq[g]))` to the totals of 16 rows
 /// a panel and `T` tokens, in the order of the groups whatever `P` and `T` are.
+#[expect(clippy::needless_range_loop, reason = "one index walks several sets of registers")]
 #[inline(never)]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
 fn products<
