@@ -76,6 +76,7 @@ fn write<const P: usize, const T: usize>(
 
 /// `sum_g xs[g] * (scale[g] * (q[g] . xq[g]) + min[g] * sum(xq[g]))` of 4 rows a quarter and `T`
 /// tokens, in the order of the groups whatever `P` and `T` are.
+#[expect(clippy::needless_range_loop, reason = "one index walks several sets of registers")]
 #[inline(never)]
 #[target_feature(enable = "neon")]
 fn products<

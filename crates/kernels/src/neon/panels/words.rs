@@ -35,7 +35,7 @@ fn with(low: uint8x16_t, high: uint8x16_t, mask: u8) -> uint8x16_t {
 #[target_feature(enable = "neon")]
 fn low_nibble<const N: usize>(record: &[u8; N], i: usize, k: usize) -> uint8x16_t {
     let both = line(record, i, k / 2);
-    if k % 2 == 0 { vandq_u8(both, vdupq_n_u8(15)) } else { vshrq_n_u8::<4>(both) }
+    if k.is_multiple_of(2) { vandq_u8(both, vdupq_n_u8(15)) } else { vshrq_n_u8::<4>(both) }
 }
 
 #[inline]
