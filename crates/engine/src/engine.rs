@@ -20,6 +20,9 @@ pub(crate) const EXACT_ROWS: usize = 7;
 
 /// What activations are rounded to before they meet quantised weights; each 32 values share a
 /// scale.
+///
+/// F16 and BF16 weights meet them as floats, but for batches of 8 rows and more on processors that
+/// multiply 16-bit integers faster: there both are rounded to 14 bits, unless all are `Int16`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Activations {

@@ -13,14 +13,14 @@ mod fine;
 
 pub(crate) use fine::choose as choose_fine;
 
-use rushlight_kernels::{PAGE, QuantizedRows};
+use rushlight_kernels::PAGE;
 use rushlight_model::{
     Activation, Dims, FeedForward, Ffn, Layer, Model, Norm, NormKind, Rope, RopeTable, RopeUse,
 };
 
 use crate::batch::BatchRow;
 use crate::cache::Cache;
-use crate::machine::{Machine, Tokens};
+use crate::machine::{Machine, Rounded, Tokens};
 
 /// Activations of one batch, kept between calls.
 #[derive(Debug, Default)]
@@ -41,8 +41,8 @@ pub(crate) struct Buffers {
     gate: Vec<f32>,
     /// `(tokens, f)`.
     up: Vec<f32>,
-    /// The input of the product at hand as int8.
-    quantized: QuantizedRows,
+    /// The input of the product at hand, rounded.
+    rounded: Rounded,
     /// Of the output rows, `(wanted, v)`; of an embedder `(wanted, d)`.
     pub(crate) out: Vec<f32>,
     experts: experts::Buffers,
@@ -116,7 +116,7 @@ impl Pass<'_> {
         let tokens = Tokens { count: self.rows.len(), fine: &self.fine };
         let b = &mut *self.buffers;
         let matrices = [&layer.q.weight, &layer.k.weight, &layer.v.weight];
-        let input = machine.input(&b.h, tokens, &mut b.quantized, matrices);
+        let input = machine.input(&b.h, tokens, &mut b.rounded, matrices);
         machine.linears(&input, [(&layer.q, &mut b.q), (&layer.k, &mut b.k), (&layer.v, &mut b.v)]);
         heads(machine, dims, &mut b.q, dims.h, layer.q_norm.as_ref(), table);
         heads(machine, dims, &mut b.k, dims.g, layer.k_norm.as_ref(), table);
@@ -124,7 +124,7 @@ impl Pass<'_> {
         self.attend(index);
         let tokens = Tokens { count: self.rows.len(), fine: &self.fine };
         let b = &mut *self.buffers;
-        let input = machine.input(&b.attended, tokens, &mut b.quantized, [&layer.o.weight]);
+        let input = machine.input(&b.attended, tokens, &mut b.rounded, [&layer.o.weight]);
         machine.linears(&input, [(&layer.o, &mut b.h)]);
         self.add_part(layer.post_attn_norm.as_ref());
         self.norm_sum(layer.attn_sum_norm.as_ref());
@@ -143,7 +143,7 @@ impl Pass<'_> {
                     ffn,
                     &mut b.h,
                     [&mut b.gate, &mut b.up],
-                    &mut b.quantized,
+                    &mut b.rounded,
                     tokens,
                 );
             }
@@ -241,7 +241,7 @@ impl Pass<'_> {
         let all: Vec<usize> = (0..tokens).collect();
         let fine = if self.fine.is_empty() { &[] } else { &*all };
         let tokens = Tokens { count: tokens, fine };
-        let input = machine.input(&b.h, tokens, &mut b.quantized, [&weights.output.weight]);
+        let input = machine.input(&b.h, tokens, &mut b.rounded, [&weights.output.weight]);
         machine.linears(&input, [(&weights.output, &mut b.out)]);
         if dims.logit_scale != 1.0 || dims.logit_softcap.is_some() {
             machine.each_row(&mut b.out, dims.v, |_, logits| {
@@ -289,12 +289,12 @@ fn feed_forward(
     ffn: &FeedForward,
     h: &mut [f32],
     [gate_out, up_out]: [&mut Vec<f32>; 2],
-    quantized: &mut QuantizedRows,
+    rounded: &mut Rounded,
     tokens: Tokens<'_>,
 ) {
     let (row, f) = (machine.row, ffn.up.weight.rows());
     let matrices = ffn.gate.iter().map(|g| &g.weight).chain([&ffn.up.weight]);
-    let input = machine.input(h, tokens, quantized, matrices);
+    let input = machine.input(h, tokens, rounded, matrices);
     let (gate_out, up_out) = (&mut gate_out[..tokens.count * f], &mut up_out[..tokens.count * f]);
     let inner: &[f32] = match &ffn.gate {
         Some(gate) => {
@@ -320,7 +320,7 @@ fn feed_forward(
             up_out
         }
     };
-    let input = machine.input(inner, tokens, quantized, [&ffn.down.weight]);
+    let input = machine.input(inner, tokens, rounded, [&ffn.down.weight]);
     machine.linears(&input, [(&ffn.down, h)]);
 }
 

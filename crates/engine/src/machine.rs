@@ -4,7 +4,9 @@ use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rushlight_host::Pool;
-use rushlight_kernels::{AttendState, Columns, Format, QuantizedRows, Row, Scratch, Span};
+use rushlight_kernels::{
+    AttendState, Columns, Format, Int16Rows, QuantizedRows, Row, Scratch, Span,
+};
 use rushlight_model::{Linear, Matrix};
 
 /// Tokens from which work per token is shared between threads: below, waking them costs more.
@@ -38,10 +40,21 @@ pub(crate) struct Worker {
     pub(crate) out: Vec<f32>,
 }
 
-/// Activations `(tokens, n)`, and the same rounded to int8 for the quantised formats.
+/// Activations rounded for the matrices that take them so.
+#[derive(Debug, Default)]
+pub(crate) struct Rounded {
+    /// For the quantised formats.
+    int8: QuantizedRows,
+    /// For F16 and BF16.
+    int16: Int16Rows,
+}
+
+/// Activations `(tokens, n)`, and the same rounded.
 pub(crate) struct Input<'a> {
     x: &'a [f32],
-    quantized: &'a QuantizedRows,
+    int8: &'a QuantizedRows,
+    /// For tokens enough that it pays, unless all are fine.
+    int16: Option<&'a Int16Rows>,
     tokens: usize,
     /// Rows that the kernels see: of the fine tokens two.
     rows: usize,
@@ -93,22 +106,34 @@ impl Machine {
         });
     }
 
-    /// The input `x`, shape `(tokens, n)`, of the matrices; rounded to int8 in `out` if one of
-    /// them takes that.
+    /// The input `x`, shape `(tokens, n)`, of the matrices; rounded in `out` as they take it.
     pub(crate) fn input<'a, 'm>(
         &self,
         x: &'a [f32],
         tokens: Tokens<'_>,
-        out: &'a mut QuantizedRows,
+        out: &'a mut Rounded,
         matrices: impl IntoIterator<Item = &'m Matrix>,
     ) -> Input<'a> {
-        let count = tokens.count;
-        if !matrices.into_iter().any(|m| m.format().is_quantized()) {
-            return Input { x, quantized: out, tokens: count, rows: count };
+        let Tokens { count, fine } = tokens;
+        let n = x.len() / count;
+        let in_tiles = fine.len() < count && count >= TILE_ACTIVATIONS;
+        let (mut by_int8, mut by_int16) = (false, false);
+        for matrix in matrices {
+            let format = matrix.format();
+            by_int8 |= format.is_quantized();
+            by_int16 |= in_tiles && self.row.takes_int16(format, n);
         }
-        out.resize(count, x.len() / count, tokens.fine);
-        self.quantize(x, out);
-        Input { x, tokens: count, rows: out.rows(), quantized: out }
+        let mut rows = count;
+        if by_int8 {
+            out.int8.resize(count, n, fine);
+            rows = out.int8.rows();
+            self.quantize(x, &mut out.int8);
+        }
+        if by_int16 {
+            let mut tiles: Vec<_> = out.int16.tiles_mut(x, n).map(Some).collect();
+            self.each_part(&mut tiles, |_, tile| self.row.pack_int16(tile));
+        }
+        Input { x, int8: &out.int8, int16: by_int16.then_some(&out.int16), tokens: count, rows }
     }
 
     fn quantize(&self, x: &[f32], out: &mut QuantizedRows) {
@@ -171,11 +196,15 @@ impl Machine {
         let format = weight.format();
         let data = || weight.rows_data(rows.clone());
         if !format.is_quantized() {
-            self.row.matmul_float(format, data(), input.x, scratch, out);
+            let int16 = input.int16.filter(|x| self.row.takes_int16(format, x.n()));
+            match int16 {
+                Some(x) => self.row.matmul_int16(format, data(), x, scratch, out),
+                None => self.row.matmul_float(format, data(), input.x, scratch, out),
+            }
         } else if let Some(panels) = self.panels(weight, rows.clone()) {
-            self.row.matmul_panels(format, panels, input.quantized, scratch, out);
+            self.row.matmul_panels(format, panels, input.int8, scratch, out);
         } else {
-            self.row.matmul(format, data(), input.quantized, scratch, out);
+            self.row.matmul(format, data(), input.int8, scratch, out);
         }
         if let Some(bias) = bias {
             for t in 0..input.tokens {

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use rushlight_kernels::{
-    Columns, Format, PANEL_ROWS, QuantizedRows, Row, Scratch, pack_panels, rows,
+    Columns, Format, Int16Rows, PANEL_ROWS, QuantizedRows, Row, Scratch, pack_panels, rows,
 };
 
 fn main() {
@@ -31,20 +31,32 @@ fn main() {
             .filter(|row| text(0).map_or(row.name() != "scalar", |name| name == row.name()))
         {
             for format in Format::ALL.into_iter().filter(format_wanted) {
-                bench(row, format, rows_, n, tokens, false);
+                let shape = (rows_, n, tokens);
+                bench(row, format, shape, By::Rows);
                 if row.takes_panels(format, n) {
-                    bench(row, format, rows_, n, tokens, true);
+                    bench(row, format, shape, By::Panels);
+                }
+                if row.takes_int16(format, n) && tokens > 1 {
+                    bench(row, format, shape, By::Int16);
                 }
             }
         }
     }
 }
 
-fn bench(row: &Row, format: Format, rows: usize, n: usize, tokens: usize, panels: bool) {
+/// How weights are multiplied.
+#[derive(Clone, Copy, PartialEq)]
+enum By {
+    Rows,
+    Panels,
+    Int16,
+}
+
+fn bench(row: &Row, format: Format, (rows, n, tokens): (usize, usize, usize), by: By) {
     let Some(row_bytes) = format.row_bytes(n) else { return };
     // 0x2c2c is about 1/16 as f16; every byte pattern is a valid block.
     let mut weights = vec![0x2c; rows * row_bytes];
-    if panels {
+    if by == By::Panels {
         let panel_bytes = format.panel_bytes(n).expect("a format with panels");
         let mut packed = vec![0; rows.div_ceil(PANEL_ROWS) * panel_bytes];
         let start = processor_seconds();
@@ -59,17 +71,22 @@ fn bench(row: &Row, format: Format, rows: usize, n: usize, tokens: usize, panels
         q.resize(tokens, n, &[]);
         q.fill(row, &x);
     }
+    let mut int16 = Int16Rows::default();
+    if by == By::Int16 {
+        int16.tiles_mut(&x, n).for_each(|tile| row.pack_int16(tile));
+    }
     let mut out = vec![0.0; tokens * rows];
     let mut scratch = Scratch::default();
     let (start, cpu, mut times) = (Instant::now(), processor_seconds(), 0);
     while times < 3 || start.elapsed() < Duration::from_millis(400) {
         let out = &mut Columns::new(&mut out, rows);
-        if panels {
-            row.matmul_panels(format, &weights, &q, &mut scratch, out);
-        } else if format.is_quantized() {
-            row.matmul(format, &weights, &q, &mut scratch, out);
-        } else {
-            row.matmul_float(format, &weights, &x, &mut scratch, out);
+        match by {
+            By::Panels => row.matmul_panels(format, &weights, &q, &mut scratch, out),
+            By::Int16 => row.matmul_int16(format, &weights, &int16, &mut scratch, out),
+            By::Rows if format.is_quantized() => {
+                row.matmul(format, &weights, &q, &mut scratch, out);
+            }
+            By::Rows => row.matmul_float(format, &weights, &x, &mut scratch, out),
         }
         times += 1;
     }
@@ -77,7 +94,11 @@ fn bench(row: &Row, format: Format, rows: usize, n: usize, tokens: usize, panels
     println!(
         "{:8} {}{:8} ({rows:5}, {n:5}) x {tokens:3}: {:7.2} GB/s {:8.1} GMAC/s {:10.1} us",
         row.name(),
-        if panels { "panels of " } else { "" },
+        match by {
+            By::Rows => "",
+            By::Panels => "panels of ",
+            By::Int16 => "int16 of ",
+        },
         format.to_string(),
         weights.len() as f64 / each / 1e9,
         (rows * n * tokens) as f64 / each / 1e9,

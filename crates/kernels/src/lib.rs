@@ -28,6 +28,7 @@ mod blocks;
 mod columns;
 mod float;
 mod format;
+mod int16;
 mod lanes;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -48,6 +49,7 @@ pub use columns::Columns;
 pub use float::Pairing;
 pub use format::Format;
 pub use half::f16;
+pub use int16::{Int16Rows, Int16Tile};
 pub use panels::{PANEL_LAYOUT, PANEL_ROWS, pack_panels};
 pub use quantize::quantize_row;
 pub use row::{Row, Scratch, best, by_name, rows};

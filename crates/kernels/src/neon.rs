@@ -28,6 +28,7 @@ static ROW: Row = Row {
     tiling: Some(tiling(1)),
     matmul_panels: Some(matmul_panels::<false, 1>),
     matmul_float,
+    int16: None,
     float: lanes::NEON,
 };
 
@@ -40,6 +41,7 @@ static ROW_DOTPROD: Row = Row {
     tiling: Some(tiling(1)),
     matmul_panels: Some(matmul_panels::<true, 1>),
     matmul_float,
+    int16: None,
     float: lanes::NEON,
 };
 
@@ -52,6 +54,7 @@ static ROW_I8MM: Row = Row {
     tiling: Some(tiling(i8mm::RUN)),
     matmul_panels: Some(matmul_panels::<true, { i8mm::RUN }>),
     matmul_float,
+    int16: None,
     float: lanes::NEON,
 };
 

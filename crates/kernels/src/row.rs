@@ -7,6 +7,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::activations::QuantizedRowMut;
 use crate::attention::AttendScratch;
 use crate::float::FloatOps;
+use crate::int16::{Int16Rows, Int16Tile};
 use crate::panels::PANEL_ROWS;
 use crate::tile::Tiling;
 use crate::{Columns, Format, QuantizedRows, QuantizedTokenMut, scalar};
@@ -24,7 +25,16 @@ pub struct Row {
     /// Products of panels, if there are kernels for them.
     pub(crate) matmul_panels: Option<Matmul>,
     pub(crate) matmul_float: fn(Format, &[u8], &[f32], &mut Scratch, &mut Columns<'_>),
+    /// Products of F16 and BF16 weights by 16-bit integers, if they are faster.
+    pub(crate) int16: Option<Int16Ops>,
     pub(crate) float: FloatOps,
+}
+
+/// Products by 16-bit integers.
+#[derive(Debug)]
+pub(crate) struct Int16Ops {
+    pub(crate) pack: fn(Int16Tile<'_>),
+    pub(crate) matmul: fn(Format, &[u8], &Int16Rows, &mut Scratch, &mut Columns<'_>),
 }
 
 /// Products of weights in a format with int8 activations.
@@ -140,7 +150,7 @@ impl Row {
     }
 }
 
-fn check(format: Format, weights: &[u8], n: usize, tokens: usize, out: &Columns<'_>) {
+pub(crate) fn check(format: Format, weights: &[u8], n: usize, tokens: usize, out: &Columns<'_>) {
     let want = format.row_bytes(n).and_then(|b| b.checked_mul(out.columns()));
     assert_eq!(want, Some(weights.len()), "bytes of ({}, {n}) `{format}`", out.columns());
     assert_eq!(tokens, out.tokens(), "tokens of input and output");

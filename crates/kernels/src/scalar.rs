@@ -17,6 +17,7 @@ pub(crate) static ROW: Row = Row {
     tiling: None,
     matmul_panels: None,
     matmul_float,
+    int16: None,
     float: float::OPS,
 };
 

@@ -1,8 +1,8 @@
 //! Every row that this processor has against the scalar row.
 
 use rushlight_kernels::{
-    Columns, Format, PANEL_ROWS, QuantizedRows, Row, Scratch, by_name, pack_panels, quantize_row,
-    rows,
+    Columns, Format, Int16Rows, PANEL_ROWS, QuantizedRows, Row, Scratch, by_name, pack_panels,
+    quantize_row, rows,
 };
 
 /// A linear congruential generator (Knuth, MMIX).
@@ -70,6 +70,7 @@ fn compare(format: Format, shape: (usize, usize, usize), weights: &[u8], x: &[f3
     if format.is_quantized() {
         wrong.extend(compare_fine(format, shape, weights, x, &late));
     }
+    wrong.extend(compare_int16(format, shape, weights, x));
     wrong
 }
 
@@ -134,6 +135,53 @@ fn compare_fine(
     let by_panels = rows().iter().filter(|row| row.takes_panels(format, n));
     let by_panels = by_panels.map(|row| (*row, panels.as_deref()));
     rows().iter().skip(1).map(|row| (*row, None)).chain(by_panels).filter_map(first_wrong).collect()
+}
+
+/// Products by 16-bit integers against those by floats, within the bound of their documentation.
+fn compare_int16(
+    format: Format,
+    (height, n, tokens): (usize, usize, usize),
+    weights: &[u8],
+    x: &[f32],
+) -> Option<String> {
+    let mut values = vec![0.0; height * n];
+    scalar().dequantize(format, weights, &mut values);
+    let width = height + 2;
+    for row in rows().iter().filter(|row| row.takes_int16(format, n)) {
+        let mut out = vec![7.0; tokens * width];
+        let (_, columns) = Columns::new(&mut out, width).split_at(1);
+        let (mut columns, _) = columns.split_at(height);
+        let mut rounded = Int16Rows::default();
+        rounded.tiles_mut(x, n).for_each(|tile| row.pack_int16(tile));
+        row.matmul_int16(format, weights, &rounded, &mut Scratch::default(), &mut columns);
+        for (out, x) in out.chunks_exact(width).zip(x.chunks_exact(n)) {
+            let found = out[1..=height].iter().zip(values.chunks_exact(n));
+            let edges = (out[0], out[width - 1]) == (7.0, 7.0);
+            for (r, (&got, w)) in found.enumerate() {
+                let (want, bound) = product_by_int16(x, w);
+                let close = (f64::from(got) - want).abs() <= bound;
+                if !edges || !(close || (got.is_nan() && want.is_nan())) {
+                    return Some(format!(
+                        "{} int16 of {format} ({height}, {n}) by {tokens} tokens: {r} is {got}, not {want} within {bound}; edges kept: {edges}",
+                        row.name()
+                    ));
+                }
+            }
+        }
+    }
+    None
+}
+
+/// `x . w` and how far from it a product by 16-bit integers may be.
+fn product_by_int16(x: &[f32], w: &[f32]) -> (f64, f64) {
+    let (mut product, mut bound) = (0.0, 0.0);
+    for (x, w) in x.chunks(32).zip(w.chunks(32)) {
+        let sum = |v: &[f32]| v.iter().map(|v| f64::from(v.abs())).sum::<f64>();
+        let (sum_x, sum_w) = (sum(x), sum(w));
+        product += x.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum::<f64>();
+        bound += f64::from(largest(x)) * sum_w + f64::from(largest(w)) * sum_x;
+    }
+    (product, bound / 16382.0 * 1.001 + 1e-30)
 }
 
 /// Emulators run these tests too, and one that lacks an instruction set would pass without it.

@@ -26,7 +26,7 @@ impl Pass<'_> {
         let e = &mut b.experts;
         e.scores.resize(tokens * kind.count, 0.0);
         let all = Tokens { count: tokens, fine: &self.fine };
-        let input = machine.input(&b.h, all, &mut b.quantized, [&router.weight]);
+        let input = machine.input(&b.h, all, &mut b.rounded, [&router.weight]);
         machine.linears(&input, [(router, &mut e.scores)]);
         machine.each_row(&mut e.scores, kind.count, |_, scores| machine.row.softmax(scores));
         let picks = picks(&e.scores, kind);
@@ -44,7 +44,7 @@ impl Pass<'_> {
             let fine: Vec<usize> = (0..chosen.len()).filter(is_fine).collect();
             let tokens = Tokens { count: chosen.len(), fine: &fine };
             let wide = [&mut b.gate, &mut b.up];
-            feed_forward(machine, activation, expert, &mut e.input, wide, &mut b.quantized, tokens);
+            feed_forward(machine, activation, expert, &mut e.input, wide, &mut b.rounded, tokens);
             for ((t, weight), out) in chosen.iter().zip(e.input.chunks_exact(d)) {
                 machine.row.add_scaled(&mut e.sum[t * d..][..d], out, *weight);
             }

@@ -3,6 +3,7 @@
 
 mod decode;
 mod floats;
+mod int16;
 mod load;
 mod matmat;
 mod matmul;
@@ -12,8 +13,9 @@ mod quantize;
 mod step;
 
 use crate::activations::QuantizedRowMut;
+use crate::row::Int16Ops;
 use crate::tile::Tiling;
-use crate::{Columns, Format, QuantizedRows, Row, Scratch, lanes};
+use crate::{Columns, Format, Int16Rows, Int16Tile, QuantizedRows, Row, Scratch, lanes};
 
 pub(super) static ROW: Row = Row {
     name: "avx512",
@@ -28,6 +30,7 @@ pub(super) static ROW: Row = Row {
     tiling: Some(TILING),
     matmul_panels: Some(matmul_panels),
     matmul_float,
+    int16: Some(Int16Ops { pack: pack_int16, matmul: matmul_int16 }),
     float: lanes::AVX512,
 };
 
@@ -69,4 +72,20 @@ fn matmul_float(
 ) {
     // SAFETY: a `Row` is reached only through `rows()`, which asks `detect` first.
     unsafe { floats::matmul_float(format, weights, x, scratch, out) }
+}
+
+fn pack_int16(tile: Int16Tile<'_>) {
+    // SAFETY: a `Row` is reached only through `rows()`, which asks `detect` first.
+    unsafe { int16::pack(tile) }
+}
+
+fn matmul_int16(
+    format: Format,
+    weights: &[u8],
+    x: &Int16Rows,
+    scratch: &mut Scratch,
+    out: &mut Columns<'_>,
+) {
+    // SAFETY: a `Row` is reached only through `rows()`, which asks `detect` first.
+    unsafe { int16::matmul(format, weights, x, scratch, out) }
 }

@@ -1,4 +1,4 @@
-//! Products of four neighbouring bytes, summed into 32-bit lanes.
+//! Products of four neighbouring bytes or two 16-bit integers, summed into 32-bit lanes.
 #![expect(unsafe_code, reason = "AVX-VNNI is a feature that the callers' instruction set lacks")]
 
 use std::arch::asm;
@@ -49,6 +49,22 @@ fn dpbusd(sum: __m256i, q: __m256i, x: __m256i) -> __m256i {
         asm!(
             "{{vex}} vpdpbusd {}, {}, {}",
             inout(ymm_reg) out, in(ymm_reg) q, in(ymm_reg) x,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    out
+}
+
+/// `sum + w . x` in each lane of two signed 16-bit integers, for the row with VNNI.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn dpwssd(sum: __m256i, w: __m256i, x: __m256i) -> __m256i {
+    let mut out = sum;
+    // SAFETY: reads and writes only these registers; only the row that detects VNNI comes here.
+    unsafe {
+        asm!(
+            "{{vex}} vpdpwssd {}, {}, {}",
+            inout(ymm_reg) out, in(ymm_reg) w, in(ymm_reg) x,
             options(pure, nomem, nostack, preserves_flags),
         );
     }

@@ -48,14 +48,14 @@ fn single(bytes: &[[u8; 4]; ROWS]) -> __m256 {
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn half(bytes: &[[u8; 2]; ROWS]) -> __m256 {
+pub(super) fn half(bytes: &[[u8; 2]; ROWS]) -> __m256 {
     _mm256_cvtph_ps(load_16(bytemuck::cast_ref(bytes)))
 }
 
 /// The upper half of a single.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn brain(bytes: &[[u8; 2]; ROWS]) -> __m256 {
+pub(super) fn brain(bytes: &[[u8; 2]; ROWS]) -> __m256 {
     let words = _mm256_cvtepu16_epi32(load_16(bytemuck::cast_ref(bytes)));
     _mm256_castsi256_ps(_mm256_slli_epi32::<16>(words))
 }

@@ -48,14 +48,14 @@ fn single(bytes: &[[u8; 4]; ROWS]) -> __m512 {
 
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-fn half(bytes: &[[u8; 2]; ROWS]) -> __m512 {
+pub(super) fn half(bytes: &[[u8; 2]; ROWS]) -> __m512 {
     _mm512_cvtph_ps(load_32(bytemuck::cast_ref(bytes)))
 }
 
 /// The upper half of a single.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-fn brain(bytes: &[[u8; 2]; ROWS]) -> __m512 {
+pub(super) fn brain(bytes: &[[u8; 2]; ROWS]) -> __m512 {
     let words = _mm512_cvtepu16_epi32(load_32(bytemuck::cast_ref(bytes)));
     _mm512_castsi512_ps(_mm512_slli_epi32::<16>(words))
 }

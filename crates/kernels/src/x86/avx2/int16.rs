@@ -1,0 +1,140 @@
+//! Products with F16 and BF16 weights by 16-bit integers: panels of 8 weight rows, rounded once,
+//! meet tiles of up to 6 tokens.
+//!
+//! A register holds two consecutive weights of each of 8 rows; `vpdpwssd` of AVX-VNNI multiplies it
+//! with two activations of one token, broadcast. AVX2 alone needs two instructions for that, and is
+//! no faster than by floats.
+
+use std::arch::x86_64::*;
+
+use super::dot::dpwssd;
+use super::floats::{brain, half};
+use super::load::{broadcast, load_words, store_words, transpose, write_lanes};
+use crate::int16::{GROUP, Int16Rows, Int16Tile, LEAST, LIMIT, Record, WORDS};
+use crate::row::Line;
+use crate::tile::with_width;
+use crate::{Columns, Format, Scratch};
+
+/// Weight rows of a panel: the lanes of a register.
+const ROWS: usize = 8;
+/// Packed activations that are walked once per panel: they should stay in a private L2.
+const SLAB_BYTES: usize = 768 << 10;
+
+/// A group of 32 values of 8 rows: two integers of each row to a register, then the scales.
+type Group = [[u32; ROWS]; WORDS + 1];
+
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn pack(tile: Int16Tile<'_>) {
+    crate::int16::pack(tile);
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn matmul(
+    format: Format,
+    weights: &[u8],
+    x: &Int16Rows,
+    scratch: &mut Scratch,
+    out: &mut Columns<'_>,
+) {
+    let weights = weights.as_chunks::<2>().0;
+    match format {
+        Format::F16 => run(weights, x, scratch, out, |b| half(b)),
+        _ => run(weights, x, scratch, out, |b| brain(b)),
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn run(
+    weights: &[[u8; 2]],
+    x: &Int16Rows,
+    scratch: &mut Scratch,
+    out: &mut Columns<'_>,
+    decode: impl Fn(&[[u8; 2]; ROWS]) -> __m256 + Copy,
+) {
+    let (n, columns) = (x.n(), out.columns());
+    let depth = x.slab(SLAB_BYTES);
+    let words = (WORDS + 1) * depth / GROUP;
+    scratch.lines.resize(words.div_ceil(2), Line([0; 16]));
+    let all: &mut [[u32; ROWS]] = bytemuck::cast_slice_mut(&mut scratch.lines);
+    let groups: &mut [Group] = all.as_chunks_mut().0;
+    for start in (0..n).step_by(depth) {
+        let values = depth.min(n - start);
+        let slab = start / GROUP..(start + values) / GROUP;
+        for column in (0..columns).step_by(ROWS) {
+            let rows = ROWS.min(columns - column);
+            let row = |r: usize| &weights[(column + r.min(rows - 1)) * n + start..][..values];
+            round(std::array::from_fn(row), groups, decode);
+            for (tile, words) in x.tiles() {
+                with_width!(tile.width, [2 4 6], T => {
+                    let x: &[Record<T>] = &bytemuck::cast_slice(words)[slab.clone()];
+                    for (t, total) in products(groups, x).into_iter().enumerate().take(tile.tokens) {
+                        let out = &mut out.row(tile.start + t)[column..][..rows];
+                        write_lanes(out, start > 0, total);
+                    }
+                });
+            }
+        }
+    }
+}
+
+/// Rounds the values of 8 rows and interleaves them.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn round(
+    rows: [&[[u8; 2]]; ROWS],
+    groups: &mut [Group],
+    decode: impl Fn(&[[u8; 2]; ROWS]) -> __m256 + Copy,
+) {
+    let magnitude = _mm256_set1_epi32(0x7fff_ffff);
+    for (g, group) in groups.iter_mut().enumerate().take(rows[0].len() / GROUP) {
+        let mut columns = [[_mm256_setzero_si256(); ROWS]; GROUP / ROWS];
+        for (i, columns) in columns.iter_mut().enumerate() {
+            for (column, row) in columns.iter_mut().zip(rows) {
+                let values = row[g * GROUP + i * ROWS..].first_chunk().expect("whole groups");
+                *column = _mm256_castps_si256(decode(values));
+            }
+            *columns = transpose(*columns);
+        }
+        // Magnitudes are in the order of their bits, NaN last.
+        let mut max = _mm256_setzero_si256();
+        for column in columns.as_flattened() {
+            max = _mm256_max_epi32(max, _mm256_and_si256(*column, magnitude));
+        }
+        let max = _mm256_castsi256_ps(max);
+        let (limit, least) = (_mm256_set1_ps(LIMIT), _mm256_set1_ps(LEAST));
+        let large = _mm256_cmp_ps::<_CMP_GT_OQ>(max, least);
+        let inverse = _mm256_and_ps(large, _mm256_div_ps(limit, max));
+        let not_small = _mm256_cmp_ps::<_CMP_NLE_UQ>(max, least);
+        let scale = _mm256_and_ps(not_small, _mm256_div_ps(max, limit));
+        let integers = |x| _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_castsi256_ps(x), inverse));
+        let (pairs, _) = columns.as_flattened().as_chunks::<2>();
+        for (line, &[low, high]) in group.iter_mut().zip(pairs) {
+            let high = _mm256_slli_epi32::<16>(integers(high));
+            store_words(line, _mm256_blend_epi16::<0b1010_1010>(integers(low), high));
+        }
+        store_words(&mut group[WORDS], _mm256_castps_si256(scale));
+    }
+}
+
+/// `sum_g xs[g] * ws[g] * (wq[g] . xq[g])` of 8 rows and `T` tokens.
+#[inline(never)]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn products<const T: usize>(groups: &[Group], x: &[Record<T>]) -> [__m256; T] {
+    let mut total = [_mm256_setzero_ps(); T];
+    for (w, x) in groups.iter().zip(x) {
+        let mut sum = [_mm256_setzero_si256(); T];
+        for (line, x) in w.iter().zip(x).take(WORDS) {
+            let line = load_words(line);
+            for t in 0..T {
+                sum[t] = dpwssd(sum[t], line, broadcast(x[t]));
+            }
+        }
+        let scale = _mm256_castsi256_ps(load_words(&w[WORDS]));
+        for t in 0..T {
+            let scale = _mm256_mul_ps(scale, _mm256_castsi256_ps(broadcast(x[WORDS][t])));
+            total[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[t]), scale, total[t]);
+        }
+    }
+    total
+}
