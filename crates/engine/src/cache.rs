@@ -3,6 +3,10 @@
 //! A page holds [`PAGE`] positions of one sequence, for every layer and key/value head. Pages are
 //! allocated when a sequence first reaches them and reused when it ends.
 
+use std::ops::Range;
+
+use bytemuck::{cast_slice, cast_slice_mut};
+use rushlight_host::HugeMemory;
 use rushlight_kernels::{PAGE, Page, PageMut, f16};
 use rushlight_model::Dims;
 
@@ -31,12 +35,12 @@ impl Sequence {
     }
 }
 
-/// One layer's part of one page, all key/value heads one after the other.
-#[derive(Debug)]
-enum Stored {
-    F16 { keys: Vec<f16>, values: Vec<f16> },
-    Q8 { keys: Vec<i8>, key_scales: Vec<f16>, values: Vec<i8>, value_scales: Vec<f16> },
-}
+/// Memory for some pages: of each layer all of them, of each page all key/value heads one after the
+/// other. On huge pages, as every token of an answer reads all of it.
+type Chunk = HugeMemory;
+
+/// Bytes that a chunk has at least: some huge pages.
+const CHUNK_BYTES: usize = 4 << 20;
 
 /// Paged keys and values.
 #[derive(Debug)]
@@ -46,8 +50,10 @@ pub(crate) struct Cache {
     g: usize,
     /// Head width.
     k: usize,
-    /// `[layer][page]`.
-    layers: Vec<Vec<Stored>>,
+    layers: usize,
+    chunks: Vec<Chunk>,
+    /// Pages of a chunk.
+    chunk: usize,
     /// Pages that no sequence uses.
     free: Vec<usize>,
     /// Pages at most.
@@ -66,13 +72,15 @@ struct Pages {
 impl Cache {
     /// A cache for `positions` positions in all.
     pub(crate) fn new(dims: &Dims, kind: CacheType, positions: usize) -> Self {
-        let layers = dims.layers.iter().map(|_| Vec::new()).collect();
         let capacity = positions.div_ceil(PAGE);
+        let chunk = CHUNK_BYTES.div_ceil(Self::page_bytes(dims, kind).max(1)).min(capacity.max(1));
         Self {
             kind,
             g: dims.g,
             k: dims.k,
-            layers,
+            layers: dims.layers.len(),
+            chunks: Vec::new(),
+            chunk,
             free: Vec::new(),
             capacity,
             sequences: Vec::new(),
@@ -81,11 +89,7 @@ impl Cache {
 
     /// Bytes of one page over all layers.
     pub(crate) fn page_bytes(dims: &Dims, kind: CacheType) -> usize {
-        let values = 2 * dims.layers.len() * dims.g * PAGE;
-        match kind {
-            CacheType::F16 => values * dims.k * 2,
-            CacheType::Q8_0 => values * (dims.k + dims.k.div_ceil(32) * 2),
-        }
+        dims.layers.len() * dims.g * head_bytes(kind, dims.k)
     }
 
     pub(crate) fn start(&mut self) -> Sequence {
@@ -124,7 +128,7 @@ impl Cache {
         };
         let have = self.sequences[sequence.0].as_ref().map_or(0, |s| s.pages.len());
         let need = (len + more).div_ceil(PAGE).saturating_sub(have);
-        let allocated = self.layers.first().map_or(0, Vec::len);
+        let allocated = (self.chunks.len() * self.chunk).min(self.capacity);
         if need > self.free.len() + (self.capacity - allocated) {
             return Err(Error::new(
                 ErrorKind::Context,
@@ -134,11 +138,12 @@ impl Cache {
                 ),
             ));
         }
-        for _ in 0..need {
-            let page = self.free.pop().unwrap_or_else(|| self.allocate());
-            if let Some(s) = &mut self.sequences[sequence.0] {
-                s.pages.push(page);
-            }
+        while self.free.len() < need {
+            self.allocate()?;
+        }
+        let pages = self.free.split_off(self.free.len() - need);
+        if let Some(s) = &mut self.sequences[sequence.0] {
+            s.pages.extend(pages.into_iter().rev());
         }
         if let Some(s) = &mut self.sequences[sequence.0] {
             s.len += more;
@@ -146,23 +151,29 @@ impl Cache {
         Ok(())
     }
 
-    fn allocate(&mut self) -> usize {
-        let (kind, n) = (self.kind, self.g * self.k * PAGE);
-        let scales = self.g * self.k.div_ceil(32) * PAGE;
-        for layer in &mut self.layers {
-            layer.push(match kind {
-                CacheType::F16 => {
-                    Stored::F16 { keys: vec![f16::ZERO; n], values: vec![f16::ZERO; n] }
-                }
-                CacheType::Q8_0 => Stored::Q8 {
-                    keys: vec![0; n],
-                    key_scales: vec![f16::ZERO; scales],
-                    values: vec![0; n],
-                    value_scales: vec![f16::ZERO; scales],
-                },
-            });
-        }
-        self.layers.first().map_or(0, |l| l.len() - 1)
+    /// One more chunk of free pages.
+    fn allocate(&mut self) -> Result<(), Error> {
+        let bytes = self.chunk * self.layers * self.layer_bytes();
+        let memory = HugeMemory::new(bytes).map_err(|error| {
+            let message = format!("no `{bytes}` bytes for more keys and values: {error}");
+            Error::new(ErrorKind::Memory, message).with_hint("end other sequences or programs")
+        })?;
+        let first = self.chunks.len() * self.chunk;
+        self.chunks.push(memory);
+        self.free.extend((first..self.capacity.min(first + self.chunk)).rev());
+        Ok(())
+    }
+
+    /// Bytes of one layer's part of a page.
+    fn layer_bytes(&self) -> usize {
+        self.g * head_bytes(self.kind, self.k)
+    }
+
+    /// Where in its chunk a layer's part of a page lies.
+    fn place(&self, layer: usize, page: usize) -> (usize, Range<usize>) {
+        let bytes = self.layer_bytes();
+        let start = (layer * self.chunk + page % self.chunk) * bytes;
+        (page / self.chunk, start..start + bytes)
     }
 
     /// The page that holds a position.
@@ -173,58 +184,75 @@ impl Cache {
 
     /// One head's part of a page, to read.
     pub(crate) fn page(&self, layer: usize, page: usize, head: usize) -> Page<'_> {
+        let (chunk, bytes) = self.place(layer, page);
+        let size = head_bytes(self.kind, self.k);
+        let head = &self.chunks[chunk][bytes][head * size..][..size];
         let n = self.k * PAGE;
-        let at = head * n..(head + 1) * n;
-        let s = self.k.div_ceil(32) * PAGE;
-        let scales = head * s..(head + 1) * s;
-        match &self.layers[layer][page] {
-            Stored::F16 { keys, values } => {
-                Page::F16 { keys: &keys[at.clone()], values: &values[at] }
+        match self.kind {
+            CacheType::F16 => {
+                let (keys, values) = cast_slice(head).split_at(n);
+                Page::F16 { keys, values }
             }
-            Stored::Q8 { keys, key_scales, values, value_scales } => Page::Q8 {
-                keys: &keys[at.clone()],
-                key_scales: &key_scales[scales.clone()],
-                values: &values[at],
-                value_scales: &value_scales[scales],
-            },
+            CacheType::Q8_0 => {
+                let (values, scales) = head.split_at(2 * n);
+                let (keys, values) = cast_slice(values).split_at(n);
+                let scales: &[f16] = cast_slice(scales);
+                let (key_scales, value_scales) = scales.split_at(scales.len() / 2);
+                Page::Q8 { keys, key_scales, values, value_scales }
+            }
         }
     }
 
     /// Every page of a layer, each to be written by one thread.
     pub(crate) fn pages_mut(&mut self, layer: usize) -> impl Iterator<Item = LayerPage<'_>> {
-        let k = self.k;
-        self.layers[layer].iter_mut().map(move |stored| LayerPage { stored, k })
+        let (kind, k, bytes) = (self.kind, self.k, self.layer_bytes());
+        let all = self.chunk * bytes;
+        self.chunks.iter_mut().flat_map(move |chunk| {
+            let pages = chunk[layer * all..][..all].chunks_exact_mut(bytes);
+            pages.map(move |bytes| LayerPage { kind, k, bytes })
+        })
     }
 
     /// One page of a layer, to write.
     pub(crate) fn page_mut(&mut self, layer: usize, page: usize) -> LayerPage<'_> {
-        LayerPage { stored: &mut self.layers[layer][page], k: self.k }
+        let (chunk, bytes) = self.place(layer, page);
+        LayerPage { kind: self.kind, k: self.k, bytes: &mut self.chunks[chunk][bytes] }
+    }
+}
+
+/// Bytes of one head's part of one layer's part of a page.
+fn head_bytes(kind: CacheType, k: usize) -> usize {
+    match kind {
+        CacheType::F16 => 2 * PAGE * k * 2,
+        CacheType::Q8_0 => 2 * PAGE * (k + k.div_ceil(32) * 2),
     }
 }
 
 /// One layer's part of one page, to write.
 pub(crate) struct LayerPage<'a> {
-    stored: &'a mut Stored,
+    kind: CacheType,
     k: usize,
+    bytes: &'a mut [u8],
 }
 
 impl LayerPage<'_> {
     /// One head's part.
     pub(crate) fn head(&mut self, head: usize) -> PageMut<'_> {
+        let size = head_bytes(self.kind, self.k);
+        let head = &mut self.bytes[head * size..][..size];
         let n = self.k * PAGE;
-        let at = head * n..(head + 1) * n;
-        let s = self.k.div_ceil(32) * PAGE;
-        let scales = head * s..(head + 1) * s;
-        match self.stored {
-            Stored::F16 { keys, values } => {
-                PageMut::F16 { keys: &mut keys[at.clone()], values: &mut values[at] }
+        match self.kind {
+            CacheType::F16 => {
+                let (keys, values) = cast_slice_mut(head).split_at_mut(n);
+                PageMut::F16 { keys, values }
             }
-            Stored::Q8 { keys, key_scales, values, value_scales } => PageMut::Q8 {
-                keys: &mut keys[at.clone()],
-                key_scales: &mut key_scales[scales.clone()],
-                values: &mut values[at],
-                value_scales: &mut value_scales[scales],
-            },
+            CacheType::Q8_0 => {
+                let (values, scales) = head.split_at_mut(2 * n);
+                let (keys, values) = cast_slice_mut(values).split_at_mut(n);
+                let scales: &mut [f16] = cast_slice_mut(scales);
+                let (key_scales, value_scales) = scales.split_at_mut(scales.len() / 2);
+                PageMut::Q8 { keys, key_scales, values, value_scales }
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ mod fine;
 
 pub(crate) use fine::choose as choose_fine;
 
-use rushlight_kernels::PAGE;
+use rushlight_kernels::{AttendState, PAGE};
 use rushlight_model::{
     Activation, Dims, FeedForward, Ffn, Layer, Model, Norm, NormKind, Rope, RopeTable, RopeUse,
 };
@@ -37,6 +37,8 @@ pub(crate) struct Buffers {
     v: Vec<f32>,
     /// Output of attention, `(tokens, h * k)`.
     attended: Vec<f32>,
+    /// What queries have seen of parts of their contexts.
+    seen: Vec<AttendState>,
     /// `(tokens, f)`.
     gate: Vec<f32>,
     /// `(tokens, f)`.

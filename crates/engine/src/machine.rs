@@ -35,6 +35,7 @@ pub(crate) struct Machine {
 pub(crate) struct Worker {
     pub(crate) scratch: Scratch,
     pub(crate) attend: AttendState,
+    pub(crate) attend_part: AttendState,
     pub(crate) queries: Vec<f32>,
     pub(crate) spans: Vec<Span>,
     pub(crate) out: Vec<f32>,

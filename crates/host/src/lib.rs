@@ -24,6 +24,7 @@ mod cgroup;
 mod cpu_list;
 mod disk;
 mod error;
+mod huge;
 mod mapping;
 mod memory;
 mod pool;
@@ -32,6 +33,7 @@ mod topology;
 
 pub use disk::{free_bytes, reserve};
 pub use error::{Error, ErrorKind};
+pub use huge::HugeMemory;
 pub use mapping::Mapping;
 pub use memory::{Limit, MemoryBudget, memory};
 pub use pool::{Pool, PoolOptions};

@@ -109,7 +109,7 @@ fn attention(row: &Row, k: usize, nq: usize, positions: usize) {
         let least = time(|| {
             state.reset(nq, k);
             for page in &pages {
-                row.attend_page(&shape, &queries, &spans, *page, &mut scratch, &mut state);
+                row.attend_page(&shape, &queries, &spans, (*page).into(), &mut scratch, &mut state);
             }
             state.finish(black_box(&mut out));
         });

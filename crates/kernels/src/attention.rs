@@ -19,7 +19,7 @@
 //!     &Attend { k, scale: 1.0, softcap: None },
 //!     &[1.0; 8],
 //!     &[Span { start: 0, end: 1 }],
-//!     Page::F16 { keys: &keys, values: &values },
+//!     Page::F16 { keys: &keys, values: &values }.into(),
 //!     &mut Scratch::default(),
 //!     &mut state,
 //! );
@@ -59,6 +59,22 @@ pub enum Page<'a> {
         /// `(PAGE, k / 32)`, rounded up.
         value_scales: &'a [f16],
     },
+}
+
+/// A page whose positions queries see.
+#[derive(Clone, Copy, Debug)]
+pub struct Visit<'a> {
+    /// The page.
+    pub page: Page<'a>,
+    /// The page of the next visit: it is fetched into a cache meanwhile. Memory is otherwise waited
+    /// for, page by page, as no processor guesses where the next one lies.
+    pub next: Option<Page<'a>>,
+}
+
+impl<'a> From<Page<'a>> for Visit<'a> {
+    fn from(page: Page<'a>) -> Self {
+        Self { page, next: None }
+    }
 }
 
 /// A page to be written; shapes as in [`Page`].
@@ -104,8 +120,8 @@ pub struct Attend {
     pub softcap: Option<f32>,
 }
 
-/// What `nq` queries have seen so far: per query the greatest score, the sum of the weights
-/// relative to it, and the weighted values.
+/// What `nq` queries have seen so far: per query the greatest score times log2(e), the sum of
+/// the weights relative to it, and the weighted values.
 #[derive(Clone, Debug, Default)]
 pub struct AttendState {
     k: usize,
@@ -132,6 +148,35 @@ impl AttendState {
     /// Number of queries.
     pub fn queries(&self) -> usize {
         self.max.len()
+    }
+
+    /// Adds what the same queries have seen elsewhere: positions of no page that is in `self`.
+    ///
+    /// Adds up to `4 u` to the error that [`Row::attend_page`] states.
+    ///
+    /// # Panics
+    /// If the numbers of queries or their widths differ.
+    pub fn merge(&mut self, other: &Self) {
+        let shape = |state: &Self| (state.queries(), state.k);
+        assert_eq!(shape(self), shape(other), "states of other queries");
+        let rows = self.values.chunks_exact_mut(self.stride.max(1));
+        let others = other.values.chunks_exact(self.stride.max(1));
+        for (q, (values, others)) in rows.zip(others).enumerate() {
+            let (old, new) = (self.max[q], other.max[q]);
+            let max = if new > old { new } else { old };
+            if max == f32::NEG_INFINITY {
+                // Nothing was seen, or NaN alone.
+                self.sum[q] += other.sum[q];
+                values.iter_mut().zip(others).for_each(|(x, y)| *x += y);
+                continue;
+            }
+            let (keep, take) = ((old - max).exp2(), (new - max).exp2());
+            self.max[q] = max;
+            self.sum[q] = self.sum[q] * keep + other.sum[q] * take;
+            for (x, y) in values.iter_mut().zip(others) {
+                *x = *x * keep + y * take;
+            }
+        }
     }
 
     /// Writes the attention outputs, `(nq, k)`; zeros for a query that saw no position.
@@ -164,7 +209,7 @@ pub(crate) struct AttendScratch {
 #[derive(Debug)]
 pub(crate) struct AttentionOps {
     pub(crate) store: fn(&mut PageMut<'_>, usize, &[f32], &[f32]),
-    pub(crate) attend_page: fn(&Attend, &[f32], &[Span], Page<'_>, &mut Scratch, &mut AttendState),
+    pub(crate) attend_page: fn(&Attend, &[f32], &[Span], Visit<'_>, &mut Scratch, &mut AttendState),
 }
 
 /// # Attention
@@ -195,14 +240,14 @@ impl Row {
     /// among the visible values, times `1 + |q| |key| scale`.
     ///
     /// # Panics
-    /// If the shapes of `queries`, `spans`, `page` and `state` do not fit `shape`, a span that is
+    /// If the shapes of `queries`, `spans`, the page and `state` do not fit `shape`, a span that is
     /// not empty ends outside the page, or the scale is not positive.
     pub fn attend_page(
         &self,
         shape: &Attend,
         queries: &[f32],
         spans: &[Span],
-        page: Page<'_>,
+        visit: Visit<'_>,
         scratch: &mut Scratch,
         state: &mut AttendState,
     ) {
@@ -211,13 +256,13 @@ impl Row {
         assert_eq!(queries.len(), spans.len() * shape.k, "queries");
         assert_eq!((state.queries(), state.k), (spans.len(), shape.k), "attention state");
         assert!(spans.iter().all(|s| s.is_empty() || s.end <= PAGE), "a span leaves the page");
-        match page {
+        match visit.page {
             Page::F16 { keys, values } => check_f16(keys, values, shape.k),
             Page::Q8 { keys, key_scales, values, value_scales } => {
                 check_q8(keys, key_scales, values, value_scales, shape.k);
             }
         }
-        (self.float.attention.attend_page)(shape, queries, spans, page, scratch, state);
+        (self.float.attention.attend_page)(shape, queries, spans, visit, scratch, state);
     }
 }
 

@@ -24,7 +24,7 @@ use half::f16;
 use self::math::{Exp, Gelu, GeluTanh, Silu, Softcap};
 use crate::attention::AttentionOps;
 use crate::float::{FloatOps, Norm};
-use crate::{Attend, AttendState, Page, PageMut, Pairing, Scratch, Span};
+use crate::{Attend, AttendState, PageMut, Pairing, Scratch, Span, Visit};
 
 /// An instruction set that this processor has, as maker of its vectors.
 pub(crate) trait Isa: Copy {
@@ -37,6 +37,8 @@ pub(crate) trait Isa: Copy {
     fn load(self, x: &[f32; 16]) -> Self::V;
     fn load_f16(self, x: &[f16; 16]) -> Self::V;
     fn load_i8(self, x: &[i8; 16]) -> Self::V;
+    /// Asks for a cache line, to be read a little later; the address may be any.
+    fn fetch(self, line: *const u8);
 }
 
 /// 16 `f32`.
@@ -187,10 +189,10 @@ macro_rules! float_ops {
                      shape: &Attend,
                      queries: &[f32],
                      spans: &[Span],
-                     page: Page<'_>,
+                     visit: Visit<'_>,
                      scratch: &mut Scratch,
                      state: &mut AttendState| {
-                        attention::attend_page(isa, shape, queries, spans, page, scratch, state)
+                        attention::attend_page(isa, shape, queries, spans, visit, scratch, state)
                     }
                 ),
             },

@@ -44,7 +44,7 @@ mod tile;
 mod x86;
 
 pub use activations::{QuantizedRows, QuantizedTokenMut};
-pub use attention::{Attend, AttendState, PAGE, Page, PageMut, Span};
+pub use attention::{Attend, AttendState, PAGE, Page, PageMut, Span, Visit};
 pub use columns::Columns;
 pub use float::Pairing;
 pub use format::Format;

@@ -103,7 +103,7 @@ impl Case {
                 &self.shape,
                 &self.queries,
                 spans,
-                page.page(),
+                page.page().into(),
                 &mut scratch,
                 &mut state,
             );

@@ -1,5 +1,8 @@
 //! The tensors whose products take panels: weights in the layout that the kernels want.
 
+use std::sync::Arc;
+
+use rushlight_host::HugeMemory;
 use rushlight_kernels::{Format, PANEL_ROWS, pack_panels};
 
 use crate::shares;
@@ -69,17 +72,19 @@ pub(crate) fn sources<'a>(tensors: impl Iterator<Item = &'a Tensor> + Clone) -> 
     tensors.filter(|t| t.shape.len() > 1 && !looked_up(&t.name)).filter_map(source).collect()
 }
 
-/// Makes panels of the sources in memory of their own and gives them to the products.
+/// Makes panels of the sources in memory of their own, on huge pages, and gives them to the
+/// products; where no memory is given, products go on without.
 pub(crate) fn pack_in_memory(sources: &[&PanelSource], threads: usize) {
-    let memory = |source: &&PanelSource| vec![0; source.packed_bytes() + ALIGNMENT - 1];
-    let mut packed: Vec<Vec<u8>> = sources.iter().map(memory).collect();
-    let range = |source: &PanelSource, memory: &[u8]| {
-        let start = memory.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT - 1);
-        start..start + source.packed_bytes()
+    let room = |source: &PanelSource| source.packed_bytes().next_multiple_of(ALIGNMENT);
+    let Ok(mut memory) = HugeMemory::new(sources.iter().map(|source| room(source)).sum()) else {
+        return;
     };
-    let shares = sources.iter().zip(&mut packed).flat_map(|(source, memory)| {
-        let (range, step) = (range(source, memory), source.panels_in(SHARE_BYTES));
-        let parts = memory[range].chunks_mut(step * source.panel_bytes());
+    let mut rest = &mut *memory;
+    let shares = sources.iter().flat_map(|source| {
+        let (part, after) = std::mem::take(&mut rest).split_at_mut(room(source));
+        rest = after;
+        let step = source.panels_in(SHARE_BYTES);
+        let parts = part[..source.packed_bytes()].chunks_mut(step * source.panel_bytes());
         parts.enumerate().map(move |(i, part)| (source, i * step, part))
     });
     shares::each(threads, shares, |(): &mut (), (source, first, part)| {
@@ -87,9 +92,11 @@ pub(crate) fn pack_in_memory(sources: &[&PanelSource], threads: usize) {
         Ok(())
     })
     .expect("packing itself does not fail");
-    for (source, memory) in sources.iter().zip(packed) {
-        let range = range(source, &memory);
-        source.attach(Bytes::within(memory, range));
+    let memory = Arc::new(memory);
+    let mut start = 0;
+    for source in sources {
+        source.attach(Bytes::huge(&memory, start..start + source.packed_bytes()));
+        start += room(source);
     }
 }
 

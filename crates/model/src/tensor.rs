@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use rushlight_formats::TensorType;
-use rushlight_host::Mapping;
+use rushlight_host::{HugeMemory, Mapping};
 use rushlight_kernels::{Format, PANEL_ROWS, best};
 
 use crate::Error;
@@ -14,6 +14,7 @@ use crate::Error;
 enum Owner {
     Mapped(Arc<Mapping>),
     Owned(Arc<Vec<u8>>),
+    Huge(Arc<HugeMemory>),
 }
 
 /// A shared range of bytes.
@@ -30,13 +31,13 @@ impl Bytes {
 
     pub(crate) fn owned(bytes: Vec<u8>) -> Self {
         let range = 0..bytes.len();
-        Self::within(bytes, range)
+        Self { owner: Owner::Owned(Arc::new(bytes)), range }
     }
 
-    /// A part of our own bytes.
-    pub(crate) fn within(bytes: Vec<u8>, range: Range<usize>) -> Self {
-        assert!(range.end <= bytes.len(), "a part lies inside its bytes");
-        Self { owner: Owner::Owned(Arc::new(bytes)), range }
+    /// A part of our own memory.
+    pub(crate) fn huge(memory: &Arc<HugeMemory>, range: Range<usize>) -> Self {
+        assert!(range.end <= memory.len(), "a part lies inside its bytes");
+        Self { owner: Owner::Huge(memory.clone()), range }
     }
 
     /// Takes those of `range` out of this process's memory where they are a file's.
@@ -66,6 +67,7 @@ impl std::ops::Deref for Bytes {
         let all: &[u8] = match &self.owner {
             Owner::Mapped(mapping) => mapping,
             Owner::Owned(bytes) => bytes,
+            Owner::Huge(memory) => memory,
         };
         &all[self.range.clone()]
     }

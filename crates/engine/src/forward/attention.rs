@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use rushlight_kernels::{Attend, Columns, PAGE, Span};
+use rushlight_kernels::{Attend, AttendState, Columns, PAGE, Span, Visit};
 use rushlight_model::Dims;
 
 use super::{Pass, place};
@@ -16,11 +16,28 @@ const SHARED_TOKENS: usize = 16;
 /// converted page often, few enough to stay in the first-level cache.
 const TILE_QUERIES: usize = 64;
 
+/// Pages whose positions a query sees before what it has seen is merged with what it saw before:
+/// always at the same positions, so that it does not matter to the result how many tokens run
+/// together or who computes which part.
+const PART_PAGES: usize = 8;
+/// Tasks per thread from which parts of a context are not tasks of their own.
+const TASKS_PER_THREAD: usize = 4;
+
 /// Some tokens of one sequence over one key/value head.
 struct Task<'a> {
     tokens: Range<usize>,
     head: usize,
     out: Columns<'a>,
+}
+
+/// A part of the context of a task.
+struct Part<'a> {
+    /// Which task's.
+    task: usize,
+    tokens: Range<usize>,
+    head: usize,
+    pages: Range<usize>,
+    state: &'a mut AttendState,
 }
 
 impl Pass<'_> {
@@ -79,6 +96,10 @@ impl Pass<'_> {
         }
         let context =
             Context { dims, rows, q, cache, layer, bidirectional: self.model.arch().bidirectional };
+        let threads = machine.pool.threads();
+        if threads > 1 && tasks.len() < threads * TASKS_PER_THREAD {
+            return context.run_parts(machine, &mut tasks, &mut b.seen);
+        }
         machine.pool.each(&mut tasks, |worker, _, task| {
             context.run(machine, &mut machine.worker(worker), task);
         });
@@ -96,35 +117,108 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// A task on one thread.
     fn run(&self, machine: &Machine, worker: &mut Worker, task: &mut Task<'_>) {
+        let (tokens, head) = (task.tokens.clone(), task.head);
+        let mut state = std::mem::take(&mut worker.attend);
+        let mut part = std::mem::take(&mut worker.attend_part);
+        let mut parts = parts(self.pages(&tokens));
+        let first = parts.next().unwrap_or(0..0);
+        self.see(machine, worker, tokens.clone(), head, first, &mut state);
+        for pages in parts {
+            self.see(machine, worker, tokens.clone(), head, pages, &mut part);
+            state.merge(&part);
+        }
+        self.finish(&state, &mut worker.out, task);
+        (worker.attend, worker.attend_part) = (state, part);
+    }
+
+    /// Few tasks, each part of their contexts on any thread.
+    fn run_parts(&self, machine: &Machine, tasks: &mut [Task<'_>], seen: &mut Vec<AttendState>) {
+        let shape = |task: &Task<'_>| (task.tokens.clone(), task.head);
+        let places: Vec<_> = tasks
+            .iter()
+            .enumerate()
+            .flat_map(|(i, task)| parts(self.pages(&task.tokens)).map(move |pages| (i, pages)))
+            .collect();
+        seen.resize_with(seen.len().max(places.len()), AttendState::default);
+        let part = |((task, pages), state)| {
+            let (tokens, head) = shape(&tasks[task]);
+            Part { task, tokens, head, pages, state }
+        };
+        let mut all: Vec<Part<'_>> = places.into_iter().zip(seen).map(part).collect();
+        machine.pool.each(&mut all, |worker, _, part| {
+            let (tokens, pages) = (part.tokens.clone(), part.pages.clone());
+            let worker = &mut machine.worker(worker);
+            self.see(machine, worker, tokens, part.head, pages, part.state);
+        });
+        let worker = &mut machine.worker(0);
+        let mut state = std::mem::take(&mut worker.attend);
+        let mut rest = all.iter().peekable();
+        for (i, task) in tasks.iter_mut().enumerate() {
+            self.see(machine, worker, task.tokens.clone(), task.head, 0..0, &mut state);
+            while let Some(part) = rest.next_if(|part| part.task == i) {
+                state.merge(part.state);
+            }
+            self.finish(&state, &mut worker.out, task);
+        }
+        worker.attend = state;
+    }
+
+    /// The pages that some of the tokens see.
+    fn pages(&self, tokens: &Range<usize>) -> Range<usize> {
+        let seen = || tokens.clone().map(|t| self.visible(t));
+        let first = seen().map(|s| s.start).min().unwrap_or(0) / PAGE;
+        first..seen().map(|s| s.end).max().unwrap_or(0).div_ceil(PAGE)
+    }
+
+    /// Begins `state` anew with what the tokens' queries of a head see on these pages.
+    fn see(
+        &self,
+        machine: &Machine,
+        worker: &mut Worker,
+        tokens: Range<usize>,
+        head: usize,
+        pages: Range<usize>,
+        state: &mut AttendState,
+    ) {
         let dims = self.dims;
         let shared = dims.h / dims.g;
-        let width = shared * dims.k;
-        let Worker { scratch, attend, queries, spans, out } = worker;
-        queries.clear();
-        for t in task.tokens.clone() {
-            queries.extend_from_slice(&self.q[t * dims.h * dims.k + task.head * width..][..width]);
+        state.reset(tokens.len() * shared, dims.k);
+        if pages.is_empty() {
+            return;
         }
-        attend.reset(task.tokens.len() * shared, dims.k);
+        let width = shared * dims.k;
+        let Worker { scratch, queries, spans, .. } = worker;
+        queries.clear();
+        for t in tokens.clone() {
+            queries.extend_from_slice(&self.q[t * dims.h * dims.k + head * width..][..width]);
+        }
         let shape =
             Attend { k: dims.k, scale: dims.attention_scale, softcap: dims.attention_softcap };
-        let sequence = self.rows[task.tokens.start].sequence;
-        let seen: Vec<Range<usize>> = task.tokens.clone().map(|t| self.visible(t)).collect();
-        let first = seen.iter().map(|s| s.start).min().unwrap_or(0) / PAGE;
-        let last = seen.iter().map(|s| s.end).max().unwrap_or(0).div_ceil(PAGE);
-        for index in first..last {
+        let sequence = self.rows[tokens.start].sequence;
+        let page = |index: usize| {
+            let page = self.cache.page_of(sequence, index * PAGE);
+            self.cache.page(self.layer, page, head)
+        };
+        for index in pages.clone() {
             spans.clear();
-            for range in &seen {
+            for t in tokens.clone() {
+                let range = self.visible(t);
                 let start = range.start.max(index * PAGE) - index * PAGE;
                 let end = range.end.min((index + 1) * PAGE).saturating_sub(index * PAGE);
                 spans.extend(std::iter::repeat_n(Span { start, end }, shared));
             }
-            let page = self.cache.page_of(sequence, index * PAGE);
-            let page = self.cache.page(self.layer, page, task.head);
-            machine.row.attend_page(&shape, queries, spans, page, scratch, attend);
+            let next = (index + 1 < pages.end).then(|| page(index + 1));
+            let visit = Visit { page: page(index), next };
+            machine.row.attend_page(&shape, queries, spans, visit, scratch, state);
         }
+    }
+
+    fn finish(&self, state: &AttendState, out: &mut Vec<f32>, task: &mut Task<'_>) {
+        let width = self.dims.h / self.dims.g * self.dims.k;
         out.resize(task.tokens.len() * width, 0.0);
-        attend.finish(out);
+        state.finish(out);
         for (t, values) in out.chunks_exact(width).enumerate() {
             task.out.row(t).copy_from_slice(values);
         }
@@ -142,6 +236,15 @@ impl Context<'_> {
         let start = window.map_or(0, |w| (row.position + 1).saturating_sub(w));
         start..end
     }
+}
+
+/// Pages cut where parts begin.
+fn parts(pages: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let first = pages.start / PART_PAGES;
+    let cut = move |i: usize| {
+        (i * PART_PAGES).max(pages.start)..((i + 1) * PART_PAGES).min(pages.end)
+    };
+    (first..pages.end.div_ceil(PART_PAGES)).map(cut)
 }
 
 /// Ranges of rows of one sequence, at most `most` each.

@@ -6,10 +6,10 @@
 use half::f16;
 
 use super::math::{Exp2Below, Softcap, exp2_below};
-use super::product::{Left, Result, Rows, product};
+use super::product::{Ahead, Left, Result, Rows, product};
 use super::{Isa, Lanes, Map, elementwise, padded};
 use crate::attention::{AttendScratch, Q8_GROUP};
-use crate::{Attend, AttendState, PAGE, Page, PageMut, Scratch, Span, scalar};
+use crate::{Attend, AttendState, PAGE, Page, PageMut, Scratch, Span, Visit, scalar};
 
 #[inline(always)]
 pub(super) fn store<I: Isa>(
@@ -38,7 +38,7 @@ pub(super) fn attend_page<I: Isa>(
     shape: &Attend,
     queries: &[f32],
     spans: &[Span],
-    page: Page<'_>,
+    Visit { page, next }: Visit<'_>,
     scratch: &mut Scratch,
     state: &mut AttendState,
 ) {
@@ -51,6 +51,10 @@ pub(super) fn attend_page<I: Isa>(
         sum: &mut state.sum,
         values: &mut state.values,
         stride: state.stride,
+        ahead: next.map_or([Ahead::NOTHING; 2], |next| match next {
+            Page::F16 { keys, values } => [keys, values].map(Ahead::of),
+            Page::Q8 { keys, values, .. } => [keys, values].map(Ahead::of),
+        }),
     };
     let (k, scratch) = (shape.k, &mut scratch.attend);
     let apart = spans.iter().any(|&span| span != hull);
@@ -177,6 +181,8 @@ struct Part<'a> {
     sum: &'a mut [f32],
     values: &'a mut [f32],
     stride: usize,
+    /// Keys and values to fetch meanwhile.
+    ahead: [Ahead; 2],
 }
 
 impl Part<'_> {
@@ -203,6 +209,7 @@ impl Part<'_> {
                 sum: &mut self.sum[at..][..step],
                 values: &mut self.values[at * self.stride..][..step * self.stride],
                 stride: self.stride,
+                ahead: self.ahead,
             };
             let seen = if one_by_one { self.spans[at] } else { hull };
             if !seen.is_empty() {
@@ -229,7 +236,7 @@ impl Part<'_> {
         sums.resize(nq, 0.0);
         let left = Left { data: self.queries, stride: k, first: 0, depth: k };
         let mut scores = Result { data: weights, stride: PAGE, first, end, carry: None };
-        product(isa, left, keys, 0, &mut scores, nq);
+        product(isa, left, keys, 0, &mut scores, nq, self.ahead[0]);
         for (q, row) in weights.chunks_exact_mut(PAGE).take(nq).enumerate() {
             let row = &mut row[first * 16..end * 16];
             (carry[q], sums[q]) = self.weigh(isa, q, first * 16, row);
@@ -248,7 +255,7 @@ impl Part<'_> {
             end: self.stride / 16,
             carry: Some(carry),
         };
-        product(isa, left, values, hull.start, &mut seen, nq);
+        product(isa, left, values, hull.start, &mut seen, nq, self.ahead[1]);
     }
 
     /// Turns the products of query `q` with positions `offset..` into weights relative to the

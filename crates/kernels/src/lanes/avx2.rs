@@ -145,6 +145,12 @@ impl Isa for Avx2 {
     load!(load, f32, load8);
     load!(load_f16, f16, load8_f16);
     load!(load_i8, i8, load8_i8);
+
+    #[inline(always)]
+    fn fetch(self, line: *const u8) {
+        // SAFETY: a hint that never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
+    }
 }
 
 impl Lanes for F32x16 {

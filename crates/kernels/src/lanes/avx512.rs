@@ -114,6 +114,12 @@ impl Isa for Avx512 {
     load!(load, f32);
     load!(load_f16, f16);
     load!(load_i8, i8);
+
+    #[inline(always)]
+    fn fetch(self, line: *const u8) {
+        // SAFETY: a hint that never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
+    }
 }
 
 impl Lanes for F32x16 {

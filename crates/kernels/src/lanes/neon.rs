@@ -160,6 +160,14 @@ impl Isa for Neon {
     load!(load, f32, load4);
     load!(load_f16, f16, load4_f16);
     load!(load_i8, i8, load4_i8);
+
+    #[inline(always)]
+    fn fetch(self, line: *const u8) {
+        // SAFETY: a hint that never faults.
+        unsafe {
+            asm!("prfm pldl2keep, [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
+        }
+    }
 }
 
 impl Lanes for F32x16 {

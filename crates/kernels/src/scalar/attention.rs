@@ -3,7 +3,7 @@
 use half::f16;
 
 use crate::attention::{AttentionOps, Q8_GROUP};
-use crate::{Attend, AttendState, PAGE, Page, PageMut, Scratch, Span};
+use crate::{Attend, AttendState, PAGE, Page, PageMut, Scratch, Span, Visit};
 
 pub(crate) const OPS: AttentionOps = AttentionOps { store, attend_page };
 
@@ -68,11 +68,11 @@ fn attend_page(
     shape: &Attend,
     queries: &[f32],
     spans: &[Span],
-    page: Page<'_>,
+    visit: Visit<'_>,
     _scratch: &mut Scratch,
     state: &mut AttendState,
 ) {
-    let k = shape.k;
+    let (k, page) = (shape.k, visit.page);
     for (q, (query, span)) in queries.chunks_exact(k).zip(spans).enumerate() {
         for position in span.start..span.end {
             let dot: f64 =
@@ -84,14 +84,15 @@ fn attend_page(
             if score == f32::NEG_INFINITY {
                 continue;
             }
+            let score = score * std::f32::consts::LOG2_E;
             let values = &mut state.values[q * state.stride..][..k];
             if score > state.max[q] {
-                let shrink = (state.max[q] - score).exp();
+                let shrink = (state.max[q] - score).exp2();
                 state.max[q] = score;
                 state.sum[q] *= shrink;
                 values.iter_mut().for_each(|x| *x *= shrink);
             }
-            let weight = (score - state.max[q]).exp();
+            let weight = (score - state.max[q]).exp2();
             state.sum[q] += weight;
             for (i, x) in values.iter_mut().enumerate() {
                 *x += weight * value(page, k, position, i);

@@ -89,7 +89,7 @@ pub(super) fn write_lanes(out: &mut [f32], add: bool, x: __m512) {
 pub(super) fn prefetch<const AHEAD: usize>(bytes: &[u8]) {
     for i in 0..bytes.len() / 64 {
         let address = bytes.as_ptr().wrapping_add(AHEAD + i * 64).cast();
-        _mm_prefetch::<_MM_HINT_T0>(address);
+        _mm_prefetch::<_MM_HINT_T1>(address);
     }
 }
 
