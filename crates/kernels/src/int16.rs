@@ -1,6 +1,10 @@
 //! Activations for products of F16 and BF16 weights by integers: the processor multiplies pairs of
 //! 16-bit integers at twice the rate of single floats, and with a scale per 32 values they are
 //! about as near to the weights and activations as F16 is.
+#![cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(dead_code, reason = "only x86-64 has instructions for it that floats have not")
+)]
 
 use crate::Row;
 use crate::row::Int16Ops;

@@ -19,7 +19,7 @@ const TILE_QUERIES: usize = 64;
 /// Pages whose positions a query sees before what it has seen is merged with what it saw before:
 /// always at the same positions, so that it does not matter to the result how many tokens run
 /// together or who computes which part.
-const PART_PAGES: usize = 8;
+const PART_PAGES: usize = 4;
 /// Tasks per thread from which parts of a context are not tasks of their own.
 const TASKS_PER_THREAD: usize = 4;
 
@@ -241,9 +241,8 @@ impl Context<'_> {
 /// Pages cut where parts begin.
 fn parts(pages: Range<usize>) -> impl Iterator<Item = Range<usize>> {
     let first = pages.start / PART_PAGES;
-    let cut = move |i: usize| {
-        (i * PART_PAGES).max(pages.start)..((i + 1) * PART_PAGES).min(pages.end)
-    };
+    let cut =
+        move |i: usize| (i * PART_PAGES).max(pages.start)..((i + 1) * PART_PAGES).min(pages.end);
     (first..pages.end.div_ceil(PART_PAGES)).map(cut)
 }
 

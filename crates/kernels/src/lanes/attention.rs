@@ -51,7 +51,7 @@ pub(super) fn attend_page<I: Isa>(
         sum: &mut state.sum,
         values: &mut state.values,
         stride: state.stride,
-        ahead: next.map_or([Ahead::NOTHING; 2], |next| match next {
+        ahead: next.map(|next| match next {
             Page::F16 { keys, values } => [keys, values].map(Ahead::of),
             Page::Q8 { keys, values, .. } => [keys, values].map(Ahead::of),
         }),
@@ -182,7 +182,7 @@ struct Part<'a> {
     values: &'a mut [f32],
     stride: usize,
     /// Keys and values to fetch meanwhile.
-    ahead: [Ahead; 2],
+    ahead: Option<[Ahead; 2]>,
 }
 
 impl Part<'_> {
@@ -229,14 +229,16 @@ impl Part<'_> {
         scratch: &mut AttendScratch,
     ) {
         let AttendScratch { weights, carry, sums } = scratch;
+        let [keys_ahead, values_ahead] = self.ahead.map_or([None; 2], |both| both.map(Some));
         let (k, nq) = (self.shape.k, self.spans.len());
         let (first, end) = (hull.start / 16, hull.end.div_ceil(16));
         weights.resize(nq * PAGE, 0.0);
         carry.resize(nq, 0.0);
         sums.resize(nq, 0.0);
         let left = Left { data: self.queries, stride: k, first: 0, depth: k };
-        let mut scores = Result { data: weights, stride: PAGE, first, end, carry: None };
-        product(isa, left, keys, 0, &mut scores, nq, self.ahead[0]);
+        let mut scores =
+            Result { data: weights, stride: PAGE, first, end, carry: None, ahead: keys_ahead };
+        product(isa, left, keys, 0, &mut scores, nq);
         for (q, row) in weights.chunks_exact_mut(PAGE).take(nq).enumerate() {
             let row = &mut row[first * 16..end * 16];
             (carry[q], sums[q]) = self.weigh(isa, q, first * 16, row);
@@ -254,8 +256,9 @@ impl Part<'_> {
             first: 0,
             end: self.stride / 16,
             carry: Some(carry),
+            ahead: values_ahead,
         };
-        product(isa, left, values, hull.start, &mut seen, nq, self.ahead[1]);
+        product(isa, left, values, hull.start, &mut seen, nq);
     }
 
     /// Turns the products of query `q` with positions `offset..` into weights relative to the

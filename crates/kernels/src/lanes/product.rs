@@ -25,28 +25,25 @@ pub(super) struct Result<'a> {
     pub(super) first: usize,
     pub(super) end: usize,
     pub(super) carry: Option<&'a [f32]>,
+    /// What to fetch while the first tile is computed.
+    pub(super) ahead: Option<Ahead>,
 }
 
 /// Memory to be fetched into a cache while a product is computed.
 #[derive(Clone, Copy)]
-pub(super) struct Ahead {
-    start: *const u8,
-    bytes: usize,
-}
+pub(super) struct Ahead(*const u8);
 
 impl Ahead {
-    pub(super) const NOTHING: Self = Self { start: std::ptr::null(), bytes: 0 };
-
     pub(super) fn of<T>(memory: &[T]) -> Self {
-        Self { start: memory.as_ptr().cast(), bytes: size_of_val(memory) }
+        Self(memory.as_ptr().cast())
     }
 
     /// Asks for the next two lines, as often as the product has rows: 128 bytes of f16 for each.
     #[inline(always)]
     fn fetch<I: Isa>(&mut self, isa: I) {
-        isa.fetch(self.start);
-        isa.fetch(self.start.wrapping_add(64));
-        self.start = self.start.wrapping_add(128);
+        isa.fetch(self.0);
+        isa.fetch(self.0.wrapping_add(64));
+        self.0 = self.0.wrapping_add(128);
     }
 }
 
@@ -59,17 +56,15 @@ pub(super) fn product<I: Isa>(
     base: usize,
     result: &mut Result<'_>,
     m: usize,
-    ahead: Ahead,
 ) {
-    let mut ahead = Some(ahead).filter(|ahead| ahead.bytes > 0);
     let mut row = 0;
     while row < m {
         row += match m - row {
-            1 => strip::<I, _, 1>(isa, left, right, base, result, row, ahead.take()),
-            2 => strip::<I, _, 2>(isa, left, right, base, result, row, ahead.take()),
-            3 => strip::<I, _, 3>(isa, left, right, base, result, row, ahead.take()),
-            4 | 5 => strip::<I, _, 4>(isa, left, right, base, result, row, ahead.take()),
-            _ => strip::<I, _, 6>(isa, left, right, base, result, row, ahead.take()),
+            1 => strip::<I, _, 1>(isa, left, right, base, result, row),
+            2 => strip::<I, _, 2>(isa, left, right, base, result, row),
+            3 => strip::<I, _, 3>(isa, left, right, base, result, row),
+            4 | 5 => strip::<I, _, 4>(isa, left, right, base, result, row),
+            _ => strip::<I, _, 6>(isa, left, right, base, result, row),
         };
     }
 }
@@ -83,17 +78,16 @@ fn strip<I: Isa, R: Rows, const M: usize>(
     base: usize,
     result: &mut Result<'_>,
     row: usize,
-    mut ahead: Option<Ahead>,
 ) -> usize {
     let mut at = result.first;
     while at < result.end {
         let rest = result.end - at;
         at += if rest >= 4 && 4 * M <= I::ACCUMULATORS {
-            tile::<I, R, M, 4>(isa, left, right, base, result, row, at, ahead.take())
+            tile::<I, R, M, 4>(isa, left, right, base, result, row, at)
         } else if rest >= 2 && 2 * M <= I::ACCUMULATORS {
-            tile::<I, R, M, 2>(isa, left, right, base, result, row, at, ahead.take())
+            tile::<I, R, M, 2>(isa, left, right, base, result, row, at)
         } else {
-            tile::<I, R, M, 1>(isa, left, right, base, result, row, at, ahead.take())
+            tile::<I, R, M, 1>(isa, left, right, base, result, row, at)
         };
     }
     M
@@ -109,8 +103,8 @@ fn tile<I: Isa, R: Rows, const M: usize, const N: usize>(
     result: &mut Result<'_>,
     row: usize,
     at: usize,
-    mut ahead: Option<Ahead>,
 ) -> usize {
+    let mut ahead = result.ahead.take();
     let mut sums = [[isa.splat(0.0); N]; M];
     if let Some(carry) = result.carry {
         for (m, sums) in sums.iter_mut().enumerate() {

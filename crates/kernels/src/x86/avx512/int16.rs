@@ -140,7 +140,6 @@ fn round(
 }
 
 /// Adds `sum_g xs[g] * ws[g] * (wq[g] . xq[g])` of 16 rows a panel and `T` tokens.
-#[expect(clippy::needless_range_loop, reason = "one index walks several sets of registers")]
 #[inline(never)]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
 fn products<const T: usize>(groups: &[Group], x: &[Record<T>], totals: &mut [[__m512; T]; PANELS]) {

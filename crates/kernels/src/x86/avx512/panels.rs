@@ -17,7 +17,7 @@ use crate::tile::RECORD;
 use crate::{Columns, Format, QuantizedRows, Scratch};
 
 /// How far ahead of a panel's records the next ones are asked for.
-const AHEAD: usize = 4096;
+const AHEAD: usize = 2048;
 /// Tokens up to which panels are read as [`STREAMS`].
 const FEW: usize = 2;
 /// Panels that few tokens meet together.
