@@ -1,7 +1,7 @@
 //! Keys and values of all positions that sequences have seen, in pages.
 //!
 //! A page holds [`PAGE`] positions of one sequence, for every layer and key/value head. Pages are
-//! allocated when a sequence first reaches them and reused when it ends.
+//! allocated, some together, when a sequence first reaches them, and reused when it ends.
 
 use std::ops::Range;
 
@@ -39,7 +39,7 @@ impl Sequence {
 /// other. On huge pages, as every token of an answer reads all of it.
 type Chunk = HugeMemory;
 
-/// Bytes that a chunk has at least: some huge pages.
+/// Bytes of about as many pages as a chunk has: some huge ones.
 const CHUNK_BYTES: usize = 4 << 20;
 
 /// Paged keys and values.
@@ -73,7 +73,13 @@ impl Cache {
     /// A cache for `positions` positions in all.
     pub(crate) fn new(dims: &Dims, kind: CacheType, positions: usize) -> Self {
         let capacity = positions.div_ceil(PAGE);
-        let chunk = CHUNK_BYTES.div_ceil(Self::page_bytes(dims, kind).max(1)).min(capacity.max(1));
+        let pages = CHUNK_BYTES.div_ceil(Self::page_bytes(dims, kind).max(1));
+        Self::with_chunks(dims, kind, capacity, pages)
+    }
+
+    /// With chunks of about so many pages, all of the same size.
+    fn with_chunks(dims: &Dims, kind: CacheType, capacity: usize, pages: usize) -> Self {
+        let chunk = capacity.max(1).div_ceil(capacity.max(1).div_ceil(pages));
         Self {
             kind,
             g: dims.g,
@@ -252,6 +258,76 @@ impl LayerPage<'_> {
                 let scales: &mut [f16] = cast_slice_mut(scales);
                 let (key_scales, value_scales) = scales.split_at_mut(scales.len() / 2);
                 PageMut::Q8 { keys, key_scales, values, value_scales }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rushlight_model::Model;
+    use rushlight_testkit::tiny::{case, write_gguf};
+
+    use super::*;
+
+    /// Writes `mark` to every value of a head's part, or checks that it is there.
+    fn marks(cache: &mut Cache, page: usize, mark: impl Fn(usize, usize) -> f32) {
+        for layer in 0..cache.layers {
+            for head in 0..cache.g {
+                let value = f16::from_f32(mark(layer, head));
+                if let PageMut::F16 { keys, values } = cache.page_mut(layer, page).head(head) {
+                    keys.fill(value);
+                    values.fill(value);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn pages_of_many_chunks_are_apart_and_found_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tiny.gguf");
+        write_gguf(&case("qwen3"), &file);
+        let model = Model::open(&file).unwrap();
+        for (capacity, pages) in [(7, 1), (7, 2), (8, 3), (5, 9)] {
+            let mut cache = Cache::with_chunks(model.dims(), CacheType::F16, capacity, pages);
+            let [a, b] = [cache.start(), cache.start()];
+            for sequence in [a, b, a] {
+                cache.grow(sequence, PAGE).unwrap();
+            }
+            cache.end(b);
+            cache.truncate(a, PAGE + 1);
+            let c = cache.start();
+            cache.grow(c, (capacity - 2) * PAGE).unwrap();
+            assert_eq!(cache.grow(c, 1).unwrap_err().kind(), ErrorKind::Context);
+            assert_eq!((cache.len(c), cache.len(a)), (Some((capacity - 2) * PAGE), Some(PAGE + 1)));
+            let places: Vec<usize> = (0..2)
+                .map(|i| cache.page_of(a, i * PAGE))
+                .chain((0..capacity - 2).map(|i| cache.page_of(c, i * PAGE)))
+                .collect();
+            let mut sorted = places.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..capacity).collect::<Vec<_>>());
+            let mark =
+                |page: usize, layer: usize, head: usize| (page * 64 + layer * 8 + head) as f32;
+            for &page in &places {
+                marks(&mut cache, page, |layer, head| mark(page, layer, head));
+            }
+            for &page in &places {
+                for layer in 0..cache.layers {
+                    for head in 0..cache.g {
+                        let want = f16::from_f32(mark(page, layer, head));
+                        let Page::F16 { keys, values } = cache.page(layer, page, head) else {
+                            panic!("pages are F16")
+                        };
+                        assert!(keys.iter().chain(values).all(|x| *x == want));
+                        let mut one = cache.pages_mut(layer).nth(page).unwrap();
+                        let PageMut::F16 { keys, .. } = one.head(head) else {
+                            panic!("pages are F16")
+                        };
+                        assert!(keys.iter().all(|x| *x == want), "{page} {layer} {head}");
+                    }
+                }
             }
         }
     }

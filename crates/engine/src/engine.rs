@@ -21,8 +21,8 @@ pub(crate) const EXACT_ROWS: usize = 7;
 /// What activations are rounded to before they meet quantised weights; each 32 values share a
 /// scale.
 ///
-/// F16 and BF16 weights meet them as floats, but for batches of 8 rows and more on processors that
-/// multiply 16-bit integers faster: there both are rounded to 14 bits, unless all are `Int16`.
+/// F16 and BF16 weights meet them as floats, but for larger batches on processors that
+/// multiply 16-bit integers faster: there both are rounded to 14 bits, unless all tokens of the batch have 16 bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Activations {
@@ -119,16 +119,15 @@ impl Engine {
         let row = options.row.unwrap_or_else(best);
         let taken = |s: &PanelSource| row.takes_panels(s.format(), s.cols());
         let pack = options.panels_in_memory && model.weights_from() == WeightsFrom::File;
-        let mut plan = Plan::new(&model, options.cache, context, options.chunk.min(context));
-        if pack {
-            plan = plan.with_panels(&model, taken);
-        }
+        let now = || Plan::new(&model, options.cache, context, options.chunk.min(context));
+        let mut plan = if pack { now().with_panels(&model, taken) } else { now() };
         let available = options
             .memory_bytes
             .unwrap_or_else(|| rushlight_host::memory(Path::new("/")).usable_bytes());
         memory::check(&plan, available, &model, options)?;
         if pack {
             model.pack_panels(taken);
+            plan = now();
         }
         let pool = Pool::new(PoolOptions { threads: options.threads, pin: options.pin })
             .map_err(|e| Error::new(ErrorKind::Threads, "threads cannot be started").because(e))?;
@@ -202,7 +201,8 @@ impl Engine {
     /// Runs a batch. Afterwards [`Engine::output`] has the wanted rows in the batch's order.
     ///
     /// # Errors
-    /// If a token or sequence does not exist, or the context is full; nothing has run then.
+    /// If a token or sequence does not exist, the context is full, or the machine gives no memory for
+    /// more of it; nothing has run then.
     pub fn forward(&mut self, batch: &Batch) -> Result<(), Error> {
         let rows = self.admit(batch)?;
         self.wanted = rows.iter().filter(|r| r.wanted).count();

@@ -11,6 +11,7 @@ mod attention;
 mod experts;
 mod fine;
 
+pub(crate) use attention::SEEN_FLOATS;
 pub(crate) use fine::choose as choose_fine;
 
 use rushlight_kernels::{AttendState, PAGE};

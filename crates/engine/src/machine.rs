@@ -117,12 +117,12 @@ impl Machine {
     ) -> Input<'a> {
         let Tokens { count, fine } = tokens;
         let n = x.len() / count;
-        let in_tiles = fine.len() < count && count >= TILE_ACTIVATIONS;
+        let integers = fine.len() < count && count >= TILE_ACTIVATIONS;
         let (mut by_int8, mut by_int16) = (false, false);
         for matrix in matrices {
             let format = matrix.format();
             by_int8 |= format.is_quantized();
-            by_int16 |= in_tiles && self.row.takes_int16(format, n);
+            by_int16 |= integers && self.row.takes_int16(format, n);
         }
         let mut rows = count;
         if by_int8 {

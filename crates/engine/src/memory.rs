@@ -4,6 +4,7 @@ use rushlight_model::{Model, PanelSource, WeightsFrom};
 
 use crate::cache::Cache;
 use crate::engine::EXACT_ROWS;
+use crate::forward::SEEN_FLOATS;
 use crate::{CacheType, EngineOptions, Error, ErrorKind};
 
 /// The memory that an engine may come to use, in bytes.
@@ -40,7 +41,9 @@ impl Plan {
             packed_bytes: 0,
             cache_bytes: pages * Cache::page_bytes(dims, cache) as u64,
             // The logits are those of a pass that checks guesses.
-            buffers_bytes: per_row * chunk as u64 + 4 * (dims.v * chunk.min(EXACT_ROWS)) as u64,
+            buffers_bytes: per_row * chunk as u64
+                + 4 * (dims.v * chunk.min(EXACT_ROWS)) as u64
+                + 4 * SEEN_FLOATS.min(pages as usize * dims.h * dims.k * chunk) as u64,
         };
         model.panel_sources().iter().fold(plan, |plan, source| plan.with(source, source.from()))
     }

@@ -49,7 +49,7 @@ impl Int16Rows {
     /// [`Row::pack_int16`], by as many threads as one likes.
     ///
     /// # Panics
-    /// If `n` is no multiple of 32 but 0 or `x` not whole rows.
+    /// If `n` is 0 or no multiple of 32, or `x` not whole rows.
     pub fn tiles_mut<'a>(
         &'a mut self,
         x: &'a [f32],
@@ -120,7 +120,8 @@ impl Row {
     /// at most 8191.
     ///
     /// Error at most, over all groups, the sum of `max|x| sum|w| + max|w| sum|x|`, over 16382; and
-    /// the rounding of single floats. Values of a group that are all under 1e-34 count as zero.
+    /// the rounding of single floats; a thousandth more for both roundings together. Values of a
+    /// group that are all under 1e-34 count as zero; one that is infinite makes NaN of its products.
     ///
     /// # Panics
     /// If [`Row::takes_int16`] says no or the lengths do not fit.

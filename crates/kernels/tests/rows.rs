@@ -296,6 +296,41 @@ fn matmul_agrees_at_the_extremes() {
     fail_if_any(&failures);
 }
 
+/// The greatest sums that 16-bit integers can have, and activations that are no numbers.
+#[test]
+fn int16_holds_at_the_extremes() {
+    let mut failures = Vec::new();
+    let (height, n, tokens) = (17, 64, 9);
+    for (format, one) in [(Format::F16, 0x3c00u16), (Format::BF16, 0x3f80)] {
+        for signs in [[0, 0], [0x8000, 0x8000], [0, 0x8000]] {
+            let weights: Vec<u8> =
+                (0..height * n).flat_map(|i| (one | signs[i % 2]).to_le_bytes()).collect();
+            for x in [[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [1e-36, 0.0], [1e30, -1e-30]] {
+                let x: Vec<f32> = (0..tokens * n).map(|i| x[i % 2]).collect();
+                failures.extend(compare_int16(format, (height, n, tokens), &weights, &x));
+            }
+            for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let mut x = vec![0.5; tokens * n];
+                x[4 * n + 7] = bad;
+                for row in rows().iter().filter(|row| row.takes_int16(format, n)) {
+                    let mut rounded = Int16Rows::default();
+                    rounded.tiles_mut(&x, n).for_each(|tile| row.pack_int16(tile));
+                    let mut out = vec![7.0; tokens * height];
+                    let columns = &mut Columns::new(&mut out, height);
+                    let scratch = &mut Scratch::default();
+                    row.matmul_int16(format, &weights, &rounded, scratch, columns);
+                    for (t, out) in out.chunks_exact(height).enumerate() {
+                        if out.iter().any(|x| x.is_finite() != (t != 4)) {
+                            failures.push(format!("{} {format} {bad}, {t}: {out:?}", row.name()));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    fail_if_any(&failures);
+}
+
 /// Kernels read whole registers past a row's end: what lies there must not reach its sum.
 #[test]
 fn a_row_of_nan_leaves_its_neighbours_alone() {

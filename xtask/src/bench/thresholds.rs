@@ -127,7 +127,7 @@ impl Bound {
         let best = figure.best_peer().map(|(index, _)| index);
         let best = best.and_then(|index| figure.fraction(index)).map(|spread| spread.median);
         what == self.what
-            && figure.model.contains(&self.file)
+            && figure.model.to_lowercase().contains(&self.file.to_lowercase())
             && self.threads.as_ref().is_none_or(|all| all.contains(&figure.threads))
             && self.depth.is_none_or(|wanted| wanted == depth)
             && self.sequences.as_ref().is_none_or(|all| all.contains(&sequences))

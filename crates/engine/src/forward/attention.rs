@@ -23,6 +23,9 @@ const PART_PAGES: usize = 4;
 /// Tasks per thread from which parts of a context are not tasks of their own.
 const TASKS_PER_THREAD: usize = 4;
 
+/// Floats of the states of parts at most, else tasks stay whole: the memory plan counts them.
+pub(crate) const SEEN_FLOATS: usize = 2 << 20;
+
 /// Some tokens of one sequence over one key/value head.
 struct Task<'a> {
     tokens: Range<usize>,
@@ -97,7 +100,10 @@ impl Pass<'_> {
         let context =
             Context { dims, rows, q, cache, layer, bidirectional: self.model.arch().bidirectional };
         let threads = machine.pool.threads();
-        if threads > 1 && tasks.len() < threads * TASKS_PER_THREAD {
+        if threads > 1
+            && tasks.len() < threads * TASKS_PER_THREAD
+            && context.part_floats(&tasks) <= SEEN_FLOATS
+        {
             return context.run_parts(machine, &mut tasks, &mut b.seen);
         }
         machine.pool.each(&mut tasks, |worker, _, task| {
@@ -122,11 +128,12 @@ impl Context<'_> {
         let (tokens, head) = (task.tokens.clone(), task.head);
         let mut state = std::mem::take(&mut worker.attend);
         let mut part = std::mem::take(&mut worker.attend_part);
-        let mut parts = parts(self.pages(&tokens));
+        let all = self.pages(&tokens);
+        let mut parts = parts(all.clone());
         let first = parts.next().unwrap_or(0..0);
-        self.see(machine, worker, tokens.clone(), head, first, &mut state);
+        self.see(machine, worker, (tokens.clone(), head), (first, all.end), &mut state);
         for pages in parts {
-            self.see(machine, worker, tokens.clone(), head, pages, &mut part);
+            self.see(machine, worker, (tokens.clone(), head), (pages, all.end), &mut part);
             state.merge(&part);
         }
         self.finish(&state, &mut worker.out, task);
@@ -148,15 +155,15 @@ impl Context<'_> {
         };
         let mut all: Vec<Part<'_>> = places.into_iter().zip(seen).map(part).collect();
         machine.pool.each(&mut all, |worker, _, part| {
-            let (tokens, pages) = (part.tokens.clone(), part.pages.clone());
+            let (end, which) = (part.pages.end, (part.tokens.clone(), part.head));
             let worker = &mut machine.worker(worker);
-            self.see(machine, worker, tokens, part.head, pages, part.state);
+            self.see(machine, worker, which, (part.pages.clone(), end), part.state);
         });
         let worker = &mut machine.worker(0);
         let mut state = std::mem::take(&mut worker.attend);
         let mut rest = all.iter().peekable();
         for (i, task) in tasks.iter_mut().enumerate() {
-            self.see(machine, worker, task.tokens.clone(), task.head, 0..0, &mut state);
+            self.see(machine, worker, (task.tokens.clone(), task.head), (0..0, 0), &mut state);
             while let Some(part) = rest.next_if(|part| part.task == i) {
                 state.merge(part.state);
             }
@@ -172,14 +179,22 @@ impl Context<'_> {
         first..seen().map(|s| s.end).max().unwrap_or(0).div_ceil(PAGE)
     }
 
-    /// Begins `state` anew with what the tokens' queries of a head see on these pages.
+    /// Floats of the states of all parts of the tasks.
+    fn part_floats(&self, tasks: &[Task<'_>]) -> usize {
+        let width = self.dims.h / self.dims.g * self.dims.k.next_multiple_of(16);
+        let floats =
+            |task: &Task<'_>| parts(self.pages(&task.tokens)).count() * task.tokens.len() * width;
+        tasks.iter().map(floats).sum()
+    }
+
+    /// Begins `state` anew with what the tokens' queries of a head see on these pages; those up to
+    /// an end are seen next.
     fn see(
         &self,
         machine: &Machine,
         worker: &mut Worker,
-        tokens: Range<usize>,
-        head: usize,
-        pages: Range<usize>,
+        (tokens, head): (Range<usize>, usize),
+        (pages, end): (Range<usize>, usize),
         state: &mut AttendState,
     ) {
         let dims = self.dims;
@@ -209,7 +224,7 @@ impl Context<'_> {
                 let end = range.end.min((index + 1) * PAGE).saturating_sub(index * PAGE);
                 spans.extend(std::iter::repeat_n(Span { start, end }, shared));
             }
-            let next = (index + 1 < pages.end).then(|| page(index + 1));
+            let next = (index + 1 < end).then(|| page(index + 1));
             let visit = Visit { page: page(index), next };
             machine.row.attend_page(&shape, queries, spans, visit, scratch, state);
         }

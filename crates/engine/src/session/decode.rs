@@ -92,8 +92,11 @@ impl Session {
         let mut begin = Instant::now();
         let mut drafts = drafts.len();
         match engine.forward(&batch) {
-            // Other sequences have the positions that the drafts would take.
-            Err(error) if error.kind() == ErrorKind::Context && drafts > 0 => {
+            // Other sequences have the positions that the drafts would take, or the machine has not
+            // the memory for them.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::Context | ErrorKind::Memory) && drafts > 0 =>
+            {
                 (begin, drafts) = (Instant::now(), 0);
                 engine.forward(&alone)?;
             }

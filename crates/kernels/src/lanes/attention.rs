@@ -51,10 +51,7 @@ pub(super) fn attend_page<I: Isa>(
         sum: &mut state.sum,
         values: &mut state.values,
         stride: state.stride,
-        ahead: next.map(|next| match next {
-            Page::F16 { keys, values } => [keys, values].map(Ahead::of),
-            Page::Q8 { keys, values, .. } => [keys, values].map(Ahead::of),
-        }),
+        next,
     };
     let (k, scratch) = (shape.k, &mut scratch.attend);
     let apart = spans.iter().any(|&span| span != hull);
@@ -181,8 +178,8 @@ struct Part<'a> {
     sum: &'a mut [f32],
     values: &'a mut [f32],
     stride: usize,
-    /// Keys and values to fetch meanwhile.
-    ahead: Option<[Ahead; 2]>,
+    /// The page to fetch meanwhile.
+    next: Option<Page<'a>>,
 }
 
 impl Part<'_> {
@@ -209,7 +206,7 @@ impl Part<'_> {
                 sum: &mut self.sum[at..][..step],
                 values: &mut self.values[at * self.stride..][..step * self.stride],
                 stride: self.stride,
-                ahead: self.ahead,
+                next: self.next,
             };
             let seen = if one_by_one { self.spans[at] } else { hull };
             if !seen.is_empty() {
@@ -229,8 +226,15 @@ impl Part<'_> {
         scratch: &mut AttendScratch,
     ) {
         let AttendScratch { weights, carry, sums } = scratch;
-        let [keys_ahead, values_ahead] = self.ahead.map_or([None; 2], |both| both.map(Some));
-        let (k, nq) = (self.shape.k, self.spans.len());
+        let (k, nq, depth) = (self.shape.k, self.spans.len(), hull.end - hull.start);
+        let keys_ahead = self.next.map(|page| match page {
+            Page::F16 { keys, .. } => Ahead::of(keys, k),
+            Page::Q8 { keys, .. } => Ahead::of(keys, k),
+        });
+        let values_ahead = self.next.map(|page| match page {
+            Page::F16 { values, .. } => Ahead::of(values, depth),
+            Page::Q8 { values, .. } => Ahead::of(values, depth),
+        });
         let (first, end) = (hull.start / 16, hull.end.div_ceil(16));
         weights.resize(nq * PAGE, 0.0);
         carry.resize(nq, 0.0);
@@ -248,7 +252,6 @@ impl Part<'_> {
         for ((sum, carry), new) in self.sum.iter_mut().zip(carry.iter()).zip(sums) {
             *sum = *sum * carry + *new;
         }
-        let depth = hull.end - hull.start;
         let left = Left { data: weights, stride: PAGE, first: hull.start, depth };
         let mut seen = Result {
             data: self.values,

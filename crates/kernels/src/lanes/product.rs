@@ -31,19 +31,26 @@ pub(super) struct Result<'a> {
 
 /// Memory to be fetched into a cache while a product is computed.
 #[derive(Clone, Copy)]
-pub(super) struct Ahead(*const u8);
+pub(super) struct Ahead {
+    start: *const u8,
+    /// Lines for each row of the product.
+    lines: usize,
+}
 
 impl Ahead {
-    pub(super) fn of<T>(memory: &[T]) -> Self {
-        Self(memory.as_ptr().cast())
+    /// All of `memory`, in the course of so many rows.
+    pub(super) fn of<T>(memory: &[T], rows: usize) -> Self {
+        let lines = size_of_val(memory).div_ceil(64).div_ceil(rows.max(1));
+        Self { start: memory.as_ptr().cast(), lines }
     }
 
-    /// Asks for the next two lines, as often as the product has rows: 128 bytes of f16 for each.
+    /// Asks for the next lines, once for each row.
     #[inline(always)]
     fn fetch<I: Isa>(&mut self, isa: I) {
-        isa.fetch(self.0);
-        isa.fetch(self.0.wrapping_add(64));
-        self.0 = self.0.wrapping_add(128);
+        for _ in 0..self.lines {
+            isa.fetch(self.start);
+            self.start = self.start.wrapping_add(64);
+        }
     }
 }
 

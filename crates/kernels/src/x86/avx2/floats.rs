@@ -5,7 +5,8 @@ use std::arch::x86_64::*;
 use bytemuck::{Pod, Zeroable};
 
 use super::load::{
-    broadcast, load_16, load_f32, load_words, store_words, sum_lanes, transpose, write_lanes,
+    broadcast, load_16, load_f32, load_words, prefetch, store_words, sum_lanes, transpose,
+    write_lanes,
 };
 use crate::tile::{self, Tile};
 use crate::x86::tail::padded;
@@ -127,7 +128,11 @@ fn rows<W: Pod, const R: usize, const T: usize>(
     let mut total = [[_mm256_setzero_ps(); R]; T];
     let whole = n - n % ROWS;
     for i in (0..whole).step_by(ROWS) {
-        let w = rows.map(|row| decode(row[i..].first_chunk().expect("whole registers")));
+        let w = rows.map(|row| {
+            let weights = row[i..].first_chunk().expect("whole registers");
+            prefetch(bytemuck::cast_slice(weights), size_of::<[W; ROWS]>());
+            decode(weights)
+        });
         for t in 0..T {
             let x = load_f32(x[t][i..].first_chunk().expect("whole registers"));
             for r in 0..R {

@@ -4,7 +4,9 @@ use std::arch::x86_64::*;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::load::{broadcast, load_32, load_f32, load_words, store_words, transpose, write_lanes};
+use super::load::{
+    broadcast, load_32, load_f32, load_words, prefetch, store_words, transpose, write_lanes,
+};
 use crate::tile::{self, Tile};
 use crate::x86::tail::padded;
 use crate::{Columns, Format, Scratch};
@@ -19,6 +21,8 @@ const WIDTHS: [usize; 3] = [2, 4, 6];
 const SLAB_BYTES: usize = 1 << 20;
 /// From this many tokens on, unpacking a panel of rows pays.
 const MATMAT_TOKENS: usize = 8;
+/// Bytes ahead of the weights in use that are fetched from memory.
+const AHEAD: usize = 2048;
 
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
 pub(super) fn matmul_float(
@@ -127,7 +131,11 @@ fn rows<W: Pod, const R: usize, const T: usize>(
     let mut total = [[_mm512_setzero_ps(); R]; T];
     let whole = n - n % ROWS;
     for i in (0..whole).step_by(ROWS) {
-        let w = rows.map(|row| decode(row[i..].first_chunk().expect("whole registers")));
+        let w = rows.map(|row| {
+            let weights = row[i..].first_chunk().expect("whole registers");
+            prefetch::<AHEAD>(bytemuck::cast_slice(weights));
+            decode(weights)
+        });
         for t in 0..T {
             let x = load_f32(x[t][i..].first_chunk().expect("whole registers"));
             for r in 0..R {

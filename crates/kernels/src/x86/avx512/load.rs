@@ -82,12 +82,12 @@ pub(super) fn write_lanes(out: &mut [f32], add: bool, x: __m512) {
     unsafe { _mm512_mask_storeu_ps(out.as_mut_ptr(), lanes, x) }
 }
 
-/// Asks for every line of as many bytes, `AHEAD` of the start of `bytes` and maybe past what
+/// Asks for every line, at least one, of as many bytes, `AHEAD` of the start of `bytes` and maybe past what
 /// is there.
 #[inline]
 #[target_feature(enable = "avx512f")]
 pub(super) fn prefetch<const AHEAD: usize>(bytes: &[u8]) {
-    for i in 0..bytes.len() / 64 {
+    for i in 0..(bytes.len() / 64).max(1) {
         let address = bytes.as_ptr().wrapping_add(AHEAD + i * 64).cast();
         _mm_prefetch::<_MM_HINT_T0>(address);
     }
