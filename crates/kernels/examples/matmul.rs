@@ -1,4 +1,4 @@
-//! Speed of products per second of one thread's processor time, for every format and row.
+//! Speed of products on one thread, the best of many runs, for every format and row.
 //!
 //! `matmul [ROW] [FORMAT] [ROWS N TOKENS]`, each may be `-`: weights' GB/s for few tokens, GMAC/s
 //! for many.
@@ -59,9 +59,9 @@ fn bench(row: &Row, format: Format, (rows, n, tokens): (usize, usize, usize), by
     if by == By::Panels {
         let panel_bytes = format.panel_bytes(n).expect("a format with panels");
         let mut packed = vec![0; rows.div_ceil(PANEL_ROWS) * panel_bytes];
-        let start = processor_seconds();
+        let start = Instant::now();
         pack_panels(format, n, &weights, &mut packed);
-        let rate = weights.len() as f64 / (processor_seconds() - start) / 1e9;
+        let rate = weights.len() as f64 / start.elapsed().as_secs_f64() / 1e9;
         print!("[packed at {rate:.2} GB/s] ");
         weights = packed;
     }
@@ -77,8 +77,9 @@ fn bench(row: &Row, format: Format, (rows, n, tokens): (usize, usize, usize), by
     }
     let mut out = vec![0.0; tokens * rows];
     let mut scratch = Scratch::default();
-    let (start, cpu, mut times) = (Instant::now(), processor_seconds(), 0);
+    let (start, mut times, mut each) = (Instant::now(), 0, f64::INFINITY);
     while times < 3 || start.elapsed() < Duration::from_millis(400) {
+        let begin = Instant::now();
         let out = &mut Columns::new(&mut out, rows);
         match by {
             By::Panels => row.matmul_panels(format, &weights, &q, &mut scratch, out),
@@ -89,8 +90,8 @@ fn bench(row: &Row, format: Format, (rows, n, tokens): (usize, usize, usize), by
             By::Rows => row.matmul_float(format, &weights, &x, &mut scratch, out),
         }
         times += 1;
+        each = each.min(begin.elapsed().as_secs_f64());
     }
-    let each = (processor_seconds() - cpu) / f64::from(times);
     println!(
         "{:8} {}{:8} ({rows:5}, {n:5}) x {tokens:3}: {:7.2} GB/s {:8.1} GMAC/s {:10.1} us",
         row.name(),
@@ -104,12 +105,4 @@ fn bench(row: &Row, format: Format, (rows, n, tokens): (usize, usize, usize), by
         (rows * n * tokens) as f64 / each / 1e9,
         each * 1e6,
     );
-}
-
-/// Time that this thread has run: unlike the clock's, hardly changed by other processes.
-fn processor_seconds() -> f64 {
-    // The first number is nanoseconds (`Documentation/scheduler/sched-stats.rst` in Linux).
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
-    let number = text.split(' ').next().and_then(|number| number.parse::<f64>().ok());
-    number.expect("a number") / 1e9
 }

@@ -1,5 +1,7 @@
 //! Activations rounded to int8, one scale per 32 values; finer ones to twice that.
 
+use std::iter::repeat;
+
 use crate::Row;
 use crate::tile::{self, RECORD, Tile, Tiling};
 
@@ -33,7 +35,7 @@ pub struct QuantizedRows {
 pub struct QuantizedTile<'a> {
     rows: Rows<'a>,
     tile: Tile,
-    run: usize,
+    tiling: Tiling,
     out: &'a mut [u32],
 }
 
@@ -140,19 +142,19 @@ impl QuantizedRows {
     pub fn tiles_mut(&mut self, row: &Row) -> impl Iterator<Item = QuantizedTile<'_>> {
         self.tiling = row.tiling;
         self.tiles.clear();
-        let run = row.tiling.map_or(0, |tiling| {
+        if let Some(tiling) = row.tiling {
             self.tiles.extend(tile::tiles(self.tokens + self.fine.len(), tiling.few, tile::WIDTHS));
-            tiling.run
-        });
+        }
         let per_token = self.n / GROUP * RECORD;
         let padded: usize = self.tiles.iter().map(|tile| tile.width).sum();
         self.packed.resize(padded * per_token, 0);
         let rows = Rows { n: self.n, q: &self.q, scale: &self.scale, sum: &self.sum };
         let mut rest = self.packed.as_mut_slice();
-        self.tiles.iter().map(move |&tile| {
+        let tiles = row.tiling.into_iter().flat_map(|tiling| self.tiles.iter().zip(repeat(tiling)));
+        tiles.map(move |(&tile, tiling)| {
             let (out, after) = std::mem::take(&mut rest).split_at_mut(tile.width * per_token);
             rest = after;
-            QuantizedTile { rows, tile, run, out }
+            QuantizedTile { rows, tile, tiling, out }
         })
     }
 
@@ -197,7 +199,7 @@ impl<'a> Rows<'a> {
 impl QuantizedTile<'_> {
     /// Packs its rows.
     pub fn pack(self) {
-        tile::pack(self.rows, self.tile, self.run, self.out);
+        tile::pack(self.rows, self.tile, self.tiling, self.out);
     }
 }
 

@@ -13,7 +13,7 @@ mod quantize;
 mod step;
 
 use crate::activations::QuantizedRowMut;
-use crate::tile::Tiling;
+use crate::tile::{Lack, Tiling};
 use crate::{Columns, Format, QuantizedRows, Row, Scratch, lanes};
 
 /// In order of speed.
@@ -60,7 +60,7 @@ static ROW_I8MM: Row = Row {
 
 /// Of kernels whose instruction multiplies runs of `run` words.
 const fn tiling(run: usize) -> Tiling {
-    Tiling { few: if run == 1 { &[1, 2, 3, 4] } else { &[1] }, run }
+    Tiling { few: if run == 1 { &[1, 2, 3, 4] } else { &[1] }, run, lack: Lack::Sum }
 }
 
 fn quantize(x: &[f32], out: QuantizedRowMut<'_>) {

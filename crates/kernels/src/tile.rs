@@ -5,7 +5,8 @@ use crate::activations::{GROUP, Rows, SUM_GROUP};
 
 /// What one group of 32 values of `T` tokens is packed to, each row holding one word per token:
 /// rows 0..8 four `i8` each, in the order of the row's [`Tiling`]; then the scale; what the sum of
-/// the group, of its first half and of its second lack to zero, as `i32`; scale times these sums.
+/// the group, of its first half and of its second lack to zero, as its [`Lack`]; scale times these
+/// sums.
 pub(crate) type Record<const T: usize> = [[u32; T]; RECORD];
 
 /// Words per token and group of 32.
@@ -15,8 +16,8 @@ const NEGATIVE: usize = 9;
 const SUM: usize = 12;
 
 /// The row of a [`Record`] that holds what each token's sum of 32 values, or of a half's 16, lacks
-/// to zero: times what unsigned weights exceed the signed ones by, it is what a sum of products
-/// starts from.
+/// to zero, as its [`Lack`]: times what unsigned weights exceed the signed ones by, it is what a sum
+/// of products starts from.
 pub(crate) const fn negative_sum(group: usize, half: usize) -> usize {
     if group == GROUP { NEGATIVE } else { NEGATIVE + 1 + half }
 }
@@ -35,6 +36,17 @@ pub(crate) struct Tiling {
     /// the next token's: with 1, a row of a record holds a word of every token; with 2, two rows
     /// hold two of each.
     pub(crate) run: usize,
+    /// What sums of products start from.
+    pub(crate) lack: Lack,
+}
+
+/// How what sums lack to zero is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lack {
+    /// An `i32`: of all values.
+    Sum,
+    /// Two `i16`: of the first and second values of all words, and of the others.
+    Pairs,
 }
 
 /// Consecutive tokens that one call of a micro-kernel computes.
@@ -89,14 +101,22 @@ macro_rules! with_width {
 pub(crate) use with_width;
 
 /// Packs a tile's tokens, whole rows of them.
-pub(crate) fn pack(rows: Rows<'_>, tile: Tile, run: usize, out: &mut [u32]) {
-    with_width!(tile.width, [1 2 3 4 6], T => match run {
-        1 => pack_runs::<T, 1>(rows, tile, bytemuck::cast_slice_mut(out)),
-        _ => pack_runs::<T, 2>(rows, tile, bytemuck::cast_slice_mut(out)),
+pub(crate) fn pack(rows: Rows<'_>, tile: Tile, tiling: Tiling, out: &mut [u32]) {
+    with_width!(tile.width, [1 2 3 4 6], T => {
+        let out = bytemuck::cast_slice_mut(out);
+        match tiling.run {
+            1 => pack_runs::<T, 1>(rows, tile, tiling.lack, out),
+            _ => pack_runs::<T, 2>(rows, tile, tiling.lack, out),
+        }
     });
 }
 
-fn pack_runs<const T: usize, const RUN: usize>(rows: Rows<'_>, tile: Tile, out: &mut [Record<T>]) {
+fn pack_runs<const T: usize, const RUN: usize>(
+    rows: Rows<'_>,
+    tile: Tile,
+    lack: Lack,
+    out: &mut [Record<T>],
+) {
     for t in 0..tile.tokens {
         let x = rows.row(tile.start + t);
         let sums = x.sum.as_chunks::<{ GROUP / SUM_GROUP }>().0;
@@ -107,13 +127,33 @@ fn pack_runs<const T: usize, const RUN: usize>(rows: Rows<'_>, tile: Tile, out: 
                 set_run(rows, t, run.map(|q| u32::from_le_bytes(q.map(|q| q as u8))));
             }
             let [low, high] = sums.map(i32::from);
+            let sums = [low + high, low, high];
+            let lacks = match lack {
+                Lack::Sum => sums.map(|sum| (-sum) as u32),
+                Lack::Pairs => lacking_pairs(q),
+            };
             out[SCALE][t] = scale.to_bits();
-            for (i, sum) in [low + high, low, high].into_iter().enumerate() {
-                out[NEGATIVE + i][t] = (-sum) as u32;
+            for (i, (sum, lack)) in sums.into_iter().zip(lacks).enumerate() {
+                out[NEGATIVE + i][t] = lack;
                 out[SUM + i][t] = (scale * sum as f32).to_bits();
             }
         }
     }
+}
+
+/// [`Lack::Pairs`] of a group, of its first half and of its second.
+fn lacking_pairs(q: &[i8; GROUP]) -> [u32; 3] {
+    let mut sums = [[0i16; 2]; 2];
+    for (sums, half) in sums.iter_mut().zip(q.as_chunks::<SUM_GROUP>().0) {
+        for word in half.as_chunks::<4>().0 {
+            let [a, b, c, d] = word.map(i16::from);
+            sums[0] -= a + b;
+            sums[1] -= c + d;
+        }
+    }
+    let word = |[low, high]: [i16; 2]| u32::from(low as u16) | u32::from(high as u16) << 16;
+    let [first, second] = sums;
+    [word([first[0] + second[0], first[1] + second[1]]), word(first), word(second)]
 }
 
 /// Writes run `i` of words that are one run of each token, or of each row of weights.

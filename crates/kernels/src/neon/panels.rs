@@ -154,9 +154,12 @@ fn run<
             let blocks: &[[u8; SCALES]] = &blocks.as_chunks().0[start / B::LEN..];
             let records: &[[u8; BYTES]] =
                 &records.as_chunks().0[start / X_GROUP..][..values / X_GROUP];
-            let groups = const { B::LEN / GROUP };
             let word = |i: usize, g: usize, k: usize| word(&records[g], i, k);
-            let scales = |i: usize, g: usize| scales(&blocks[g / groups], i, g % groups);
+            let scales = |i: usize, g: usize| {
+                // In here, so that kernels that are not inlined divide by a constant.
+                let groups = const { B::LEN / GROUP };
+                scales(&blocks[g / groups], i, g % groups)
+            };
             let part = Part { x, start, values, column };
             if many {
                 for h in 0..2 {

@@ -16,7 +16,7 @@ mod step;
 
 use crate::activations::QuantizedRowMut;
 use crate::row::Int16Ops;
-use crate::tile::Tiling;
+use crate::tile::{Lack, Tiling};
 use crate::{Columns, Format, Int16Rows, Int16Tile, QuantizedRows, Row, Scratch, lanes};
 
 pub(super) static ROW: Row = Row {
@@ -24,10 +24,10 @@ pub(super) static ROW: Row = Row {
     detect,
     quantize,
     matmul: matmul::<false>,
-    tiling: Some(TILING),
+    tiling: Some(tiling(false)),
     matmul_panels: Some(matmul_panels::<false>),
     matmul_float,
-    int16: None,
+    int16: Some(Int16Ops { pack: pack_int16, matmul: matmul_int16::<false> }),
     float: lanes::AVX2,
 };
 
@@ -36,14 +36,18 @@ pub(super) static ROW_VNNI: Row = Row {
     detect: || detect() && is_x86_feature_detected!("avxvnni"),
     quantize,
     matmul: matmul::<true>,
-    tiling: Some(TILING),
+    tiling: Some(tiling(true)),
     matmul_panels: Some(matmul_panels::<true>),
     matmul_float,
-    int16: Some(Int16Ops { pack: pack_int16, matmul: matmul_int16 }),
+    int16: Some(Int16Ops { pack: pack_int16, matmul: matmul_int16::<true> }),
     float: lanes::AVX2,
 };
 
-const TILING: Tiling = Tiling { few: &[1, 2, 3, 4], run: 1 };
+/// How activations are packed, with VNNI or without, where sums of a group are of 16 bits.
+const fn tiling(vnni: bool) -> Tiling {
+    let lack = if vnni { Lack::Sum } else { Lack::Pairs };
+    Tiling { few: &[1, 2, 3, 4], run: 1, lack }
+}
 
 fn detect() -> bool {
     is_x86_feature_detected!("avx2")
@@ -94,7 +98,7 @@ fn pack_int16(tile: Int16Tile<'_>) {
     unsafe { int16::pack(tile) }
 }
 
-fn matmul_int16(
+fn matmul_int16<const VNNI: bool>(
     format: Format,
     weights: &[u8],
     x: &Int16Rows,
@@ -102,5 +106,5 @@ fn matmul_int16(
     out: &mut Columns<'_>,
 ) {
     // SAFETY: a `Row` is reached only through `rows()`, which asks `detect` first.
-    unsafe { int16::matmul(format, weights, x, scratch, out) }
+    unsafe { int16::matmul::<VNNI>(format, weights, x, scratch, out) }
 }

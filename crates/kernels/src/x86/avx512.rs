@@ -14,7 +14,7 @@ mod step;
 
 use crate::activations::QuantizedRowMut;
 use crate::row::Int16Ops;
-use crate::tile::Tiling;
+use crate::tile::{Lack, Tiling};
 use crate::{Columns, Format, Int16Rows, Int16Tile, QuantizedRows, Row, Scratch, lanes};
 
 pub(super) static ROW: Row = Row {
@@ -34,7 +34,7 @@ pub(super) static ROW: Row = Row {
     float: lanes::AVX512,
 };
 
-const TILING: Tiling = Tiling { few: &[1, 2, 3, 4], run: 1 };
+const TILING: Tiling = Tiling { few: &[1, 2, 3, 4], run: 1, lack: Lack::Sum };
 
 fn quantize(x: &[f32], out: QuantizedRowMut<'_>) {
     // SAFETY: a `Row` is reached only through `rows()`, which asks `detect` first.

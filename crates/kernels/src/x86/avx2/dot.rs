@@ -10,6 +10,13 @@ pub(super) const fn signed(vnni: bool, bias: u8) -> bool {
     !vnni && bias == 128
 }
 
+/// Whether sums of a group are 16-bit integers, two to a lane of four bytes. They may pass 16 bits
+/// on the way: what counts is the sum less `bias`, which fits, as 16 values of 5 signed bits or 4
+/// unsigned, and 8 of 6, times 127, are below 2^15.
+pub(super) const fn short(vnni: bool, bias: u8) -> bool {
+    !vnni && !signed(vnni, bias)
+}
+
 /// `sum + q . x` in each lane of four bytes, `x` in -127..=127.
 ///
 /// `q` is unsigned, and at most 127 without VNNI, or is signed where [`signed`] says so.
@@ -24,7 +31,7 @@ pub(super) fn dot<const VNNI: bool, const BIAS: u8>(
         dpbusd(sum, q, x)
     } else {
         let pairs = pairs::<BIAS>(q, x);
-        _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+        add_words(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
     }
 }
 
@@ -38,6 +45,33 @@ pub(super) fn pairs<const BIAS: u8>(q: __m256i, x: __m256i) -> __m256i {
     } else {
         _mm256_maddubs_epi16(q, x)
     }
+}
+
+/// Functions that add one term after the other: the compiler would add in another order, which needs
+/// more registers than there are.
+macro_rules! adds_in_order {
+    ($($name:ident $instruction:literal)+) => {$(
+        /// The sum of each lane.
+        #[inline]
+        #[target_feature(enable = "avx2")]
+        pub(super) fn $name(sum: __m256i, term: __m256i) -> __m256i {
+            let mut out = sum;
+            // SAFETY: reads and writes only these registers, by an instruction of AVX2.
+            unsafe {
+                asm!(
+                    concat!($instruction, " {0}, {0}, {1}"),
+                    inout(ymm_reg) out, in(ymm_reg) term,
+                    options(pure, nomem, nostack, preserves_flags),
+                );
+            }
+            out
+        }
+    )+};
+}
+
+adds_in_order! {
+    add_pairs "vpaddw"
+    add_words "vpaddd"
 }
 
 #[inline]
@@ -55,12 +89,21 @@ fn dpbusd(sum: __m256i, q: __m256i, x: __m256i) -> __m256i {
     out
 }
 
-/// `sum + w . x` in each lane of two signed 16-bit integers, for the row with VNNI.
+/// `sum + w . x` in each lane of two signed 16-bit integers.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn dpwssd(sum: __m256i, w: __m256i, x: __m256i) -> __m256i {
+pub(super) fn dot_16<const VNNI: bool>(sum: __m256i, w: __m256i, x: __m256i) -> __m256i {
+    match VNNI {
+        true => dpwssd(sum, w, x),
+        false => add_words(sum, _mm256_madd_epi16(w, x)),
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn dpwssd(sum: __m256i, w: __m256i, x: __m256i) -> __m256i {
     let mut out = sum;
-    // SAFETY: reads and writes only these registers; only the row that detects VNNI comes here.
+    // SAFETY: reads and writes only these registers; `VNNI` is set by the row that detects it.
     unsafe {
         asm!(
             "{{vex}} vpdpwssd {}, {}, {}",

@@ -1,13 +1,13 @@
-//! Products with F16 and BF16 weights by 16-bit integers: panels of 8 weight rows, rounded once,
+//! Products with F16 and BF16 weights by 16-bit integers: panels of 16 weight rows, rounded once,
 //! meet tiles of up to 6 tokens.
 //!
 //! A register holds two consecutive weights of each of 8 rows; `vpdpwssd` of AVX-VNNI multiplies it
-//! with two activations of one token, broadcast. AVX2 alone needs two instructions for that, and is
-//! no faster than by floats.
+//! with two activations of one token, broadcast. AVX2 alone needs two instructions for that, which
+//! with two registers of weights to each broadcast are still faster than products of floats.
 
 use std::arch::x86_64::*;
 
-use super::dot::dpwssd;
+use super::dot::dot_16;
 use super::floats::{brain, half};
 use super::load::{broadcast, load_words, store_words, transpose, write_lanes};
 use crate::int16::{GROUP, Int16Rows, Int16Tile, LEAST, LIMIT, Record, WORDS};
@@ -15,13 +15,13 @@ use crate::row::Line;
 use crate::tile::with_width;
 use crate::{Columns, Format, Scratch};
 
-/// Weight rows of a panel: the lanes of a register.
+/// Weight rows of half a panel: the lanes of a register.
 const ROWS: usize = 8;
 /// Packed activations that are walked once per panel: they should stay in a private L2.
 const SLAB_BYTES: usize = 768 << 10;
 
-/// A group of 32 values of 8 rows: two integers of each row to a register, then the scales.
-type Group = [[u32; ROWS]; WORDS + 1];
+/// A group of 32 values of 16 rows: two integers of each row to a pair of registers, then the scales.
+type Group = [[[u32; ROWS]; 2]; WORDS + 1];
 
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn pack(tile: Int16Tile<'_>) {
@@ -29,7 +29,7 @@ pub(super) fn pack(tile: Int16Tile<'_>) {
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn matmul(
+pub(super) fn matmul<const VNNI: bool>(
     format: Format,
     weights: &[u8],
     x: &Int16Rows,
@@ -38,14 +38,14 @@ pub(super) fn matmul(
 ) {
     let weights = weights.as_chunks::<2>().0;
     match format {
-        Format::F16 => run(weights, x, scratch, out, |b| half(b)),
-        _ => run(weights, x, scratch, out, |b| brain(b)),
+        Format::F16 => run::<VNNI>(weights, x, scratch, out, |b| half(b)),
+        _ => run::<VNNI>(weights, x, scratch, out, |b| brain(b)),
     }
 }
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn run(
+fn run<const VNNI: bool>(
     weights: &[[u8; 2]],
     x: &Int16Rows,
     scratch: &mut Scratch,
@@ -54,23 +54,28 @@ fn run(
 ) {
     let (n, columns) = (x.n(), out.columns());
     let depth = x.slab(SLAB_BYTES);
-    let words = (WORDS + 1) * depth / GROUP;
-    scratch.lines.resize(words.div_ceil(2), Line([0; 16]));
-    let all: &mut [[u32; ROWS]] = bytemuck::cast_slice_mut(&mut scratch.lines);
-    let groups: &mut [Group] = all.as_chunks_mut().0;
+    scratch.lines.resize((WORDS + 1) * depth / GROUP, Line([0; 16]));
+    let groups: &mut [Group] = bytemuck::cast_slice_mut(&mut scratch.lines);
     for start in (0..n).step_by(depth) {
         let values = depth.min(n - start);
         let slab = start / GROUP..(start + values) / GROUP;
-        for column in (0..columns).step_by(ROWS) {
-            let rows = ROWS.min(columns - column);
-            let row = |r: usize| &weights[(column + r.min(rows - 1)) * n + start..][..values];
-            round(std::array::from_fn(row), groups, decode);
+        for column in (0..columns).step_by(2 * ROWS) {
+            for half in 0..2 {
+                let row = |r: usize| (column + half * ROWS + r).min(columns - 1);
+                let values = |r: usize| &weights[row(r) * n + start..][..values];
+                round(std::array::from_fn(values), groups, half, decode);
+            }
             for (tile, words) in x.tiles() {
                 with_width!(tile.width, [2 4 6], T => {
                     let x: &[Record<T>] = &bytemuck::cast_slice(words)[slab.clone()];
-                    for (t, total) in products(groups, x).into_iter().enumerate().take(tile.tokens) {
-                        let out = &mut out.row(tile.start + t)[column..][..rows];
-                        write_lanes(out, start > 0, total);
+                    let totals = products::<VNNI, T>(groups, x);
+                    for t in 0..tile.tokens {
+                        let out = out.row(tile.start + t);
+                        for (half, totals) in totals.iter().enumerate() {
+                            let first = columns.min(column + half * ROWS);
+                            let end = columns.min(first + ROWS);
+                            write_lanes(&mut out[first..end], start > 0, totals[t]);
+                        }
                     }
                 });
             }
@@ -78,12 +83,13 @@ fn run(
     }
 }
 
-/// Rounds the values of 8 rows and interleaves them.
+/// Rounds the values of 8 rows and interleaves them as half a panel.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn round(
     rows: [&[[u8; 2]]; ROWS],
     groups: &mut [Group],
+    half: usize,
     decode: impl Fn(&[[u8; 2]; ROWS]) -> __m256 + Copy,
 ) {
     let magnitude = _mm256_set1_epi32(0x7fff_ffff);
@@ -111,30 +117,41 @@ fn round(
         let (pairs, _) = columns.as_flattened().as_chunks::<2>();
         for (line, &[low, high]) in group.iter_mut().zip(pairs) {
             let high = _mm256_slli_epi32::<16>(integers(high));
-            store_words(line, _mm256_blend_epi16::<0b1010_1010>(integers(low), high));
+            store_words(&mut line[half], _mm256_blend_epi16::<0b1010_1010>(integers(low), high));
         }
-        store_words(&mut group[WORDS], _mm256_castps_si256(scale));
+        store_words(&mut group[WORDS][half], _mm256_castps_si256(scale));
     }
 }
 
-/// `sum_g xs[g] * ws[g] * (wq[g] . xq[g])` of 8 rows and `T` tokens.
+/// `sum_g xs[g] * ws[g] * (wq[g] . xq[g])` of 16 rows and `T` tokens.
+#[expect(clippy::needless_range_loop, reason = "one index walks several sets of registers")]
 #[inline(never)]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn products<const T: usize>(groups: &[Group], x: &[Record<T>]) -> [__m256; T] {
-    let mut total = [_mm256_setzero_ps(); T];
+fn products<const VNNI: bool, const T: usize>(
+    groups: &[Group],
+    x: &[Record<T>],
+) -> [[__m256; T]; 2] {
+    let mut totals = [[_mm256_setzero_ps(); T]; 2];
     for (w, x) in groups.iter().zip(x) {
-        let mut sum = [_mm256_setzero_si256(); T];
+        let mut sum = [[_mm256_setzero_si256(); T]; 2];
         for (line, x) in w.iter().zip(x).take(WORDS) {
-            let line = load_words(line);
+            let line = [load_words(&line[0]), load_words(&line[1])];
             for t in 0..T {
-                sum[t] = dpwssd(sum[t], line, broadcast(x[t]));
+                let x = broadcast(x[t]);
+                for half in 0..2 {
+                    sum[half][t] = dot_16::<VNNI>(sum[half][t], line[half], x);
+                }
             }
         }
-        let scale = _mm256_castsi256_ps(load_words(&w[WORDS]));
+        let scales = [0, 1].map(|half| &w[WORDS][half]);
         for t in 0..T {
-            let scale = _mm256_mul_ps(scale, _mm256_castsi256_ps(broadcast(x[WORDS][t])));
-            total[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[t]), scale, total[t]);
+            let x = _mm256_castsi256_ps(broadcast(x[WORDS][t]));
+            for half in 0..2 {
+                let scale = _mm256_mul_ps(_mm256_castsi256_ps(load_words(scales[half])), x);
+                let sum = _mm256_cvtepi32_ps(sum[half][t]);
+                totals[half][t] = _mm256_fmadd_ps(sum, scale, totals[half][t]);
+            }
         }
     }
-    total
+    totals
 }

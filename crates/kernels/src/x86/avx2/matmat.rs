@@ -1,37 +1,45 @@
-//! Many tokens: panels of 8 weight rows, unpacked once, meet tiles of up to 6 tokens.
+//! Many tokens: panels of 16 weight rows, unpacked once, meet tiles of up to 6 tokens.
 //!
-//! A register holds four consecutive weights of each of 8 rows; they meet four activations of one
-//! token, broadcast. Integer sums are exact within a group, then scaled.
+//! A register holds four consecutive weights of each of 8 rows, a half of a panel; both halves meet
+//! four activations of one token, broadcast once. Integer sums are exact within a group, then scaled.
+//! The 12 sums of a group are in registers, the totals that they are added to in memory: fewer
+//! loads than products count for more than totals do, once in 32 products.
 
 use std::arch::x86_64::*;
 
-use super::dot::{dot, pairs, signed};
+use super::dot::{add_pairs, dot, pairs, short, signed};
 use super::load::{broadcast, load_lanes, load_words, store_words, transpose, write_lanes};
 use super::step::Step;
 use crate::activations::GROUP as X_GROUP;
 use crate::steps::{STEP, WeightRows};
 use crate::tile::{self, Record, Tile, with_width};
-use crate::x86::avx2::TILING;
+use crate::x86::avx2::tiling;
 use crate::{Columns, QuantizedRows, Scratch};
 
-/// Weight rows of a panel: the lanes of a register.
+/// Weight rows of half a panel: the lanes of a register.
 const ROWS: usize = 8;
 /// Packed activations that are walked once per panel: they should stay in a private L2.
 const SLAB_BYTES: usize = 256 << 10;
 
-/// 8 weight rows, four values each to a register; then per group a register of scales and one of
-/// minima.
-pub(super) struct Half<'a> {
-    pub(super) q: &'a mut [[u32; ROWS]],
-    pub(super) scale: &'a mut [[u32; ROWS]],
-    pub(super) min: &'a mut [[u32; ROWS]],
+/// Words that the innermost loop takes at a time.
+const UNROLL: usize = 2;
+
+/// A word, scale or minimum of each row of both halves.
+type Pair = [[u32; ROWS]; 2];
+
+/// 16 weight rows, four values each to a pair of registers; then per group a pair of scales and one
+/// of minima.
+pub(super) struct Lines<'a> {
+    pub(super) q: &'a mut [Pair],
+    pub(super) scale: &'a mut [Pair],
+    pub(super) min: &'a mut [Pair],
 }
 
-impl<'a> Half<'a> {
+impl<'a> Lines<'a> {
     /// With room for so many values of each row.
     pub(super) fn new(values: usize, group: usize, scratch: &'a mut Scratch) -> Self {
         let (words, groups) = (values / 4, values / group);
-        scratch.lines.resize((words + 2 * groups).div_ceil(2), bytemuck::Zeroable::zeroed());
+        scratch.lines.resize(words + 2 * groups, bytemuck::Zeroable::zeroed());
         let (q, scales) = bytemuck::cast_slice_mut(&mut scratch.lines).split_at_mut(words);
         let (scale, min) = scales.split_at_mut(groups);
         Self { q, scale, min }
@@ -50,7 +58,8 @@ pub(super) struct Part<'a> {
     pub(super) apart: usize,
 }
 
-/// As [`super::matvec::matvec`], for many tokens.
+/// As [`super::matvec::matvec`], for many tokens: sums are of weights less `CENTER`, and what that
+/// exceeds `BIAS` by is in the minima.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn matmat<
@@ -58,7 +67,7 @@ pub(super) fn matmat<
     const GROUP: usize,
     const HAS_MIN: bool,
     const BIAS: u8,
-    const ADDS: usize,
+    const CENTER: u8,
 >(
     weights: WeightRows<'_>,
     x: &QuantizedRows,
@@ -67,50 +76,47 @@ pub(super) fn matmat<
     decode: impl Fn(&[u8]) -> Step + Copy,
 ) {
     let (n, columns) = (x.n(), out.columns());
-    let tiles = x.tiles(TILING);
+    let tiles = x.tiles(tiling(VNNI));
     let padded: usize = tiles.clone().map(|(tile, _)| tile.width).sum();
     let depth = (SLAB_BYTES / padded / STEP * STEP).clamp(STEP, n.next_multiple_of(STEP));
-    let mut panel = Half::new(depth, GROUP, scratch);
+    let mut lines = Lines::new(depth, GROUP, scratch);
 
     for start in (0..n).step_by(depth) {
         let groups = depth.min(n - start) / X_GROUP;
-        for column in (0..columns).step_by(ROWS) {
-            let real = ROWS.min(columns - column);
+        for column in (0..columns).step_by(2 * ROWS) {
             let first = start / STEP * weights.step_bytes;
-            let rows = std::array::from_fn(|r| &weights.row_on(column + r.min(real - 1))[first..]);
-            unpack::<VNNI, GROUP, HAS_MIN, BIAS>(
-                weights,
-                rows,
-                groups * X_GROUP,
-                &mut panel,
-                decode,
-            );
+            for half in 0..2 {
+                let row = |r: usize| (column + half * ROWS + r).min(columns - 1);
+                let rows = std::array::from_fn(|r| &weights.row_on(row(r))[first..]);
+                unpack::<VNNI, GROUP, HAS_MIN, BIAS, CENTER>(
+                    weights,
+                    rows,
+                    groups * X_GROUP,
+                    half,
+                    &mut lines,
+                    decode,
+                );
+            }
             let part = Part { x, start, values: groups * X_GROUP, column, apart: 0 };
-            sweep::<VNNI, GROUP, HAS_MIN, BIAS, ADDS>(&panel, part, out);
+            sweep::<VNNI, GROUP, HAS_MIN, CENTER>(&lines, part, out);
         }
     }
 }
 
-/// The products of 8 rows with all activations.
+/// The products of 16 rows with all activations.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn sweep<
-    const VNNI: bool,
-    const GROUP: usize,
-    const HAS_MIN: bool,
-    const BIAS: u8,
-    const ADDS: usize,
->(
-    panel: &Half<'_>,
+pub(super) fn sweep<const VNNI: bool, const GROUP: usize, const HAS_MIN: bool, const BIAS: u8>(
+    lines: &Lines<'_>,
     part: Part<'_>,
     out: &mut Columns<'_>,
 ) {
     let groups = part.start / X_GROUP..(part.start + part.values) / X_GROUP;
-    for (tile, words) in part.x.tiles(TILING) {
+    for (tile, words) in part.x.tiles(tiling(VNNI)) {
         with_width!(tile.width, [2 4 6], T => {
             let x: &[Record<T>] = &bytemuck::cast_slice(words)[groups.clone()];
-            write(part, tile, out, |totals: &mut [[__m256; T]; 1]| {
-                products::<VNNI, T, GROUP, HAS_MIN, BIAS, ADDS>(panel, x, &mut totals[0]);
+            write(part, tile, out, |totals: &mut [[__m256; T]; 2]| {
+                products::<VNNI, T, GROUP, HAS_MIN, BIAS>(lines, x, totals);
             });
         });
     }
@@ -153,44 +159,57 @@ pub(super) fn write<const P: usize, const T: usize>(
     }
 }
 
-/// Decodes `values` of each row and interleaves them.
+/// Decodes `values` of each row and interleaves them as half a panel.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn unpack<const VNNI: bool, const GROUP: usize, const HAS_MIN: bool, const BIAS: u8>(
+fn unpack<
+    const VNNI: bool,
+    const GROUP: usize,
+    const HAS_MIN: bool,
+    const BIAS: u8,
+    const CENTER: u8,
+>(
     weights: WeightRows<'_>,
     rows: [&[u8]; ROWS],
     values: usize,
-    panel: &mut Half<'_>,
+    half: usize,
+    lines: &mut Lines<'_>,
     decode: impl Fn(&[u8]) -> Step + Copy,
 ) {
+    let above = _mm256_set1_ps(f32::from(CENTER) - f32::from(BIAS));
     let cut = _mm256_set1_epi8(if signed(VNNI, BIAS) { -128 } else { 0 });
     for s in 0..values.div_ceil(STEP) {
         let steps = rows.map(|row| weights.last_step(&row[s * weights.step_bytes..], decode));
         for part in 0..8 {
             let q = transpose(steps.map(|step| _mm256_xor_si256(step.q[part], cut)));
-            for (out, q) in panel.q[s * 64 + part * 8..].iter_mut().zip(q) {
-                store_words(out, q);
+            for (out, q) in lines.q[s * 64 + part * 8..].iter_mut().zip(q) {
+                store_words(&mut out[half], q);
             }
         }
         let groups = STEP / GROUP;
-        for half in 0..groups / 8 {
-            let at = s * groups + half * 8;
-            let scale = transpose(steps.map(|step| _mm256_castps_si256(step.scale[half])));
-            for (out, scale) in panel.scale[at..][..8].iter_mut().zip(scale) {
-                store_words(out, scale);
+        for eight in 0..groups / 8 {
+            let at = s * groups + eight * 8;
+            let scale = transpose(steps.map(|step| _mm256_castps_si256(step.scale[eight])));
+            for (out, scale) in lines.scale[at..][..8].iter_mut().zip(scale) {
+                store_words(&mut out[half], scale);
             }
             if HAS_MIN {
-                let min = transpose(steps.map(|step| _mm256_castps_si256(step.min[half])));
-                for (out, min) in panel.min[at..][..8].iter_mut().zip(min) {
-                    store_words(out, min);
+                let min = steps.map(|step| match CENTER == BIAS {
+                    true => step.min[eight],
+                    false => _mm256_fmadd_ps(step.scale[eight], above, step.min[eight]),
+                });
+                let min = transpose(min.map(|min| _mm256_castps_si256(min)));
+                for (out, min) in lines.min[at..][..8].iter_mut().zip(min) {
+                    store_words(&mut out[half], min);
                 }
             }
         }
     }
 }
 
-/// Adds `sum_g xs[g] * (scale[g] * (q[g] . xq[g]) + min[g] * sum(xq[g]))` of 8 rows and `T` tokens,
+/// Adds `sum_g xs[g] * (scale[g] * (q[g] . xq[g]) + min[g] * sum(xq[g]))` of 16 rows and `T` tokens,
 /// in the order of the groups.
+#[expect(clippy::needless_range_loop, reason = "one index walks several sets of registers")]
 #[inline(never)]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn products<
@@ -199,60 +218,62 @@ fn products<
     const GROUP: usize,
     const HAS_MIN: bool,
     const BIAS: u8,
-    const ADDS: usize,
 >(
-    panel: &Half<'_>,
+    lines: &Lines<'_>,
     x: &[Record<T>],
-    totals: &mut [__m256; T],
+    totals: &mut [[__m256; T]; 2],
 ) {
     let halves = X_GROUP / GROUP;
-    let mut total = *totals;
-    let q = panel.q.as_chunks::<{ X_GROUP / 4 }>().0;
-    let scale = panel.scale.chunks_exact(halves);
-    let min = panel.min.chunks_exact(halves);
+    let ones = _mm256_set1_epi16(1);
+    let q = lines.q.as_chunks::<{ X_GROUP / 4 }>().0;
+    let scale = lines.scale.chunks_exact(halves);
+    let min = lines.min.chunks_exact(halves);
     for (((x, q), scale), min) in x.iter().zip(q).zip(scale).zip(min) {
         for half in 0..halves {
-            let mut sum = starts::<VNNI, BIAS, T>(&x[tile::negative_sum(GROUP, half)]);
+            let start = starts::<VNNI, BIAS, T>(&x[tile::negative_sum(GROUP, half)]);
+            let mut sum = [start; 2];
             let whole = half * (GROUP / 4)..(half + 1) * (GROUP / 4);
-            if VNNI || ADDS == 1 {
-                for k in whole {
-                    let q = load_words(&q[k]);
+            let (x_words, q) = (x[whole.clone()].as_chunks().0, q[whole].as_chunks().0);
+            for (x, q) in x_words.iter().zip(q) {
+                let (x, q): (&[_; UNROLL], &[_; UNROLL]) = (x, q);
+                for i in 0..UNROLL {
+                    let q = [load_words(&q[i][0]), load_words(&q[i][1])];
                     for t in 0..T {
-                        sum[t] = dot::<VNNI, BIAS>(sum[t], q, broadcast(x[k][t]));
-                    }
-                }
-            } else {
-                let ones = _mm256_set1_epi16(1);
-                for first in whole.step_by(ADDS) {
-                    let mut short = [_mm256_setzero_si256(); T];
-                    for k in first..first + ADDS.min(GROUP / 4) {
-                        let q = load_words(&q[k]);
-                        for t in 0..T {
-                            let pairs = pairs::<BIAS>(q, broadcast(x[k][t]));
-                            short[t] = _mm256_add_epi16(short[t], pairs);
+                        let x = broadcast(x[i][t]);
+                        for p in 0..2 {
+                            sum[p][t] = if const { short(VNNI, BIAS) } {
+                                add_pairs(sum[p][t], pairs::<BIAS>(q[p], x))
+                            } else {
+                                dot::<VNNI, BIAS>(sum[p][t], q[p], x)
+                            };
                         }
-                    }
-                    for t in 0..T {
-                        sum[t] = _mm256_add_epi32(sum[t], _mm256_madd_epi16(short[t], ones));
                     }
                 }
             }
-            let scale = _mm256_castsi256_ps(load_words(&scale[half]));
-            let min = _mm256_castsi256_ps(load_words(&min[half]));
+            if const { short(VNNI, BIAS) } {
+                for sum in sum.as_flattened_mut() {
+                    *sum = _mm256_madd_epi16(*sum, ones);
+                }
+            }
             for t in 0..T {
                 let word = |row: usize| _mm256_castsi256_ps(broadcast(x[row][t]));
-                let scale = _mm256_mul_ps(scale, word(tile::SCALE));
-                total[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[t]), scale, total[t]);
-                if HAS_MIN {
-                    total[t] = _mm256_fmadd_ps(min, word(tile::scaled_sum(GROUP, half)), total[t]);
+                for p in 0..2 {
+                    let scale = _mm256_castsi256_ps(load_words(&scale[half][p]));
+                    let scale = _mm256_mul_ps(scale, word(tile::SCALE));
+                    let sum = _mm256_cvtepi32_ps(sum[p][t]);
+                    let mut total = _mm256_fmadd_ps(sum, scale, totals[p][t]);
+                    if HAS_MIN {
+                        let min = _mm256_castsi256_ps(load_words(&min[half][p]));
+                        total = _mm256_fmadd_ps(min, word(tile::scaled_sum(GROUP, half)), total);
+                    }
+                    totals[p][t] = total;
                 }
             }
         }
     }
-    *totals = total;
 }
 
-/// What sums of products start from, where `negative` are the negated sums of the activations.
+/// What sums of products start from, where `negative` are what the activations lack to zero.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(super) fn starts<const VNNI: bool, const BIAS: u8, const T: usize>(
@@ -262,7 +283,11 @@ pub(super) fn starts<const VNNI: bool, const BIAS: u8, const T: usize>(
     if BIAS != 0 && !signed(VNNI, BIAS) {
         let shift = _mm_cvtsi32_si128(BIAS.trailing_zeros() as i32);
         for t in 0..T {
-            starts[t] = _mm256_sll_epi32(broadcast(negative[t]), shift);
+            let negative = broadcast(negative[t]);
+            starts[t] = match short(VNNI, BIAS) {
+                true => _mm256_sll_epi16(negative, shift),
+                false => _mm256_sll_epi32(negative, shift),
+            };
         }
     }
     starts

@@ -43,33 +43,36 @@ pub(super) fn matmul<const VNNI: bool>(
     }
     let call = Call { weights, x, scratch, out };
     // Closures, because they have this function's instruction set and a path would be unsafe.
-    // The last number is how many maddubs fit 16 bits: 127 * 2 * largest * number < 2^15.
+    // The last two numbers are what weights exceed their value by, and what they less their center
+    // fit 16 bits with ([`super::dot::short`]).
     match format {
         Format::Q4_0 => run::<VNNI, 32, false, 8, 8>(call.rows::<Q4_0>(), |b| decode::q4_0(b)),
-        Format::Q4_1 => run::<VNNI, 32, true, 0, 8>(call.rows::<Q4_1>(), |b| decode::q4_1(b)),
-        Format::Q8_0 => run::<VNNI, 32, false, 128, 1>(call.rows::<Q8_0>(), |b| decode::q8_0(b)),
-        Format::Q5_0 => run::<VNNI, 32, false, 16, 4>(call.rows::<Q5_0>(), |b| decode::q5_0(b)),
-        Format::Q5_1 => run::<VNNI, 32, true, 0, 4>(call.rows::<Q5_1>(), |b| decode::q5_1(b)),
+        Format::Q4_1 => run::<VNNI, 32, true, 0, 0>(call.rows::<Q4_1>(), |b| decode::q4_1(b)),
+        Format::Q8_0 => run::<VNNI, 32, false, 128, 128>(call.rows::<Q8_0>(), |b| decode::q8_0(b)),
+        Format::Q5_0 => run::<VNNI, 32, false, 16, 16>(call.rows::<Q5_0>(), |b| decode::q5_0(b)),
+        Format::Q5_1 => run::<VNNI, 32, true, 0, 16>(call.rows::<Q5_1>(), |b| decode::q5_1(b)),
         Format::IQ4_NL => {
-            run::<VNNI, 32, false, 128, 1>(call.rows::<IQ4_NL>(), |b| decode::iq4_nl(b))
+            run::<VNNI, 32, false, 128, 128>(call.rows::<IQ4_NL>(), |b| decode::iq4_nl(b))
         }
         Format::IQ4_XS => {
-            run::<VNNI, 32, false, 128, 1>(call.rows::<IQ4_XS>(), |b| decode::iq4_xs(b))
+            run::<VNNI, 32, false, 128, 128>(call.rows::<IQ4_XS>(), |b| decode::iq4_xs(b))
         }
-        Format::MXFP4 => run::<VNNI, 32, false, 128, 1>(call.rows::<MXFP4>(), |b| decode::mxfp4(b)),
-        Format::Q2_K => run::<VNNI, 16, true, 0, 4>(call.rows::<Q2_K>(), |b| decode::q2_k(b)),
+        Format::MXFP4 => {
+            run::<VNNI, 32, false, 128, 128>(call.rows::<MXFP4>(), |b| decode::mxfp4(b))
+        }
+        Format::Q2_K => run::<VNNI, 16, true, 0, 0>(call.rows::<Q2_K>(), |b| decode::q2_k(b)),
         Format::Q3_K => run::<VNNI, 16, false, 4, 4>(call.rows::<Q3_K>(), |b| decode::q3_k(b)),
-        Format::Q4_K => run::<VNNI, 32, true, 0, 8>(call.rows::<Q4_K>(), |b| decode::q4_k(b)),
-        Format::Q5_K => run::<VNNI, 32, true, 0, 4>(call.rows::<Q5_K>(), |b| decode::q5_k(b)),
-        Format::Q6_K => run::<VNNI, 16, false, 32, 2>(call.rows::<Q6_K>(), |b| decode::q6_k(b)),
+        Format::Q4_K => run::<VNNI, 32, true, 0, 0>(call.rows::<Q4_K>(), |b| decode::q4_k(b)),
+        Format::Q5_K => run::<VNNI, 32, true, 0, 16>(call.rows::<Q5_K>(), |b| decode::q5_k(b)),
+        Format::Q6_K => run::<VNNI, 16, false, 32, 32>(call.rows::<Q6_K>(), |b| decode::q6_k(b)),
         _ => with_block!(format, B => {
             // Behind a pointer, so that the kernels are compiled once for all these formats.
             let decode: fn(&[u8]) -> Step = |b| decode::generic::<B>(b);
             match (B::GROUP, B::HAS_MIN) {
-                (16, false) => run::<VNNI, 16, false, 128, 1>(call.rows::<B>(), decode),
-                (16, true) => run::<VNNI, 16, true, 128, 1>(call.rows::<B>(), decode),
-                (_, false) => run::<VNNI, 32, false, 128, 1>(call.rows::<B>(), decode),
-                (_, true) => run::<VNNI, 32, true, 128, 1>(call.rows::<B>(), decode),
+                (16, false) => run::<VNNI, 16, false, 128, 128>(call.rows::<B>(), decode),
+                (16, true) => run::<VNNI, 16, true, 128, 128>(call.rows::<B>(), decode),
+                (_, false) => run::<VNNI, 32, false, 128, 128>(call.rows::<B>(), decode),
+                (_, true) => run::<VNNI, 32, true, 128, 128>(call.rows::<B>(), decode),
             }
         }),
     }
@@ -82,7 +85,7 @@ fn run<
     const GROUP: usize,
     const HAS_MIN: bool,
     const BIAS: u8,
-    const ADDS: usize,
+    const CENTER: u8,
 >(
     call: Call<'_, '_, WeightRows<'_>>,
     decode: impl Fn(&[u8]) -> Step + Copy,
@@ -91,6 +94,6 @@ fn run<
     if x.rows() < MATMAT_ROWS {
         matvec::matvec::<VNNI, GROUP, HAS_MIN, BIAS>(weights, x, out, decode);
     } else {
-        matmat::matmat::<VNNI, GROUP, HAS_MIN, BIAS, ADDS>(weights, x, scratch, out, decode);
+        matmat::matmat::<VNNI, GROUP, HAS_MIN, BIAS, CENTER>(weights, x, scratch, out, decode);
     }
 }

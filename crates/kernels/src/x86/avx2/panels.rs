@@ -7,18 +7,18 @@ mod words;
 
 use std::arch::x86_64::*;
 
-use super::TILING;
 use super::dot::signed;
 use super::load::{prefetch, store_words};
-use super::matmat::{self, Half, Part};
+use super::matmat::{self, Lines, Part};
+use super::tiling;
 use crate::activations::GROUP as X_GROUP;
 use crate::blocks::{IQ4_NL, IQ4_XS, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0};
 use crate::panels::{PANEL_ROWS, Panel, Set, sets};
 use crate::tile::RECORD;
 use crate::{Columns, Format, QuantizedRows, Scratch};
 
-/// Panels that one token meets together.
-const STREAMS: usize = 2;
+/// Panels that few tokens meet by turns, group after group: as many streams from memory.
+const STREAMS: usize = 4;
 /// From this many tiles on, unpacking a panel pays.
 const UNPACK_TILES: usize = 3;
 /// Packed activations that are walked once per panel: they should stay in a private L2.
@@ -45,64 +45,69 @@ pub(super) fn matmul<const VNNI: bool>(
     use {scales as s, words as w};
     let call = Call { panels, x, scratch, out };
     // Closures, because they have this function's instruction set and a path would be unsafe.
-    // The last number is how many maddubs fit 16 bits: 127 * 2 * largest * number < 2^15.
+    // The last number is what words exceed the weights by; that of 5 bits with a minimum is not 0, so
+    // that sums fit 16 bits ([`super::dot::short`]).
     match format {
-        Format::Q4_0 => run::<VNNI, Q4_0, 256, 32, 32, false, 8, 8>(
+        Format::Q4_0 => run::<VNNI, Q4_0, 256, 32, 32, false, 8>(
             call,
             |r, h, k| w::nibble(r, h, k),
             |b, h, _| (s::half(b, h, 0), zero()),
         ),
-        Format::Q4_1 => run::<VNNI, Q4_1, 256, 64, 32, true, 0, 8>(
+        Format::Q4_1 => run::<VNNI, Q4_1, 256, 64, 32, true, 0>(
             call,
             |r, h, k| w::nibble(r, h, k),
             |b, h, _| (s::half(b, h, 0), s::half(b, h, 1)),
         ),
-        Format::Q5_0 => run::<VNNI, Q5_0, 320, 32, 32, false, 16, 4>(
+        Format::Q5_0 => run::<VNNI, Q5_0, 320, 32, 32, false, 16>(
             call,
             |r, h, k| w::nibble_bit(r, h, k),
             |b, h, _| (s::half(b, h, 0), zero()),
         ),
-        Format::Q5_1 => run::<VNNI, Q5_1, 320, 64, 32, true, 0, 4>(
+        Format::Q5_1 => run::<VNNI, Q5_1, 320, 64, 32, true, 16>(
             call,
             |r, h, k| w::nibble_bit(r, h, k),
-            |b, h, _| (s::half(b, h, 0), s::half(b, h, 1)),
+            |b, h, _| s::centered::<16>(s::half(b, h, 0), s::half(b, h, 1)),
         ),
-        Format::Q8_0 => run::<VNNI, Q8_0, 512, 32, 32, false, 128, 1>(
+        Format::Q8_0 => run::<VNNI, Q8_0, 512, 32, 32, false, 128>(
             call,
             |r, h, k| w::byte(r, h, k),
             |b, h, _| (s::half(b, h, 0), zero()),
         ),
-        Format::IQ4_NL => run::<VNNI, IQ4_NL, 256, 32, 32, false, 128, 1>(
+        Format::IQ4_NL => run::<VNNI, IQ4_NL, 256, 32, 32, false, 128>(
             call,
             |r, h, k| w::table(r, h, k),
             |b, h, _| (s::half(b, h, 0), zero()),
         ),
-        Format::IQ4_XS => run::<VNNI, IQ4_XS, 256, 160, 32, false, 128, 1>(
+        Format::IQ4_XS => run::<VNNI, IQ4_XS, 256, 160, 32, false, 128>(
             call,
             |r, h, k| w::table(r, h, k),
             |b, h, g| (s::scaled(b, h, 0, 32 + 16 * g), zero()),
         ),
-        Format::Q2_K => run::<VNNI, Q2_K, 128, 320, 16, true, 0, 4>(
+        Format::Q2_K => run::<VNNI, Q2_K, 128, 320, 16, true, 0>(
             call,
             |r, h, k| w::pair(r, h, k),
             |b, h, g| s::nibbles(b, h, g),
         ),
-        Format::Q3_K => run::<VNNI, Q3_K, 192, 288, 16, false, 4, 4>(
+        Format::Q3_K => run::<VNNI, Q3_K, 192, 288, 16, false, 4>(
             call,
             |r, h, k| w::pair_bit(r, h, k),
             |b, h, g| (s::scaled(b, h, 0, 32 + 16 * g), zero()),
         ),
-        Format::Q4_K => run::<VNNI, Q4_K, 256, 320, 32, true, 0, 8>(
+        Format::Q4_K => run::<VNNI, Q4_K, 256, 320, 32, true, 0>(
             call,
             |r, h, k| w::nibble(r, h, k),
             |b, h, g| (s::scaled(b, h, 0, 64 + 16 * g), s::scaled(b, h, 1, 192 + 16 * g)),
         ),
-        Format::Q5_K => run::<VNNI, Q5_K, 320, 320, 32, true, 0, 4>(
+        Format::Q5_K => run::<VNNI, Q5_K, 320, 320, 32, true, 16>(
             call,
             |r, h, k| w::nibble_bit(r, h, k),
-            |b, h, g| (s::scaled(b, h, 0, 64 + 16 * g), s::scaled(b, h, 1, 192 + 16 * g)),
+            |b, h, g| {
+                let (scale, min) =
+                    (s::scaled(b, h, 0, 64 + 16 * g), s::scaled(b, h, 1, 192 + 16 * g));
+                s::centered::<16>(scale, min)
+            },
         ),
-        Format::Q6_K => run::<VNNI, Q6_K, 384, 288, 16, false, 32, 2>(
+        Format::Q6_K => run::<VNNI, Q6_K, 384, 288, 16, false, 32>(
             call,
             |r, h, k| w::nibble_pair(r, h, k),
             |b, h, g| (s::scaled(b, h, 0, 32 + 16 * g), zero()),
@@ -132,7 +137,6 @@ fn run<
     const GROUP: usize,
     const HAS_MIN: bool,
     const BIAS: u8,
-    const ADDS: usize,
 >(
     call: Call<'_, '_>,
     word: impl Fn(&[u8; BYTES], usize, usize) -> __m256i + Copy,
@@ -143,10 +147,10 @@ fn run<
     let (n, columns) = (x.n(), out.columns());
     let before = B::SHAPE.scales_bytes(n);
     let panel_bytes = before + n / X_GROUP * BYTES;
-    let many = x.tiles(TILING).count() >= UNPACK_TILES;
+    let many = x.tiles(tiling(VNNI)).count() >= UNPACK_TILES;
     let depth = if many { slab(x) } else { n };
-    let mut lines = Half::new(if many { depth } else { 0 }, GROUP, scratch);
-    let streams = if x.rows() == 1 { STREAMS } else { 1 };
+    let mut lines = Lines::new(if many { depth } else { 0 }, GROUP, scratch);
+    let streams = if many { 1 } else { STREAMS };
     for start in (0..n).step_by(depth) {
         let values = depth.min(n - start);
         for Set { first, count, apart } in sets(columns.div_ceil(PANEL_ROWS), streams, 1) {
@@ -160,7 +164,6 @@ fn run<
             }
             let (column, apart) = (first * PANEL_ROWS, apart * PANEL_ROWS);
             let part = Part { x, start, values, column, apart };
-            let groups = const { B::LEN / GROUP };
             let word = |i: usize, g: usize, k: usize| {
                 let word = word(&records[i / 2][g], i % 2, k);
                 if signed(VNNI, BIAS) {
@@ -169,17 +172,17 @@ fn run<
                     word
                 }
             };
-            let scales = |i: usize, g: usize| scales(&blocks[i / 2][g / groups], i % 2, g % groups);
+            let scales = |i: usize, g: usize| {
+                // In here, so that kernels that are not inlined divide by a constant.
+                let groups = const { B::LEN / GROUP };
+                scales(&blocks[i / 2][g / groups], i % 2, g % groups)
+            };
             let ahead = |p: usize, g: usize| prefetch(&records[p][g], BYTES);
             if many {
-                for h in 0..2 {
-                    unpack::<GROUP, HAS_MIN>(h, values, word, scales, &mut lines);
-                    let column = column + h * PANEL_ROWS / 2;
-                    let part = Part { column, ..part };
-                    matmat::sweep::<VNNI, GROUP, HAS_MIN, BIAS, ADDS>(&lines, part, out);
-                }
+                unpack::<GROUP, HAS_MIN>(values, word, scales, &mut lines);
+                matmat::sweep::<VNNI, GROUP, HAS_MIN, BIAS>(&lines, part, out);
             } else {
-                multiply::sweep::<VNNI, GROUP, HAS_MIN, BIAS, ADDS>(
+                multiply::sweep::<VNNI, GROUP, HAS_MIN, BIAS>(
                     count, part, out, word, scales, ahead,
                 );
             }
@@ -194,26 +197,29 @@ fn slab(x: &QuantizedRows) -> usize {
     x.n().div_ceil(bytes.div_ceil(SLAB_BYTES)).next_multiple_of(SLAB_VALUES)
 }
 
-/// Unpacks values of half `h` of a panel.
+/// Unpacks values of a panel.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn unpack<const GROUP: usize, const HAS_MIN: bool>(
-    h: usize,
     values: usize,
     word: impl Fn(usize, usize, usize) -> __m256i,
     scales: impl Fn(usize, usize) -> (__m256, __m256),
-    lines: &mut Half<'_>,
+    lines: &mut Lines<'_>,
 ) {
     for g in 0..values / X_GROUP {
         for k in 0..X_GROUP / 4 {
-            store_words(&mut lines.q[8 * g + k], word(h, g, k));
+            for half in 0..2 {
+                store_words(&mut lines.q[8 * g + k][half], word(half, g, k));
+            }
         }
     }
     for i in 0..values / GROUP {
-        let (scale, min) = scales(h, i);
-        store_words(&mut lines.scale[i], _mm256_castps_si256(scale));
-        if HAS_MIN {
-            store_words(&mut lines.min[i], _mm256_castps_si256(min));
+        for half in 0..2 {
+            let (scale, min) = scales(half, i);
+            store_words(&mut lines.scale[i][half], _mm256_castps_si256(scale));
+            if HAS_MIN {
+                store_words(&mut lines.min[i][half], _mm256_castps_si256(min));
+            }
         }
     }
 }

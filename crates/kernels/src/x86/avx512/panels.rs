@@ -158,10 +158,13 @@ fn run<
             }
             let (column, apart) = (first * PANEL_ROWS, apart * PANEL_ROWS);
             let part = Part { x, start, values, column, apart };
-            let groups = const { B::LEN / GROUP };
             let word = |p: usize, g: usize, k: usize| word(&records[p][g], k);
             let ahead = |p: usize, g: usize| prefetch::<AHEAD>(&records[p][g]);
-            let scales = |p: usize, i: usize| scales(&blocks[p][i / groups], i % groups);
+            let scales = |p: usize, i: usize| {
+                // In here, so that kernels that are not inlined divide by a constant.
+                let groups = const { B::LEN / GROUP };
+                scales(&blocks[p][i / groups], i % groups)
+            };
             if many {
                 for p in 0..count {
                     unpack::<GROUP, HAS_MIN>(p, values, word, scales, &mut lines);

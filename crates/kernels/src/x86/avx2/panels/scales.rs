@@ -34,3 +34,10 @@ pub(super) fn nibbles<const N: usize>(block: &[u8; N], h: usize, g: usize) -> (_
         _mm256_mul_ps(_mm256_cvtepi32_ps(min), half(block, h, 1)),
     )
 }
+
+/// Scale and minimum of weights less `CENTER`.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn centered<const CENTER: u8>(scale: __m256, min: __m256) -> (__m256, __m256) {
+    (scale, _mm256_fmadd_ps(scale, _mm256_set1_ps(f32::from(CENTER)), min))
+}
