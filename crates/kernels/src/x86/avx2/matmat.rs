@@ -209,7 +209,6 @@ fn unpack<
 
 /// Adds `sum_g xs[g] * (scale[g] * (q[g] . xq[g]) + min[g] * sum(xq[g]))` of 16 rows and `T` tokens,
 /// in the order of the groups.
-#[expect(clippy::needless_range_loop, reason = "one index walks several sets of registers")]
 #[inline(never)]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn products<
@@ -224,50 +223,91 @@ fn products<
     totals: &mut [[__m256; T]; 2],
 ) {
     let halves = X_GROUP / GROUP;
-    let ones = _mm256_set1_epi16(1);
-    let q = lines.q.as_chunks::<{ X_GROUP / 4 }>().0;
+    // A constant to us but not to the compiler, which would unroll the loop over it and keep
+    // weights in memory to finish one token after the other.
+    let words = lines.q.len() / lines.scale.len().max(1);
+    let q = lines.q.chunks_exact(words * halves);
     let scale = lines.scale.chunks_exact(halves);
     let min = lines.min.chunks_exact(halves);
+    let mut total = *totals;
     for (((x, q), scale), min) in x.iter().zip(q).zip(scale).zip(min) {
         for half in 0..halves {
-            let start = starts::<VNNI, BIAS, T>(&x[tile::negative_sum(GROUP, half)]);
-            let mut sum = [start; 2];
-            let whole = half * (GROUP / 4)..(half + 1) * (GROUP / 4);
-            let (x_words, q) = (x[whole.clone()].as_chunks().0, q[whole].as_chunks().0);
-            for (x, q) in x_words.iter().zip(q) {
-                let (x, q): (&[_; UNROLL], &[_; UNROLL]) = (x, q);
-                for i in 0..UNROLL {
-                    let q = [load_words(&q[i][0]), load_words(&q[i][1])];
-                    for t in 0..T {
-                        let x = broadcast(x[i][t]);
-                        for p in 0..2 {
-                            sum[p][t] = if const { short(VNNI, BIAS) } {
-                                add_pairs(sum[p][t], pairs::<BIAS>(q[p], x))
-                            } else {
-                                dot::<VNNI, BIAS>(sum[p][t], q[p], x)
-                            };
-                        }
-                    }
-                }
+            let (scale, min) = (&scale[half], &min[half]);
+            let of = |all: usize| half * all..(half + 1) * all;
+            let group = Group { q: &q[of(words)], x: &x[of(words)], scale, min };
+            let sums = [tile::negative_sum(GROUP, half), tile::scaled_sum(GROUP, half)];
+            if signed(VNNI, BIAS) && T == 6 {
+                // With more sums, neither the weights nor their magnitudes would be in registers.
+                add_group::<VNNI, T, 3, HAS_MIN, BIAS>(group, x, sums, 0, &mut total);
+                add_group::<VNNI, T, 3, HAS_MIN, BIAS>(group, x, sums, 3, &mut total);
+            } else {
+                add_group::<VNNI, T, T, HAS_MIN, BIAS>(group, x, sums, 0, &mut total);
             }
-            if const { short(VNNI, BIAS) } {
-                for sum in sum.as_flattened_mut() {
-                    *sum = _mm256_madd_epi16(*sum, ones);
-                }
-            }
-            for t in 0..T {
-                let word = |row: usize| _mm256_castsi256_ps(broadcast(x[row][t]));
+        }
+    }
+    *totals = total;
+}
+
+/// The values of 16 rows and `T` tokens that share a scale of the weights.
+#[derive(Clone, Copy)]
+struct Group<'a, const T: usize> {
+    q: &'a [Pair],
+    x: &'a [[u32; T]],
+    scale: &'a Pair,
+    min: &'a Pair,
+}
+
+/// Adds the products of a group with `S` tokens from `first` on, whose sums are in rows `sums` of
+/// their record.
+#[expect(clippy::needless_range_loop, reason = "one index walks several sets of registers")]
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn add_group<
+    const VNNI: bool,
+    const T: usize,
+    const S: usize,
+    const HAS_MIN: bool,
+    const BIAS: u8,
+>(
+    Group { q, x: words, scale, min }: Group<'_, T>,
+    x: &Record<T>,
+    [negative, scaled]: [usize; 2],
+    first: usize,
+    totals: &mut [[__m256; T]; 2],
+) {
+    let of = |row: usize| x[row][first..].first_chunk::<S>().expect("tokens of the tile");
+    let mut sum = [starts::<VNNI, BIAS, S>(of(negative)); 2];
+    for (x, q) in words.as_chunks().0.iter().zip(q.as_chunks().0) {
+        let (x, q): (&[[u32; T]; UNROLL], &[Pair; UNROLL]) = (x, q);
+        for i in 0..UNROLL {
+            let q = [load_words(&q[i][0]), load_words(&q[i][1])];
+            for t in 0..S {
+                let x = broadcast(x[i][first + t]);
                 for p in 0..2 {
-                    let scale = _mm256_castsi256_ps(load_words(&scale[half][p]));
-                    let scale = _mm256_mul_ps(scale, word(tile::SCALE));
-                    let sum = _mm256_cvtepi32_ps(sum[p][t]);
-                    let mut total = _mm256_fmadd_ps(sum, scale, totals[p][t]);
-                    if HAS_MIN {
-                        let min = _mm256_castsi256_ps(load_words(&min[half][p]));
-                        total = _mm256_fmadd_ps(min, word(tile::scaled_sum(GROUP, half)), total);
-                    }
-                    totals[p][t] = total;
+                    sum[p][t] = if const { short(VNNI, BIAS) } {
+                        add_pairs(sum[p][t], pairs::<BIAS>(q[p], x))
+                    } else {
+                        dot::<VNNI, BIAS>(sum[p][t], q[p], x)
+                    };
                 }
+            }
+        }
+    }
+    if const { short(VNNI, BIAS) } {
+        for sum in sum.as_flattened_mut() {
+            *sum = _mm256_madd_epi16(*sum, _mm256_set1_epi16(1));
+        }
+    }
+    for t in 0..S {
+        let word = |row: usize| _mm256_castsi256_ps(broadcast(of(row)[t]));
+        for p in 0..2 {
+            let scale = _mm256_castsi256_ps(load_words(&scale[p]));
+            let scale = _mm256_mul_ps(scale, word(tile::SCALE));
+            let total = &mut totals[p][first + t];
+            *total = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[p][t]), scale, *total);
+            if HAS_MIN {
+                let min = _mm256_castsi256_ps(load_words(&min[p]));
+                *total = _mm256_fmadd_ps(min, word(scaled), *total);
             }
         }
     }
