@@ -1,5 +1,5 @@
 //! Activations for products of F16 and BF16 weights by integers: the processor multiplies pairs of
-//! 16-bit integers at twice the rate of single floats, and with a scale per 32 values they are
+//! 16-bit integers at up to twice the rate of single floats, and with a scale per 32 values they are
 //! about as near to the weights and activations as F16 is.
 #![cfg_attr(
     not(target_arch = "x86_64"),

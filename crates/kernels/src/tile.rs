@@ -46,6 +46,10 @@ pub(crate) enum Lack {
     /// An `i32`: of all values.
     Sum,
     /// Two `i16`: of the first and second values of all words, and of the others.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "AVX2 alone adds in 16 bits")
+    )]
     Pairs,
 }
 
@@ -60,8 +64,8 @@ pub(crate) struct Tile {
     pub(crate) width: usize,
 }
 
-/// Widths of the tiles of int8 activations: with 6, sums, totals and operands of the kernels fill
-/// 16 registers of 8 lanes, or by two panels 32 of 16.
+/// Widths of the tiles of int8 activations: with 6, the sums and operands of two registers of weights
+/// fill 16 registers, or with the totals 32.
 pub(crate) const WIDTHS: [usize; 3] = [2, 4, 6];
 
 /// Cuts `tokens` into tiles of three widths, which rise, or into one of `few`; the last tile may be
@@ -169,6 +173,14 @@ pub(crate) fn set_run<const LANES: usize, const RUN: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_pairs_lack_is_of_their_own_lane_and_half() {
+        let mut q = [0; GROUP];
+        (q[0], q[5], q[18], q[31]) = (1, 20, 50, -7);
+        let words = lacking_pairs(&q).map(|word| [word as i16, (word >> 16) as i16]);
+        assert_eq!(words, [[-21, -43], [-21, 0], [0, -43]]);
+    }
 
     #[test]
     fn tiles_cover_every_token_once() {

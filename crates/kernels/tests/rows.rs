@@ -223,6 +223,10 @@ fn matmul_agrees_at_odd_sizes() {
         for tokens in [1, 2, 3, 5, 8, 13, 16, 17, 33, 100] {
             sizes.extend(lengths(format).iter().take(3).map(|&n| (17, n, tokens)));
         }
+        // Panels enough that four are read by turns, with one or two tiles of tokens.
+        for (height, tokens) in [(64, 1), (65, 2), (80, 5), (81, 8), (150, 3)] {
+            sizes.extend(lengths(format).iter().take(2).map(|&n| (height, n, tokens)));
+        }
         for (height, n, tokens) in sizes {
             let weights = matrix(format, height, n, &pool, &mut random);
             let x: Vec<f32> = (0..tokens * n).map(|_| random.float()).collect();
@@ -284,10 +288,17 @@ fn matmul_agrees_at_the_extremes() {
                     block[i] = before;
                 }
             }
-            for signs in [[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]] {
+            // The last two: all that one 16-bit lane of a sum can have, and nothing in the other.
+            for signs in [
+                [1.0, 1.0, 1.0, 1.0],
+                [-1.0, -1.0, -1.0, -1.0],
+                [1.0, -1.0, 1.0, -1.0],
+                [1.0, 1.0, 0.0, 0.0],
+                [0.0, 0.0, -1.0, -1.0],
+            ] {
                 let (n, tokens) = (512, 9);
                 let weights = block.repeat(16 * n / format.block_len());
-                let x: Vec<f32> = (0..tokens * n).map(|i| signs[i % 2]).collect();
+                let x: Vec<f32> = (0..tokens * n).map(|i| signs[i % 4]).collect();
                 failures.extend(compare(format, (16, n, tokens), &weights, &x));
                 failures.extend(compare(format, (16, n, 1), &weights, &x[..n]));
             }

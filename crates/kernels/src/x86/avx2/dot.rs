@@ -1,5 +1,9 @@
-//! Products of four neighbouring bytes or two 16-bit integers, summed into 32-bit lanes.
-#![expect(unsafe_code, reason = "AVX-VNNI is a feature that the callers' instruction set lacks")]
+//! Products of four neighbouring bytes or two 16-bit integers, summed into 32-bit lanes, or of two
+//! bytes into 16-bit lanes.
+#![expect(
+    unsafe_code,
+    reason = "AVX-VNNI is a feature that the callers' instruction set lacks; sums keep their order"
+)]
 
 use std::arch::asm;
 use std::arch::x86_64::*;
@@ -10,9 +14,10 @@ pub(super) const fn signed(vnni: bool, bias: u8) -> bool {
     !vnni && bias == 128
 }
 
-/// Whether sums of a group are 16-bit integers, two to a lane of four bytes. They may pass 16 bits
-/// on the way: what counts is the sum less `bias`, which fits, as 16 values of 5 signed bits or 4
-/// unsigned, and 8 of 6, times 127, are below 2^15.
+/// Whether sums of a group are 16-bit integers, two to a lane of four bytes, each of half the group's
+/// values. A sum starts from `-bias` times its activations, and every product turns its share of that
+/// into the product with the weight less `bias`; so it stays within 16 values times 127 times 16 (at
+/// most 5 bits less 16, or 4 without a bias), or 8 times 127 times 32 (6 bits in groups of 16): 32512.
 pub(super) const fn short(vnni: bool, bias: u8) -> bool {
     !vnni && !signed(vnni, bias)
 }

@@ -2,8 +2,8 @@
 //!
 //! A register holds four consecutive weights of each of 8 rows, a half of a panel; both halves meet
 //! four activations of one token, broadcast once. Integer sums are exact within a group, then scaled.
-//! The 12 sums of a group are in registers, the totals that they are added to in memory: fewer
-//! loads than products count for more than totals do, once in 32 products.
+//! The 12 sums of a group are in registers, and the totals in memory, which are touched once a group:
+//! so there are fewer loads than products.
 
 use std::arch::x86_64::*;
 
@@ -226,6 +226,9 @@ fn products<
     // A constant to us but not to the compiler, which would unroll the loop over it and keep
     // weights in memory to finish one token after the other.
     let words = lines.q.len() / lines.scale.len().max(1);
+    const { assert!(BIAS <= 16 || BIAS == 128 || GROUP == 16) };
+    const { assert!((GROUP / 4).is_multiple_of(UNROLL)) };
+    debug_assert!(lines.q.is_empty() || words == GROUP / 4);
     let q = lines.q.chunks_exact(words * halves);
     let scale = lines.scale.chunks_exact(halves);
     let min = lines.min.chunks_exact(halves);

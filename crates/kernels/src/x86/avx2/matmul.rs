@@ -43,8 +43,8 @@ pub(super) fn matmul<const VNNI: bool>(
     }
     let call = Call { weights, x, scratch, out };
     // Closures, because they have this function's instruction set and a path would be unsafe.
-    // The last two numbers are what weights exceed their value by, and what they less their center
-    // fit 16 bits with ([`super::dot::short`]).
+    // The last two numbers are what weights exceed their value by, and the center whose subtraction
+    // lets sums of a group fit 16 bits ([`super::dot::short`]).
     match format {
         Format::Q4_0 => run::<VNNI, 32, false, 8, 8>(call.rows::<Q4_0>(), |b| decode::q4_0(b)),
         Format::Q4_1 => run::<VNNI, 32, true, 0, 0>(call.rows::<Q4_1>(), |b| decode::q4_1(b)),

@@ -1,6 +1,17 @@
 //! Products of panels, as halves of 8 rows: they meet tiles of tokens in registers from the panel's
 //! own bytes where tiles are few, else unpacked once for all of them.
 
+/// `$do` with `$k` the number of each word of a record, a constant: the compiler does not unroll a loop
+/// that is so long, and would ask for every word anew how it is shifted.
+macro_rules! each_word {
+    ($k:ident => $do:expr) => { each_word!($k => $do, 0 1 2 3 4 5 6 7) };
+    ($k:ident => $do:expr, $($each:literal)+) => {$({
+        let $k: usize = $each;
+        $do
+    })+};
+}
+use each_word;
+
 mod multiply;
 mod scales;
 mod words;
@@ -8,7 +19,7 @@ mod words;
 use std::arch::x86_64::*;
 
 use super::dot::signed;
-use super::load::{prefetch, store_words};
+use super::load::{AHEAD, prefetch_at, store_words};
 use super::matmat::{self, Lines, Part};
 use super::tiling;
 use crate::activations::GROUP as X_GROUP;
@@ -177,7 +188,15 @@ fn run<
                 let groups = const { B::LEN / GROUP };
                 scales(&blocks[i / 2][g / groups], i % 2, g % groups)
             };
-            let ahead = |p: usize, g: usize| prefetch(&records[p][g], BYTES);
+            // A panel is followed by another: first its scales, as many bytes a group, all of which are
+            // asked for meanwhile; then its records.
+            let ahead = |p: usize, g: usize| {
+                let all = records[p].as_flattened();
+                let at = g * BYTES + AHEAD;
+                prefetch_at(all, if at < all.len() { at } else { at + before }, BYTES);
+                let scales = const { SCALES * X_GROUP / B::LEN };
+                prefetch_at(all, all.len() + g * scales, scales);
+            };
             if many {
                 unpack::<GROUP, HAS_MIN>(values, word, scales, &mut lines);
                 matmat::sweep::<VNNI, GROUP, HAS_MIN, BIAS>(&lines, part, out);
@@ -207,11 +226,11 @@ fn unpack<const GROUP: usize, const HAS_MIN: bool>(
     lines: &mut Lines<'_>,
 ) {
     for g in 0..values / X_GROUP {
-        for k in 0..X_GROUP / 4 {
-            for half in 0..2 {
-                store_words(&mut lines.q[8 * g + k][half], word(half, g, k));
-            }
-        }
+        let lines = lines.q[X_GROUP / 4 * g..].first_chunk_mut::<{ X_GROUP / 4 }>();
+        let lines = lines.expect("room for all values");
+        each_word!(k => for half in 0..2 {
+            store_words(&mut lines[k][half], word(half, g, k));
+        });
     }
     for i in 0..values / GROUP {
         for half in 0..2 {

@@ -1,8 +1,8 @@
-//! Halves of panels by a tile of few tokens, words straight from the panels' own bytes.
+//! Panels by a tile of few tokens, words straight from the panels' own bytes.
 
 use std::arch::x86_64::*;
 
-use super::STREAMS;
+use super::{STREAMS, each_word};
 use crate::Columns;
 use crate::activations::GROUP as X_GROUP;
 use crate::tile::{self, Record, with_width};
@@ -64,16 +64,17 @@ fn products<
     for (g, x) in x.iter().enumerate() {
         for (p, totals) in totals.as_chunks_mut::<2>().0.iter_mut().enumerate() {
             ahead(p, g);
-            for half in 0..halves {
-                let word = |h: usize, k: usize| word(2 * p + h, g, half * (GROUP / 4) + k);
-                let scales = |h: usize| scales(2 * p + h, g * halves + half);
-                group::<VNNI, T, GROUP, HAS_MIN, BIAS>(half, x, totals, word, scales);
+            let word = |h: usize, k: usize| word(2 * p + h, g, k);
+            let scales = |h: usize, half: usize| scales(2 * p + h, g * halves + half);
+            group::<VNNI, T, GROUP, HAS_MIN, BIAS, 0>(x, totals, word, scales);
+            if const { GROUP < X_GROUP } {
+                group::<VNNI, T, GROUP, HAS_MIN, BIAS, 1>(x, totals, word, scales);
             }
         }
     }
 }
 
-/// Adds the products of a group.
+/// Adds the products of group `HALF` of a record.
 #[expect(clippy::needless_range_loop, reason = "one index walks several sets of registers")]
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
@@ -83,18 +84,18 @@ fn group<
     const GROUP: usize,
     const HAS_MIN: bool,
     const BIAS: u8,
+    const HALF: usize,
 >(
-    half: usize,
     x: &Record<T>,
     totals: &mut [[__m256; T]; 2],
     word: impl Fn(usize, usize) -> __m256i,
-    scales: impl Fn(usize) -> (__m256, __m256),
+    scales: impl Fn(usize, usize) -> (__m256, __m256),
 ) {
-    let mut sum = [starts::<VNNI, BIAS, T>(&x[tile::negative_sum(GROUP, half)]); 2];
-    for (k, x) in x[half * (GROUP / 4)..][..GROUP / 4].iter().enumerate() {
+    let mut sum = [starts::<VNNI, BIAS, T>(&x[tile::negative_sum(GROUP, HALF)]); 2];
+    each_word!(k => if k / (GROUP / 4) == HALF {
         let words = [word(0, k), word(1, k)];
         for t in 0..T {
-            let x = broadcast(x[t]);
+            let x = broadcast(x[k][t]);
             for h in 0..2 {
                 sum[h][t] = if const { short(VNNI, BIAS) } {
                     add_pairs(sum[h][t], pairs::<BIAS>(words[h], x))
@@ -103,20 +104,20 @@ fn group<
                 };
             }
         }
-    }
+    });
     if const { short(VNNI, BIAS) } {
         for sum in sum.as_flattened_mut() {
             *sum = _mm256_madd_epi16(*sum, _mm256_set1_epi16(1));
         }
     }
     for h in 0..2 {
-        let (scale, min) = scales(h);
+        let (scale, min) = scales(h, HALF);
         for t in 0..T {
             let float = |row: usize| _mm256_castsi256_ps(broadcast(x[row][t]));
             let scale = _mm256_mul_ps(scale, float(tile::SCALE));
             let mut total = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[h][t]), scale, totals[h][t]);
             if HAS_MIN {
-                total = _mm256_fmadd_ps(min, float(tile::scaled_sum(GROUP, half)), total);
+                total = _mm256_fmadd_ps(min, float(tile::scaled_sum(GROUP, HALF)), total);
             }
             totals[h][t] = total;
         }
