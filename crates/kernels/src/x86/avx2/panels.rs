@@ -10,7 +10,6 @@ macro_rules! each_word {
         $do
     })+};
 }
-use each_word;
 
 mod multiply;
 mod scales;
@@ -19,7 +18,7 @@ mod words;
 use std::arch::x86_64::*;
 
 use super::dot::signed;
-use super::load::{AHEAD, prefetch_at, store_words};
+use super::load::{prefetch, store_words};
 use super::matmat::{self, Lines, Part};
 use super::tiling;
 use crate::activations::GROUP as X_GROUP;
@@ -188,15 +187,7 @@ fn run<
                 let groups = const { B::LEN / GROUP };
                 scales(&blocks[i / 2][g / groups], i % 2, g % groups)
             };
-            // A panel is followed by another: first its scales, as many bytes a group, all of which are
-            // asked for meanwhile; then its records.
-            let ahead = |p: usize, g: usize| {
-                let all = records[p].as_flattened();
-                let at = g * BYTES + AHEAD;
-                prefetch_at(all, if at < all.len() { at } else { at + before }, BYTES);
-                let scales = const { SCALES * X_GROUP / B::LEN };
-                prefetch_at(all, all.len() + g * scales, scales);
-            };
+            let ahead = |p: usize, g: usize| prefetch(&records[p][g], BYTES);
             if many {
                 unpack::<GROUP, HAS_MIN>(values, word, scales, &mut lines);
                 matmat::sweep::<VNNI, GROUP, HAS_MIN, BIAS>(&lines, part, out);

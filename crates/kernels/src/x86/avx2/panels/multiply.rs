@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{STREAMS, each_word};
+use super::STREAMS;
 use crate::Columns;
 use crate::activations::GROUP as X_GROUP;
 use crate::tile::{self, Record, with_width};
