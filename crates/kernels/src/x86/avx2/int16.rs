@@ -124,7 +124,6 @@ fn round(
 }
 
 /// `sum_g xs[g] * ws[g] * (wq[g] . xq[g])` of 16 rows and `T` tokens.
-#[expect(clippy::needless_range_loop, reason = "one index walks several sets of registers")]
 #[inline(never)]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn products<const VNNI: bool, const T: usize>(

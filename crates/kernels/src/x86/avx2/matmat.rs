@@ -262,7 +262,6 @@ struct Group<'a, const T: usize> {
 
 /// Adds the products of a group with `S` tokens from `first` on, whose sums are in rows `sums` of
 /// their record.
-#[expect(clippy::needless_range_loop, reason = "one index walks several sets of registers")]
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn add_group<

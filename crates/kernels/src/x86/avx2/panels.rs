@@ -219,8 +219,8 @@ fn unpack<const GROUP: usize, const HAS_MIN: bool>(
     for g in 0..values / X_GROUP {
         let lines = lines.q[X_GROUP / 4 * g..].first_chunk_mut::<{ X_GROUP / 4 }>();
         let lines = lines.expect("room for all values");
-        each_word!(k => for half in 0..2 {
-            store_words(&mut lines[k][half], word(half, g, k));
+        each_word!(k => for (half, line) in lines[k].iter_mut().enumerate() {
+            store_words(line, word(half, g, k));
         });
     }
     for i in 0..values / GROUP {

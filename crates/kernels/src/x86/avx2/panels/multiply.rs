@@ -75,7 +75,6 @@ fn products<
 }
 
 /// Adds the products of group `HALF` of a record.
-#[expect(clippy::needless_range_loop, reason = "one index walks several sets of registers")]
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn group<
