@@ -13,15 +13,12 @@ use super::{i8mm, tiling};
 use crate::activations::GROUP as X_GROUP;
 use crate::blocks::{IQ4_NL, IQ4_XS, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0};
 use crate::panels::{PANEL_ROWS, Panel};
-use crate::tile::RECORD;
 use crate::{Columns, Format, QuantizedRows, Scratch};
 
 /// From this many tiles on, unpacking a panel pays.
 const UNPACK_TILES: usize = 3;
 /// Packed activations that are walked once per panel: they should stay in a private L2.
 const SLAB_BYTES: usize = 256 << 10;
-/// Values that a slab has in multiples of: those of a superblock.
-const SLAB_VALUES: usize = 256;
 
 /// What every call of the kernels needs.
 struct Call<'a, 'b> {
@@ -144,7 +141,7 @@ fn run<
     // `smmla` wants words paired: a panel is unpacked for it from two tokens on.
     let unpack_tiles = if RUN == i8mm::RUN && x.rows() > 1 { 1 } else { UNPACK_TILES };
     let many = x.tiles(tiling(RUN)).count() >= unpack_tiles;
-    let depth = if many { slab(x) } else { n };
+    let depth = if many { x.slab(SLAB_BYTES) } else { n };
     let mut lines = Half::new(if many { depth } else { 0 }, GROUP, scratch);
     for start in (0..n).step_by(depth) {
         let values = depth.min(n - start);
@@ -175,13 +172,6 @@ fn run<
             }
         }
     }
-}
-
-/// Values of a slab: those of activations that stay in the cache while weights pass. Slabs are
-/// about as long as each other: a short last one costs nearly what a long one does.
-fn slab(x: &QuantizedRows) -> usize {
-    let bytes = x.n() / X_GROUP * RECORD * size_of::<u32>() * x.rows();
-    x.n().div_ceil(bytes.div_ceil(SLAB_BYTES)).next_multiple_of(SLAB_VALUES)
 }
 
 /// Unpacks values of half `h` of a panel.

@@ -19,7 +19,7 @@ use crate::{Columns, QuantizedRows, Scratch};
 /// Weight rows of half a panel: the lanes of a register.
 const ROWS: usize = 8;
 /// Packed activations that are walked once per panel: they should stay in a private L2.
-const SLAB_BYTES: usize = 256 << 10;
+const SLAB_BYTES: usize = 768 << 10;
 
 /// Words that the innermost loop takes at a time.
 const UNROLL: usize = 2;
@@ -76,9 +76,7 @@ pub(super) fn matmat<
     decode: impl Fn(&[u8]) -> Step + Copy,
 ) {
     let (n, columns) = (x.n(), out.columns());
-    let tiles = x.tiles(tiling(VNNI));
-    let padded: usize = tiles.clone().map(|(tile, _)| tile.width).sum();
-    let depth = (SLAB_BYTES / padded / STEP * STEP).clamp(STEP, n.next_multiple_of(STEP));
+    let depth = x.slab(SLAB_BYTES);
     let mut lines = Lines::new(depth, GROUP, scratch);
 
     for start in (0..n).step_by(depth) {

@@ -24,7 +24,6 @@ use super::tiling;
 use crate::activations::GROUP as X_GROUP;
 use crate::blocks::{IQ4_NL, IQ4_XS, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0};
 use crate::panels::{PANEL_ROWS, Panel, Set, sets};
-use crate::tile::RECORD;
 use crate::{Columns, Format, QuantizedRows, Scratch};
 
 /// Panels that few tokens meet by turns, group after group: as many streams from memory.
@@ -33,8 +32,6 @@ const STREAMS: usize = 4;
 const UNPACK_TILES: usize = 3;
 /// Packed activations that are walked once per panel: they should stay in a private L2.
 const SLAB_BYTES: usize = 768 << 10;
-/// Values that a slab has in multiples of: those of a superblock.
-const SLAB_VALUES: usize = 256;
 
 /// What every call of the kernels needs.
 struct Call<'a, 'b> {
@@ -158,7 +155,7 @@ fn run<
     let before = B::SHAPE.scales_bytes(n);
     let panel_bytes = before + n / X_GROUP * BYTES;
     let many = x.tiles(tiling(VNNI)).count() >= UNPACK_TILES;
-    let depth = if many { slab(x) } else { n };
+    let depth = if many { x.slab(SLAB_BYTES) } else { n };
     let mut lines = Lines::new(if many { depth } else { 0 }, GROUP, scratch);
     let streams = if many { 1 } else { STREAMS };
     for start in (0..n).step_by(depth) {
@@ -198,13 +195,6 @@ fn run<
             }
         }
     }
-}
-
-/// Values of a slab: those of activations that stay in the cache while weights pass. Slabs are
-/// about as long as each other: a short last one costs nearly what a long one does.
-fn slab(x: &QuantizedRows) -> usize {
-    let bytes = x.n() / X_GROUP * RECORD * size_of::<u32>() * x.rows();
-    x.n().div_ceil(bytes.div_ceil(SLAB_BYTES)).next_multiple_of(SLAB_VALUES)
 }
 
 /// Unpacks values of a panel.

@@ -13,7 +13,6 @@ use super::matmat::{self, PANELS, Panels, Part};
 use crate::activations::GROUP as X_GROUP;
 use crate::blocks::{IQ4_NL, IQ4_XS, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0};
 use crate::panels::{PANEL_ROWS, Panel, Set, sets};
-use crate::tile::RECORD;
 use crate::{Columns, Format, QuantizedRows, Scratch};
 
 /// How far ahead of a panel's records the next ones are asked for.
@@ -26,8 +25,6 @@ const STREAMS: usize = 4;
 const UNPACK_TILES: usize = 3;
 /// Packed activations that are walked once per pair of panels: they should stay in a private L2.
 const SLAB_BYTES: usize = 768 << 10;
-/// Values that a slab has in multiples of: those of a superblock.
-const SLAB_VALUES: usize = 256;
 
 /// What every call of the kernels needs.
 struct Call<'a, 'b> {
@@ -141,7 +138,7 @@ fn run<
     let before = B::SHAPE.scales_bytes(n);
     let panel_bytes = before + n / X_GROUP * BYTES;
     let many = x.tiles(TILING).count() >= UNPACK_TILES;
-    let depth = if many { slab(x) } else { n };
+    let depth = if many { x.slab(SLAB_BYTES) } else { n };
     let mut lines = Panels::new(if many { depth } else { 0 }, GROUP, scratch);
     let streams = if x.rows() <= FEW { STREAMS } else { 1 };
     let sets = sets(columns.div_ceil(PANEL_ROWS), streams, PANELS);
@@ -175,13 +172,6 @@ fn run<
             }
         }
     }
-}
-
-/// Values of a slab: those of activations that stay in the cache while weights pass. Slabs are
-/// about as long as each other: a short last one costs nearly what a long one does.
-fn slab(x: &QuantizedRows) -> usize {
-    let bytes = x.n() / X_GROUP * RECORD * size_of::<u32>() * x.rows();
-    x.n().div_ceil(bytes.div_ceil(SLAB_BYTES)).next_multiple_of(SLAB_VALUES)
 }
 
 /// Unpacks values of panel `p`.
