@@ -1,7 +1,8 @@
 //! Keys and values of all positions that sequences have seen, in pages.
 //!
-//! A page holds [`PAGE`] positions of one sequence, for every layer and key/value head. Pages are
-//! allocated, some together, when a sequence first reaches them, and reused when it ends.
+//! A page holds [`PAGE`] positions of a text, for every layer and key/value head. Pages are
+//! allocated, some together, when a sequence first reaches them, and reused when nobody holds them
+//! any more. Sequences that begin alike may share pages; who writes to a shared one gets a copy.
 
 use std::ops::Range;
 
@@ -54,8 +55,10 @@ pub(crate) struct Cache {
     chunks: Vec<Chunk>,
     /// Pages of a chunk.
     chunk: usize,
-    /// Pages that no sequence uses.
+    /// Pages that nobody holds.
     free: Vec<usize>,
+    /// How many hold each page.
+    holders: Vec<u32>,
     /// Pages at most.
     capacity: usize,
     /// `None` for a place that is free.
@@ -88,6 +91,7 @@ impl Cache {
             chunks: Vec::new(),
             chunk,
             free: Vec::new(),
+            holders: Vec::new(),
             capacity,
             sequences: Vec::new(),
         }
@@ -108,10 +112,71 @@ impl Cache {
         Sequence(at)
     }
 
+    /// Begins a sequence with `len` positions that other holders have on these pages.
+    pub(crate) fn start_with(&mut self, pages: Vec<usize>, len: usize) -> Sequence {
+        debug_assert!(len.div_ceil(PAGE) == pages.len());
+        pages.iter().for_each(|page| self.hold(*page));
+        let sequence = self.start();
+        self.sequences[sequence.0] = Some(Pages { pages, len });
+        sequence
+    }
+
     pub(crate) fn end(&mut self, sequence: Sequence) {
         if let Some(pages) = self.sequences.get_mut(sequence.0).and_then(Option::take) {
-            self.free.extend(pages.pages);
+            pages.pages.into_iter().for_each(|page| self.release(page));
         }
+    }
+
+    /// One more holder of a page.
+    pub(crate) fn hold(&mut self, page: usize) {
+        self.holders[page] += 1;
+    }
+
+    /// One holder less; without any the page is free.
+    pub(crate) fn release(&mut self, page: usize) {
+        self.holders[page] -= 1;
+        if self.holders[page] == 0 {
+            self.free.push(page);
+        }
+    }
+
+    /// How many hold a page.
+    pub(crate) fn holders(&self, page: usize) -> u32 {
+        self.holders[page]
+    }
+
+    /// The pages of a sequence, in the order of its text.
+    pub(crate) fn pages(&self, sequence: Sequence) -> &[usize] {
+        self.sequences.get(sequence.0).and_then(Option::as_ref).map_or(&[], |s| &s.pages)
+    }
+
+    /// Pages in all.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Pages that nobody holds, allocated or not.
+    pub(crate) fn available(&self) -> usize {
+        self.free.len() + self.capacity - self.allocated()
+    }
+
+    fn allocated(&self) -> usize {
+        (self.chunks.len() * self.chunk).min(self.capacity)
+    }
+
+    /// Pages that `more` positions of a sequence take: new ones, and a copy of its last one if that
+    /// is not its alone and has room.
+    pub(crate) fn needed(&self, sequence: Sequence, more: usize) -> usize {
+        let Some(Some(s)) = self.sequences.get(sequence.0) else { return 0 };
+        let new = (s.len + more).div_ceil(PAGE).saturating_sub(s.pages.len());
+        new + usize::from(more > 0 && self.shared_last(s).is_some())
+    }
+
+    /// Where among its pages a sequence has one that it may not write to, but would.
+    fn shared_last(&self, s: &Pages) -> Option<usize> {
+        let last = s.len / PAGE;
+        let page = s.pages.get(last)?;
+        (!s.len.is_multiple_of(PAGE) && self.holders[*page] > 1).then_some(last)
     }
 
     /// Positions that a sequence has; `None` if it does not exist.
@@ -123,7 +188,9 @@ impl Cache {
     pub(crate) fn truncate(&mut self, sequence: Sequence, len: usize) {
         if let Some(Some(s)) = self.sequences.get_mut(sequence.0) {
             s.len = s.len.min(len);
-            self.free.extend(s.pages.drain(s.len.div_ceil(PAGE).min(s.pages.len())..));
+            let gone: Vec<usize> =
+                s.pages.drain(s.len.div_ceil(PAGE).min(s.pages.len())..).collect();
+            gone.into_iter().for_each(|page| self.release(page));
         }
     }
 
@@ -132,10 +199,8 @@ impl Cache {
         let Some(len) = self.len(sequence) else {
             return Err(Error::new(ErrorKind::Batch, "the sequence has ended"));
         };
-        let have = self.sequences[sequence.0].as_ref().map_or(0, |s| s.pages.len());
-        let need = (len + more).div_ceil(PAGE).saturating_sub(have);
-        let allocated = (self.chunks.len() * self.chunk).min(self.capacity);
-        if need > self.free.len() + (self.capacity - allocated) {
+        let need = self.needed(sequence, more);
+        if need > self.available() {
             return Err(Error::new(
                 ErrorKind::Context,
                 format!(
@@ -147,14 +212,33 @@ impl Cache {
         while self.free.len() < need {
             self.allocate()?;
         }
-        let pages = self.free.split_off(self.free.len() - need);
-        if let Some(s) = &mut self.sequences[sequence.0] {
-            s.pages.extend(pages.into_iter().rev());
+        let mut pages = self.free.split_off(self.free.len() - need);
+        pages.iter().for_each(|page| self.holders[*page] = 1);
+        let shared = self.sequences[sequence.0].as_ref().and_then(|s| self.shared_last(s));
+        if let Some(last) = shared.filter(|_| more > 0) {
+            let page = pages.pop().expect("it was counted");
+            let from = self.pages(sequence)[last];
+            self.copy(from, page);
+            self.release(from);
+            if let Some(s) = &mut self.sequences[sequence.0] {
+                s.pages[last] = page;
+            }
         }
         if let Some(s) = &mut self.sequences[sequence.0] {
+            s.pages.extend(pages.into_iter().rev());
             s.len += more;
         }
         Ok(())
+    }
+
+    /// Copies a page.
+    fn copy(&mut self, from: usize, to: usize) {
+        for layer in 0..self.layers {
+            let (chunk, bytes) = self.place(layer, from);
+            let data = self.chunks[chunk][bytes].to_vec();
+            let (chunk, bytes) = self.place(layer, to);
+            self.chunks[chunk][bytes].copy_from_slice(&data);
+        }
     }
 
     /// One more chunk of free pages.
@@ -166,7 +250,9 @@ impl Cache {
         })?;
         let first = self.chunks.len() * self.chunk;
         self.chunks.push(memory);
-        self.free.extend((first..self.capacity.min(first + self.chunk)).rev());
+        let end = self.capacity.min(first + self.chunk);
+        self.holders.resize(end, 0);
+        self.free.extend((first..end).rev());
         Ok(())
     }
 

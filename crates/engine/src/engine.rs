@@ -178,6 +178,19 @@ impl Engine {
         &self.plan
     }
 
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    pub(crate) fn cache_mut(&mut self) -> &mut Cache {
+        &mut self.cache
+    }
+
+    /// Calls `f(index, item)` once for each item, on any thread.
+    pub(crate) fn each<T: Send>(&self, items: &mut [T], f: impl Fn(usize, &mut T) + Sync) {
+        self.machine.pool.each(items, |_, i, item| f(i, item));
+    }
+
     /// Begins a sequence.
     pub fn start(&mut self) -> Sequence {
         self.cache.start()
@@ -253,15 +266,21 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether all tokens exist.
+    pub(crate) fn check_tokens(&self, tokens: impl IntoIterator<Item = u32>) -> Result<(), Error> {
+        let v = self.model.dims().v;
+        match tokens.into_iter().find(|token| *token as usize >= v) {
+            None => Ok(()),
+            Some(token) => Err(Error::new(
+                ErrorKind::Batch,
+                format!("token `{token}`, expected one below `{v}`"),
+            )),
+        }
+    }
+
     /// Gives every row its position and the cache its room.
     fn admit(&mut self, batch: &Batch) -> Result<Vec<BatchRow>, Error> {
-        let dims = self.model.dims();
-        if let Some((_, token, _)) = batch.rows.iter().find(|r| r.1 as usize >= dims.v) {
-            return Err(Error::new(
-                ErrorKind::Batch,
-                format!("token `{token}`, expected one below `{}`", dims.v),
-            ));
-        }
+        self.check_tokens(batch.rows.iter().map(|row| row.1))?;
         let mut counts: Vec<(Sequence, usize)> = Vec::new();
         let mut rows = Vec::with_capacity(batch.rows.len());
         let gone = || Error::new(ErrorKind::Batch, "the sequence has ended");

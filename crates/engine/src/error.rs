@@ -16,6 +16,10 @@ pub enum ErrorKind {
     Threads,
     /// The model cannot do what is asked: an embedder generates no text.
     Model,
+    /// Too many requests wait already.
+    Busy,
+    /// The time that a request had is over.
+    Deadline,
 }
 
 /// Why a model cannot run, or a request cannot be served.

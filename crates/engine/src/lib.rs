@@ -1,4 +1,4 @@
-//! Runs a model: sessions, KV cache, batching, sampling, speculation.
+//! Runs a model: sessions, KV cache, batching, scheduling, sampling, speculation.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -26,8 +26,10 @@ mod error;
 mod forward;
 mod machine;
 mod memory;
+mod prefixes;
 mod random;
 mod sample;
+mod schedule;
 mod session;
 mod speculate;
 mod stop;
@@ -38,5 +40,6 @@ pub use engine::{Activations, Engine, EngineOptions};
 pub use error::{Error, ErrorKind};
 pub use memory::Plan;
 pub use sample::{Choice, Sampler, SamplerOptions, top_log_probabilities};
+pub use schedule::{Counts, Event, Request, Scheduler, SchedulerOptions, Sink};
 pub use session::{Answer, Finish, GenerateOptions, Session};
 pub use speculate::{DraftModel, Speculation};

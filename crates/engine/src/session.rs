@@ -40,6 +40,8 @@ pub enum Finish {
     Context,
     /// The caller ended it.
     Cancelled,
+    /// The time that it had is over.
+    Deadline,
 }
 
 impl Finish {
@@ -51,6 +53,7 @@ impl Finish {
             Finish::Length => "length",
             Finish::Context => "context",
             Finish::Cancelled => "cancelled",
+            Finish::Deadline => "deadline",
         }
     }
 }
@@ -142,7 +145,7 @@ impl Session {
         mut on_text: impl FnMut(&str) -> bool,
     ) -> Result<Answer, Error> {
         let begin = Instant::now();
-        self.check(engine, prompt)?;
+        check_prompt(engine, prompt)?;
         let v = engine.model().dims().v;
         let mut sampler = Sampler::new(options.sampler.clone(), v)?;
         prompt.iter().for_each(|t| sampler.accept(*t));
@@ -164,33 +167,6 @@ impl Session {
         };
         self.decode(engine, &mut sampler, options, &mut answer, begin, &mut on_text)?;
         Ok(answer)
-    }
-
-    fn check(&self, engine: &Engine, prompt: &[u32]) -> Result<(), Error> {
-        if engine.model().arch().bidirectional {
-            return Err(Error::new(
-                ErrorKind::Model,
-                format!("`{}` models embed text, they do not write it", engine.model().arch().name),
-            ));
-        }
-        if prompt.is_empty() {
-            return Err(Error::new(ErrorKind::Option, "the prompt is empty"));
-        }
-        if prompt.len() >= engine.context() {
-            return Err(Error::new(
-                ErrorKind::Context,
-                format!(
-                    "the prompt has `{}` tokens, which leaves no room for an answer in a context of `{}`",
-                    prompt.len(),
-                    engine.context()
-                ),
-            )
-            .with_hint(format!(
-                "raise the context (the model was trained for {}) or shorten the prompt",
-                engine.model().dims().context
-            )));
-        }
-        Ok(())
     }
 
     /// Keeps what the cache has of the prompt, but for its last token, whose logits are needed.
@@ -220,4 +196,32 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Whether the prompt can be answered.
+pub(crate) fn check_prompt(engine: &Engine, prompt: &[u32]) -> Result<(), Error> {
+    if engine.model().arch().bidirectional {
+        return Err(Error::new(
+            ErrorKind::Model,
+            format!("`{}` models embed text, they do not write it", engine.model().arch().name),
+        ));
+    }
+    if prompt.is_empty() {
+        return Err(Error::new(ErrorKind::Option, "the prompt is empty"));
+    }
+    if prompt.len() >= engine.context() {
+        return Err(Error::new(
+            ErrorKind::Context,
+            format!(
+                "the prompt has `{}` tokens, which leaves no room for an answer in a context of `{}`",
+                prompt.len(),
+                engine.context()
+            ),
+        )
+        .with_hint(format!(
+            "raise the context (the model was trained for {}) or shorten the prompt",
+            engine.model().dims().context
+        )));
+    }
+    engine.check_tokens(prompt.iter().copied())
 }

@@ -1,0 +1,232 @@
+//! Many answers at once: requests join and leave between passes, and one pass serves them all.
+//!
+//! Each pass takes a token of every answer that is being written and, in what room is left, pieces
+//! of prompts, so that answers keep flowing while long prompts are read. What the cache keeps of
+//! earlier texts is shared by those that begin alike. When the cache is full, first what no answer
+//! uses is given up, then the answer that came last waits and goes on later, where it was.
+
+mod active;
+mod admit;
+mod pass;
+
+use std::time::Instant;
+
+use crate::prefixes::Prefixes;
+use crate::{Choice, Engine, Error, ErrorKind, Finish, GenerateOptions};
+use active::Active;
+
+/// How requests are served.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SchedulerOptions {
+    /// Answers that are written at once, at most; no more than a pass of the engine has rows.
+    pub most_running: usize,
+    /// Requests that wait, at most.
+    pub most_queued: usize,
+    /// Tokens of prompts in one pass while answers are being written.
+    pub prompt_rows: usize,
+}
+
+impl Default for SchedulerOptions {
+    fn default() -> Self {
+        Self { most_running: 64, most_queued: 256, prompt_rows: 128 }
+    }
+}
+
+/// An answer to be made.
+pub struct Request {
+    /// The whole text so far.
+    pub prompt: Vec<u32>,
+    /// How the answer is made. Tokens are guessed only while it is alone.
+    pub options: GenerateOptions,
+    /// Greater ones are served first.
+    pub priority: i32,
+    /// When nobody wants the answer any more: a request that waits fails then, an answer that is
+    /// being written ends.
+    pub deadline: Option<Instant>,
+    /// How many of the likeliest tokens are told at each place.
+    pub top_log_probabilities: usize,
+    /// Who is told what happens.
+    pub sink: Box<dyn Sink>,
+}
+
+impl Request {
+    /// A request of no special priority.
+    pub fn new(prompt: Vec<u32>, options: GenerateOptions, sink: Box<dyn Sink>) -> Self {
+        Self { prompt, options, priority: 0, deadline: None, top_log_probabilities: 0, sink }
+    }
+}
+
+/// Who is told what becomes of a request.
+pub trait Sink: Send {
+    /// Takes what happened, and says whether to go on. It is called between passes, for which all
+    /// others wait: it must not block.
+    fn event(&mut self, event: Event<'_>) -> bool;
+
+    /// Whether nobody waits any more. Asked before each pass, and while the request is queued.
+    fn is_gone(&self) -> bool {
+        false
+    }
+}
+
+/// What happens to a request.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// It left the queue.
+    Begun {
+        /// Tokens of its prompt that were in the cache.
+        reused_tokens: usize,
+    },
+    /// A token of the answer.
+    Token {
+        /// The token.
+        choice: Choice,
+        /// The likeliest tokens at its place, and the natural logarithms of their probabilities.
+        likeliest: &'a [(u32, f32)],
+        /// The text that may be shown now: nothing while it may be part of a character or a stop.
+        text: &'a str,
+    },
+    /// It ended.
+    Finished {
+        /// Why.
+        finish: Finish,
+        /// Text that was held back.
+        text: &'a str,
+        /// Tokens of the prompt.
+        prompt_tokens: usize,
+        /// Those of them that were in the cache.
+        reused_tokens: usize,
+        /// Tokens of the answer.
+        answer_tokens: usize,
+    },
+    /// It failed.
+    Failed(Error),
+}
+
+/// What a scheduler is doing and has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Requests that wait.
+    pub queued: usize,
+    /// Answers that are being written, or their prompts read.
+    pub running: usize,
+    /// Pages of the cache.
+    pub pages: usize,
+    /// Pages that answers or earlier texts have.
+    pub pages_used: usize,
+    /// Pages of earlier texts.
+    pub pages_cached: usize,
+    /// Passes so far.
+    pub passes: u64,
+    /// Their rows, in all.
+    pub batch_rows: u64,
+    /// Tokens of prompts, in all.
+    pub prompt_tokens: u64,
+    /// Those of them that were in the cache.
+    pub reused_tokens: u64,
+    /// Tokens of answers, in all.
+    pub answer_tokens: u64,
+    /// Tokens that were guessed and checked.
+    pub drafted_tokens: u64,
+    /// Those of them that were right.
+    pub accepted_tokens: u64,
+    /// How often an answer had to wait for room in the cache.
+    pub preemptions: u64,
+}
+
+/// Serves requests over one engine.
+#[derive(Debug)]
+pub struct Scheduler {
+    engine: Engine,
+    options: SchedulerOptions,
+    /// In no order.
+    queue: Vec<Active>,
+    /// In the order in which they came.
+    running: Vec<Active>,
+    prefixes: Prefixes,
+    counts: Counts,
+    /// Requests so far.
+    arrivals: u64,
+}
+
+impl Scheduler {
+    /// A scheduler without requests.
+    pub fn new(engine: Engine, options: &SchedulerOptions) -> Self {
+        let mut options = options.clone();
+        options.most_running = options.most_running.clamp(1, engine.chunk());
+        Self {
+            engine,
+            options,
+            queue: Vec::new(),
+            running: Vec::new(),
+            prefixes: Prefixes::default(),
+            counts: Counts::default(),
+            arrivals: 0,
+        }
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.running.is_empty()
+    }
+
+    /// What it is doing and has done.
+    pub fn counts(&self) -> Counts {
+        let cache = self.engine.cache();
+        Counts {
+            queued: self.queue.len(),
+            running: self.running.len(),
+            pages: cache.capacity(),
+            pages_used: cache.capacity() - cache.available(),
+            pages_cached: self.prefixes.pages(),
+            ..self.counts
+        }
+    }
+
+    /// Takes a request. Its sink hears of everything but what is an error here.
+    ///
+    /// # Errors
+    /// If too many wait already, the prompt is empty or does not fit the context, an option is out of
+    /// its range, or the model writes no text.
+    pub fn submit(&mut self, request: Request) -> Result<(), Error> {
+        if self.queue.len() >= self.options.most_queued {
+            return Err(Error::new(
+                ErrorKind::Busy,
+                format!("`{}` requests wait already", self.queue.len()),
+            )
+            .with_hint("try again later"));
+        }
+        let active = Active::new(&self.engine, request, self.arrivals)?;
+        self.arrivals += 1;
+        self.counts.prompt_tokens += active.tokens().len() as u64;
+        self.queue.push(active);
+        Ok(())
+    }
+
+    /// Runs one pass over what is to be done; false if there was nothing to do.
+    ///
+    /// # Errors
+    /// If the engine fails in a way that concerns every request. What concerns one of them is told to
+    /// its sink.
+    pub fn step(&mut self) -> Result<bool, Error> {
+        self.retire();
+        self.admit();
+        self.pass()
+    }
+
+    /// Ends every request with an error that `why` makes.
+    pub fn fail_all(&mut self, why: impl Fn() -> Error) {
+        let all: Vec<Active> = self.queue.drain(..).chain(self.running.drain(..)).collect();
+        for mut active in all {
+            active.fail(why());
+            active.end(&mut self.engine);
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! A request that waits or is served.
+
+use std::time::{Duration, Instant};
+
+use rushlight_text::StreamDecoder;
+
+use super::{Event, Request, Sink};
+use crate::session::check_prompt;
+use crate::speculate::Speculator;
+use crate::stop::StopFilter;
+use crate::{
+    Choice, Engine, Error, ErrorKind, Finish, GenerateOptions, Sampler, Sequence, Speculation,
+    top_log_probabilities,
+};
+
+/// A request and how far it is.
+pub(super) struct Active {
+    options: GenerateOptions,
+    priority: i32,
+    deadline: Option<Instant>,
+    /// How many of the likeliest tokens are told.
+    top: usize,
+    sink: Box<dyn Sink>,
+    /// Its place in the order in which requests came.
+    arrival: u64,
+    /// Prompt and answer.
+    tokens: Vec<u32>,
+    /// How many of them are the prompt's.
+    prompt: usize,
+    /// What the cache has of the tokens, while it runs.
+    sequence: Option<Sequence>,
+    /// Tokens of the prompt that were in the cache when it began.
+    reused: usize,
+    begun: bool,
+    sampler: Sampler,
+    decoder: StreamDecoder,
+    filter: StopFilter,
+    speculator: Speculator,
+    /// The token that is to come next, and the likeliest ones at its place.
+    chosen: Option<(Choice, Vec<(u32, f32)>)>,
+}
+
+impl Active {
+    /// Checks a request.
+    pub(super) fn new(engine: &Engine, request: Request, arrival: u64) -> Result<Self, Error> {
+        let Request { prompt, options, priority, deadline, top_log_probabilities, sink } = request;
+        check_prompt(engine, &prompt)?;
+        let mut sampler = Sampler::new(options.sampler.clone(), engine.model().dims().v)?;
+        prompt.iter().for_each(|t| sampler.accept(*t));
+        let mut speculator = Speculator::default();
+        speculator.begin(options.speculation, &prompt)?;
+        Ok(Self {
+            filter: StopFilter::new(&options.stop),
+            options,
+            priority,
+            deadline,
+            top: top_log_probabilities,
+            sink,
+            arrival,
+            prompt: prompt.len(),
+            tokens: prompt,
+            sequence: None,
+            reused: 0,
+            begun: false,
+            sampler,
+            decoder: StreamDecoder::new(),
+            speculator,
+            chosen: None,
+        })
+    }
+
+    /// Orders requests: the least is served first.
+    pub(super) fn rank(&self) -> (i32, u64) {
+        (self.priority.saturating_neg(), self.arrival)
+    }
+
+    /// Prompt and answer so far.
+    pub(super) fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// Tokens of the answer so far.
+    pub(super) fn answered(&self) -> usize {
+        self.tokens.len() - self.prompt
+    }
+
+    /// Tokens that the answer may still have.
+    pub(super) fn left(&self) -> usize {
+        self.options.max_tokens.unwrap_or(usize::MAX).saturating_sub(self.answered())
+    }
+
+    pub(super) fn sequence(&self) -> Option<Sequence> {
+        self.sequence
+    }
+
+    /// Tokens that the cache has not.
+    pub(super) fn pending<'a>(&'a self, engine: &Engine) -> &'a [u32] {
+        let have = self.sequence.map_or(0, |sequence| engine.len(sequence));
+        &self.tokens[have.min(self.tokens.len())..]
+    }
+
+    /// Begins or goes on, with a sequence that has some of the tokens. False if nobody waits.
+    pub(super) fn begin(&mut self, sequence: Sequence, len: usize) -> bool {
+        self.sequence = Some(sequence);
+        if self.begun {
+            return true;
+        }
+        (self.begun, self.reused) = (true, len);
+        self.sink.event(Event::Begun { reused_tokens: len })
+    }
+
+    /// Why it is over before the next pass, if it is.
+    pub(super) fn over(&self, now: Instant) -> Option<Finish> {
+        if self.sink.is_gone() {
+            return Some(Finish::Cancelled);
+        }
+        self.deadline.is_some_and(|deadline| deadline <= now).then_some(Finish::Deadline)
+    }
+
+    /// Tells the end: of a request that has not begun, that it failed.
+    pub(super) fn finish(&mut self, finish: Finish) {
+        if finish == Finish::Deadline && !self.begun {
+            let message = "the deadline passed while the request waited";
+            return self.fail(Error::new(ErrorKind::Deadline, message));
+        }
+        let mut text = String::new();
+        if finish != Finish::Stop {
+            text = self.filter.push(self.decoder.finish()).0;
+            text += &self.filter.finish();
+        }
+        self.sink.event(Event::Finished {
+            finish,
+            text: &text,
+            prompt_tokens: self.prompt,
+            reused_tokens: self.reused,
+            answer_tokens: self.answered(),
+        });
+    }
+
+    /// Tells a failure.
+    pub(super) fn fail(&mut self, error: Error) {
+        self.sink.event(Event::Failed(error));
+    }
+
+    /// Frees its place in the cache.
+    pub(super) fn end(&mut self, engine: &mut Engine) {
+        if let Some(sequence) = self.sequence.take() {
+            engine.end(sequence);
+        }
+    }
+
+    /// Chooses the next token from the logits of a pass.
+    pub(super) fn choose(&mut self, engine: &Engine, logits: &[f32]) {
+        let choice = self.sampler.choose(logits);
+        let likeliest = match self.top {
+            0 => Vec::new(),
+            top => top_log_probabilities(engine.row(), logits, top),
+        };
+        self.chosen = Some((choice, likeliest));
+    }
+
+    /// Takes the chosen token into the answer and tells it. Gives why the answer is over, if it is.
+    pub(super) fn take(&mut self, engine: &Engine) -> Result<Option<Finish>, Error> {
+        let Some((choice, likeliest)) = self.chosen.take() else { return Ok(None) };
+        let tokenizer = engine.model().tokenizer().map_err(|e| {
+            Error::new(ErrorKind::Model, "the answer cannot be turned into text").because(e)
+        })?;
+        if self.left() == 0 {
+            return Ok(Some(Finish::Length));
+        }
+        if tokenizer.is_end(choice.token) && !self.options.ignore_end {
+            return Ok(Some(Finish::End));
+        }
+        self.sampler.accept(choice.token);
+        self.tokens.push(choice.token);
+        let (text, stopped) = self.filter.push(self.decoder.push(tokenizer, choice.token));
+        let event = Event::Token { choice, likeliest: &likeliest, text: &text };
+        Ok(if !self.sink.event(event) {
+            Some(Finish::Cancelled)
+        } else if stopped {
+            Some(Finish::Stop)
+        } else if self.tokens.len() > engine.context() {
+            Some(Finish::Context)
+        } else {
+            (self.left() == 0).then_some(Finish::Length)
+        })
+    }
+
+    /// Whether guesses may be checked for it.
+    pub(super) fn speculates(&self) -> bool {
+        self.options.speculation != Speculation::Off
+    }
+
+    /// What guesses are worth checking after the last token.
+    pub(super) fn propose(&mut self, most: usize, exact: usize) -> Result<Vec<u32>, Error> {
+        self.speculator.propose(most, exact).map(<[u32]>::to_vec)
+    }
+
+    /// So many guesses were checked in a pass that took so long.
+    pub(super) fn ran(&mut self, drafts: usize, time: Duration) {
+        self.speculator.ran(drafts, time);
+    }
+
+    /// Takes note of the last token; gives the row of the pass that follows it, if it was guessed.
+    pub(super) fn guessed(&mut self) -> Option<usize> {
+        self.speculator.accept(*self.tokens.last()?)
+    }
+
+    /// Tokens that were guessed and checked, and those of them that were right.
+    pub(super) fn guess_counts(&self) -> (usize, usize) {
+        self.speculator.counts()
+    }
+}
+
+impl std::fmt::Debug for Active {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Active")
+            .field("arrival", &self.arrival)
+            .field("prompt", &self.prompt)
+            .field("answered", &self.answered())
+            .finish_non_exhaustive()
+    }
+}

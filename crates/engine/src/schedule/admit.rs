@@ -1,0 +1,104 @@
+//! Who leaves and who begins between passes, and who gets the room in the cache.
+
+use std::time::Instant;
+
+use super::Scheduler;
+use super::active::Active;
+use crate::{Engine, Finish, Sequence};
+
+impl Scheduler {
+    /// Ends what nobody waits for any more, and what is too late.
+    pub(super) fn retire(&mut self) {
+        let now = Instant::now();
+        let mut ended = Vec::new();
+        for list in [&mut self.queue, &mut self.running] {
+            ended.extend(list.extract_if(.., |active| active.over(now).is_some()));
+        }
+        for mut active in ended {
+            active.finish(active.over(now).unwrap_or(Finish::Cancelled));
+            self.leave(active);
+        }
+    }
+
+    /// Begins waiting requests while there is room for their prompts.
+    pub(super) fn admit(&mut self) {
+        while self.running.len() < self.options.most_running {
+            let first = (0..self.queue.len()).min_by_key(|i| self.queue[*i].rank());
+            let Some(first) = first else { return };
+            let Some(sequence) = self.start(first) else { return };
+            let len = self.engine.len(sequence);
+            let mut active = self.queue.swap_remove(first);
+            if active.answered() == 0 {
+                self.counts.reused_tokens += len as u64;
+            }
+            if !active.begin(sequence, len) {
+                active.finish(Finish::Cancelled);
+                self.leave(active);
+                continue;
+            }
+            let at = self.running.partition_point(|other| other.rank() < active.rank());
+            self.running.insert(at, active);
+        }
+    }
+
+    /// A sequence for a waiting request, with what the cache has of its tokens; `None` while there
+    /// is no room for the others.
+    fn start(&mut self, at: usize) -> Option<Sequence> {
+        let tokens = self.queue[at].tokens();
+        // The logits after the last token are needed, so it runs again.
+        let known = &tokens[..tokens.len() - 1];
+        let sequence = self.prefixes.start(self.engine.cache_mut(), known);
+        let cache = self.engine.cache();
+        let need = cache.needed(sequence, tokens.len() - self.engine.len(sequence));
+        let promised: usize = self.running.iter().map(|other| reading(&self.engine, other)).sum();
+        if need + promised <= cache.available() + self.prefixes.idle_pages(cache) {
+            return Some(sequence);
+        }
+        self.engine.end(sequence);
+        // Alone it has all there is, but not beside a page that it would have to copy.
+        self.running.is_empty().then(|| self.engine.start())
+    }
+
+    /// Makes room for the rows that each of those who run is to have: gives up what no answer uses,
+    /// then sends the last ones back to the queue, whose rows are dropped.
+    pub(super) fn make_room(&mut self, rows: &mut Vec<usize>) {
+        loop {
+            let cache = self.engine.cache();
+            let pages = |(active, rows): (&Active, &usize)| {
+                active.sequence().map_or(0, |s| cache.needed(s, *rows))
+            };
+            let need: usize = self.running.iter().zip(rows.iter()).map(pages).sum();
+            if need <= cache.available() {
+                return;
+            }
+            if self.prefixes.evict(self.engine.cache_mut()) {
+                continue;
+            }
+            // One alone has the room: its context is what the cache holds.
+            if self.running.len() <= 1 {
+                return;
+            }
+            if let Some(last) = self.running.pop() {
+                rows.truncate(self.running.len());
+                self.counts.preemptions += 1;
+                let last = self.leave(last);
+                self.queue.push(last);
+            }
+        }
+    }
+
+    /// Takes a request off the cache, which keeps what it has while there is room.
+    pub(super) fn leave(&mut self, mut active: Active) -> Active {
+        if let Some(sequence) = active.sequence() {
+            self.prefixes.keep(self.engine.cache_mut(), sequence, active.tokens(), false);
+        }
+        active.end(&mut self.engine);
+        active
+    }
+}
+
+/// Pages for the tokens that a request has still to read.
+fn reading(engine: &Engine, active: &Active) -> usize {
+    let pending = active.pending(engine).len();
+    active.sequence().map_or(0, |sequence| engine.cache().needed(sequence, pending))
+}

@@ -1,0 +1,186 @@
+//! One pass: which rows run, and what their outputs lead to.
+
+use std::time::Instant;
+
+use super::Scheduler;
+use super::active::Active;
+use crate::{Batch, Error, ErrorKind, Finish};
+
+impl Scheduler {
+    /// Runs a pass over those who run.
+    pub(super) fn pass(&mut self) -> Result<bool, Error> {
+        if self.running.is_empty() {
+            return Ok(false);
+        }
+        let mut rows = self.rows();
+        self.make_room(&mut rows);
+        let guesses = self.guesses()?;
+        let mut batch = Batch::new();
+        let mut wanted = Vec::new();
+        for (i, (active, rows)) in self.running.iter().zip(&rows).enumerate() {
+            let Some(sequence) = active.sequence() else { continue };
+            let pending = active.pending(&self.engine);
+            let ends = *rows == pending.len() && *rows > 0;
+            batch.extend(sequence, &pending[..*rows], ends);
+            if ends {
+                wanted.push(i);
+                batch.extend_all(sequence, guesses.as_deref().unwrap_or_default());
+            }
+        }
+        let begin = Instant::now();
+        if let Err(error) = self.engine.forward(&batch) {
+            return self.refused(error);
+        }
+        self.counts.passes += 1;
+        self.counts.batch_rows += batch.len() as u64;
+        if let Some(guesses) = guesses {
+            self.running[0].ran(guesses.len(), begin.elapsed());
+        }
+        self.share_prompts(&rows);
+        self.outputs(&wanted);
+        Ok(true)
+    }
+
+    /// How many of its tokens each of those who run reads in the next pass.
+    fn rows(&self) -> Vec<usize> {
+        let pending: Vec<usize> =
+            self.running.iter().map(|active| active.pending(&self.engine).len()).collect();
+        let most = match pending.contains(&1) {
+            true => self.options.prompt_rows,
+            false => usize::MAX,
+        };
+        share(&pending, most.min(self.engine.chunk()), self.engine.chunk())
+    }
+
+    /// Tokens to be checked after the last one of an answer that is alone; `None` where none were
+    /// asked for.
+    fn guesses(&mut self) -> Result<Option<Vec<u32>>, Error> {
+        let (context, exact) = (self.engine.context(), self.engine.exact_rows());
+        let [active] = self.running.as_mut_slice() else { return Ok(None) };
+        if active.pending(&self.engine).len() != 1 || !active.speculates() {
+            return Ok(None);
+        }
+        let room = context.saturating_sub(active.tokens().len()).min(self.engine.chunk() - 1);
+        let most = active.left().min(room).saturating_sub(1);
+        let guesses = active.propose(most, exact)?;
+        let cache = self.engine.cache();
+        let fits = |s| cache.needed(s, 1 + guesses.len()) <= cache.available();
+        Ok(Some(if active.sequence().is_some_and(fits) { guesses } else { Vec::new() }))
+    }
+
+    /// The machine has not the memory that it promised: who came last fails, the others go on.
+    fn refused(&mut self, error: Error) -> Result<bool, Error> {
+        if !matches!(error.kind(), ErrorKind::Memory | ErrorKind::Context) {
+            return Err(error);
+        }
+        if let Some(mut last) = self.running.pop() {
+            last.fail(error);
+            last.end(&mut self.engine);
+        }
+        Ok(true)
+    }
+
+    /// Lets others use the pages of prompts that have been read.
+    fn share_prompts(&mut self, rows: &[usize]) {
+        for (active, rows) in self.running.iter().zip(rows) {
+            let Some(sequence) = active.sequence() else { continue };
+            if *rows > 1 && active.pending(&self.engine).is_empty() {
+                self.prefixes.keep(self.engine.cache_mut(), sequence, active.tokens(), true);
+            }
+        }
+    }
+
+    /// Chooses the tokens that follow and tells them.
+    fn outputs(&mut self, wanted: &[usize]) {
+        let engine = &self.engine;
+        let mut rest = self.running.iter_mut().enumerate();
+        let mut next = |at: &usize| rest.find(|(i, _)| i == at).map(|(_, active)| active);
+        let mut ready: Vec<_> = wanted.iter().filter_map(&mut next).collect();
+        engine.each(&mut ready, |row, active| {
+            if let Some(logits) = engine.output(row) {
+                active.choose(engine, logits);
+            }
+        });
+        for at in wanted.iter().rev() {
+            let before = self.running[*at].answered();
+            let end = self.take(*at);
+            self.counts.answer_tokens += (self.running[*at].answered() - before) as u64;
+            let end = match end {
+                Ok(None) => continue,
+                Ok(Some(finish)) => Ok(finish),
+                Err(error) => Err(error),
+            };
+            let mut active = self.running.remove(*at);
+            match end {
+                Ok(finish) => active.finish(finish),
+                Err(error) => active.fail(error),
+            }
+            let (drafted, accepted) = active.guess_counts();
+            self.counts.drafted_tokens += drafted as u64;
+            self.counts.accepted_tokens += accepted as u64;
+            self.leave(active);
+        }
+    }
+
+    /// Takes the chosen token, and those after it that were guessed right. Afterwards the cache has
+    /// what was read of the answer and no guesses.
+    fn take(&mut self, at: usize) -> Result<Option<Finish>, Error> {
+        let engine = &self.engine;
+        let active: &mut Active = &mut self.running[at];
+        let mut read = active.tokens().len();
+        let end = loop {
+            let end = active.take(engine)?;
+            if end.is_some() {
+                break end;
+            }
+            let Some(row) = active.guessed() else { break None };
+            read += 1;
+            let Some(logits) = engine.output(row) else { break None };
+            active.choose(engine, logits);
+        };
+        if let Some(sequence) = active.sequence() {
+            self.engine.truncate(sequence, read);
+        }
+        Ok(end)
+    }
+}
+
+/// Rows of a pass for who has so many tokens `pending`: those with one get it, the others share up to
+/// `most` rows, of `chunk` in all. Half of these are the first one's, so that long prompts come to an
+/// end, the rest go to the shortest first, which then do not wait for the long ones.
+fn share(pending: &[usize], most: usize, chunk: usize) -> Vec<usize> {
+    let mut rows: Vec<usize> = pending.iter().map(|n| usize::from(*n == 1)).collect();
+    let writing: usize = rows.iter().sum();
+    let mut left = most.min(chunk.saturating_sub(writing)).max(1);
+    let mut reading: Vec<usize> = (0..rows.len()).filter(|i| pending[*i] > 1).collect();
+    let half = if reading.len() > 1 { left.div_ceil(2) } else { left };
+    let first: Vec<(usize, usize)> = reading.first().map(|i| (*i, half)).into_iter().collect();
+    reading.sort_by_key(|i| pending[*i]);
+    for (i, most) in first.into_iter().chain(reading.into_iter().map(|i| (i, usize::MAX))) {
+        let more = (pending[i] - rows[i]).min(most).min(left);
+        rows[i] += more;
+        left -= more;
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::share;
+
+    #[test]
+    fn answers_go_on_and_prompts_share_the_rest() {
+        let cases: [(&[usize], usize, usize, &[usize]); 7] = [
+            (&[600], 512, 512, &[512]),
+            (&[1, 600], 128, 512, &[1, 128]),
+            (&[1, 600, 20, 30], 128, 512, &[1, 78, 20, 30]),
+            (&[600, 1, 200, 30], 128, 512, &[64, 1, 34, 30]),
+            (&[1, 1, 1], 128, 512, &[1, 1, 1]),
+            (&[1, 1, 9], 8, 2, &[1, 1, 1]),
+            (&[5, 4], 512, 512, &[5, 4]),
+        ];
+        for (pending, most, chunk, want) in cases {
+            assert_eq!(share(pending, most, chunk), want, "{pending:?} {most} {chunk}");
+        }
+    }
+}

@@ -1,0 +1,425 @@
+//! Many answers at once are the answers that each would be alone.
+#![expect(clippy::unwrap_used, reason = "a test stops where something is not as expected")]
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rushlight_engine::{
+    Batch, Engine, EngineOptions, Error, ErrorKind, Event, Finish, GenerateOptions, Request,
+    Scheduler, SchedulerOptions, Sink, Speculation,
+};
+use rushlight_kernels::PAGE;
+use rushlight_model::Model;
+use rushlight_testkit::tiny::{case, write_gguf};
+
+/// What a request was told.
+#[derive(Debug, Default)]
+struct Heard {
+    begun: usize,
+    reused: usize,
+    tokens: Vec<u32>,
+    likeliest: Vec<Vec<(u32, f32)>>,
+    text: String,
+    finish: Option<Finish>,
+    failed: Option<ErrorKind>,
+}
+
+/// Remembers what it hears, and ends the request after so many tokens or when told to.
+#[derive(Clone)]
+struct Ear {
+    heard: Arc<Mutex<Heard>>,
+    gone: Arc<AtomicBool>,
+    most: usize,
+}
+
+impl Ear {
+    fn new() -> Self {
+        Self { heard: Arc::default(), gone: Arc::default(), most: usize::MAX }
+    }
+}
+
+impl Sink for Ear {
+    fn event(&mut self, event: Event<'_>) -> bool {
+        let mut heard = self.heard.lock().unwrap();
+        assert!(heard.finish.is_none() && heard.failed.is_none(), "{event:?} after the end");
+        match event {
+            Event::Begun { reused_tokens } => {
+                heard.begun += 1;
+                heard.reused = reused_tokens;
+            }
+            Event::Token { choice, likeliest, text } => {
+                heard.tokens.push(choice.token);
+                heard.likeliest.push(likeliest.to_vec());
+                heard.text += text;
+            }
+            Event::Finished { finish, text, answer_tokens, .. } => {
+                heard.text += text;
+                heard.finish = Some(finish);
+                assert_eq!(answer_tokens, heard.tokens.len());
+            }
+            Event::Failed(error) => heard.failed = Some(error.kind()),
+            _ => {}
+        }
+        heard.tokens.len() < self.most
+    }
+
+    fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
+    }
+}
+
+fn engine(path: &Path, context: usize, chunk: usize) -> Engine {
+    let mut options = EngineOptions::default();
+    options.context = Some(context);
+    options.threads = Some(2);
+    options.pin = false;
+    options.chunk = chunk;
+    Engine::new(Arc::new(Model::open(path).unwrap()), &options).unwrap()
+}
+
+/// A tiny model on disk.
+struct Tiny {
+    dir: tempfile::TempDir,
+}
+
+impl Tiny {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        write_gguf(&case("llama2"), &dir.path().join("tiny.gguf"));
+        Self { dir }
+    }
+
+    fn engine(&self, context: usize, chunk: usize) -> Engine {
+        engine(&self.dir.path().join("tiny.gguf"), context, chunk)
+    }
+
+    fn scheduler(&self, context: usize, options: &SchedulerOptions) -> Scheduler {
+        Scheduler::new(self.engine(context, 64), options)
+    }
+
+    /// Whether the answer is what the model says when it reads prompt and answer in one piece, but
+    /// for ties that another order of sums may turn.
+    fn check(&self, prompt: &[u32], answer: &[u32]) {
+        let mut engine = self.engine(512, 512);
+        let sequence = engine.start();
+        let mut batch = Batch::new();
+        batch.extend_all(sequence, &[prompt, answer].concat());
+        engine.forward(&batch).unwrap();
+        for (i, token) in answer.iter().enumerate() {
+            let logits = engine.output(prompt.len() + i - 1).unwrap();
+            let best = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let margin = best - logits[*token as usize];
+            assert!(margin < 1e-3, "token {i} of {}, `{token}`: {margin} below", answer.len());
+        }
+    }
+}
+
+/// Greedy, so many tokens.
+fn options(tokens: usize) -> GenerateOptions {
+    let mut options = GenerateOptions::default();
+    options.max_tokens = Some(tokens);
+    options.ignore_end = true;
+    options
+}
+
+fn some(change: impl FnOnce(&mut SchedulerOptions)) -> SchedulerOptions {
+    let mut options = SchedulerOptions::default();
+    change(&mut options);
+    options
+}
+
+/// A prompt of so many tokens; those of one `seed` begin alike.
+fn prompt(seed: u32, tokens: usize) -> Vec<u32> {
+    let ids = case("llama2").ids;
+    (0..tokens).map(|i| ids[(i * (seed as usize + 1) + seed as usize) % ids.len()]).collect()
+}
+
+fn submit(scheduler: &mut Scheduler, prompt: &[u32], options: GenerateOptions) -> Ear {
+    let ear = Ear::new();
+    let request = Request::new(prompt.to_vec(), options, Box::new(ear.clone()));
+    scheduler.submit(request).unwrap();
+    ear
+}
+
+fn run(scheduler: &mut Scheduler) -> usize {
+    let mut steps = 0;
+    while scheduler.step().unwrap() {
+        steps += 1;
+        assert!(steps < 10_000, "it does not come to an end");
+    }
+    assert!(scheduler.is_idle());
+    let counts = scheduler.counts();
+    assert_eq!(counts.pages_used, counts.pages_cached, "pages are lost");
+    steps
+}
+
+#[test]
+fn answers_beside_others_are_those_of_the_model() {
+    let tiny = Tiny::new();
+    for speculation in [Speculation::Off, Speculation::Always] {
+        let mut scheduler = tiny.scheduler(512, &some(|o| o.prompt_rows = 16));
+        let mut all = Vec::new();
+        for i in 0..9 {
+            let prompt = prompt(i % 4, 5 + 11 * i as usize);
+            let mut options = options(12 + i as usize);
+            options.speculation = speculation;
+            let ear = submit(&mut scheduler, &prompt, options);
+            all.push((prompt, ear, 12 + i as usize));
+            // Others are being written by now.
+            (0..i % 3).for_each(|_| assert!(scheduler.step().unwrap()));
+        }
+        run(&mut scheduler);
+        for (prompt, ear, tokens) in all {
+            let heard = ear.heard.lock().unwrap();
+            assert_eq!((heard.begun, heard.finish), (1, Some(Finish::Length)));
+            assert_eq!(heard.tokens.len(), tokens);
+            tiny.check(&prompt, &heard.tokens);
+        }
+    }
+}
+
+#[test]
+fn guesses_are_checked_while_an_answer_is_alone() {
+    let tiny = Tiny::new();
+    let (mut drafted, mut accepted) = (0, 0);
+    for favourites in 1..5u32 {
+        let run = |speculation| {
+            let mut scheduler = tiny.scheduler(512, &SchedulerOptions::default());
+            let mut options = options(120);
+            // Of so few tokens some come again.
+            options.sampler.logit_bias = (10..10 + favourites).map(|t| (t, 30.0)).collect();
+            options.speculation = speculation;
+            let ear = submit(&mut scheduler, &prompt(0, 40), options);
+            run(&mut scheduler);
+            let tokens = ear.heard.lock().unwrap().tokens.clone();
+            (tokens, scheduler.counts())
+        };
+        let (plain, _) = run(Speculation::Off);
+        let (guessed, counts) = run(Speculation::Always);
+        assert_eq!(guessed, plain, "{favourites}");
+        // Those that were right took no pass of their own.
+        assert_eq!(counts.passes, 120 - counts.accepted_tokens, "{counts:?}");
+        let rows = 40 + counts.passes - 1 + counts.drafted_tokens;
+        assert_eq!(counts.batch_rows, rows, "{counts:?}");
+        drafted += counts.drafted_tokens;
+        accepted += counts.accepted_tokens;
+    }
+    assert!(accepted > 100 && drafted > accepted, "{accepted} of {drafted}");
+}
+
+#[test]
+fn what_was_read_before_is_not_read_again() {
+    let tiny = Tiny::new();
+    let mut scheduler = tiny.scheduler(512, &SchedulerOptions::default());
+    let first = prompt(1, 150);
+    let ear = submit(&mut scheduler, &first, options(20));
+    run(&mut scheduler);
+    let answer = ear.heard.lock().unwrap().tokens.clone();
+    let other = [&first[..100], &prompt(2, 30)].concat();
+    let longer = [first.as_slice(), &answer[..10], &prompt(3, 9)].concat();
+    let unlike = prompt(3, 70);
+    let elsewhere = [&first[..30], &first[PAGE..2 * PAGE]].concat();
+    let same = |a: &[u32], b: &[u32]| a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    let cases = [
+        ("the same", first.clone(), 149),
+        ("the same beginning", other.clone(), same(&first, &other)),
+        ("its answer too", longer.clone(), same(&[first.as_slice(), &answer].concat(), &longer)),
+        ("another text", unlike.clone(), same(&first, &unlike)),
+        ("a page at another place", elsewhere.clone(), same(&first, &elsewhere)),
+        ("the same again", first.clone(), 149),
+    ];
+    for (what, prompt, reused) in cases {
+        let ear = submit(&mut scheduler, &prompt, options(20));
+        run(&mut scheduler);
+        let heard = ear.heard.lock().unwrap();
+        assert_eq!(heard.reused, reused, "{what}");
+        tiny.check(&prompt, &heard.tokens);
+    }
+}
+
+#[test]
+fn two_that_share_a_page_do_not_write_into_it() {
+    let tiny = Tiny::new();
+    let mut scheduler = tiny.scheduler(512, &SchedulerOptions::default());
+    let first = prompt(1, 3 * PAGE / 2);
+    submit(&mut scheduler, &first, options(1));
+    run(&mut scheduler);
+    let texts: Vec<Vec<u32>> =
+        (2..6).map(|seed| [first.as_slice(), &prompt(seed, 5)].concat()).collect();
+    let ears: Vec<_> = texts.iter().map(|t| submit(&mut scheduler, t, options(30))).collect();
+    run(&mut scheduler);
+    for (text, ear) in texts.iter().zip(ears) {
+        let heard = ear.heard.lock().unwrap();
+        assert!(heard.reused >= first.len(), "{}", heard.reused);
+        tiny.check(text, &heard.tokens);
+    }
+}
+
+#[test]
+fn a_full_cache_lets_the_last_wait_and_go_on() {
+    let tiny = Tiny::new();
+    let mut scheduler = tiny.scheduler(4 * PAGE, &SchedulerOptions::default());
+    let texts: Vec<Vec<u32>> = (0..6).map(|seed| prompt(seed, 20)).collect();
+    let ears: Vec<_> = texts.iter().map(|t| submit(&mut scheduler, t, options(120))).collect();
+    run(&mut scheduler);
+    assert!(scheduler.counts().preemptions > 0);
+    for (text, ear) in texts.iter().zip(ears) {
+        let heard = ear.heard.lock().unwrap();
+        assert_eq!((heard.begun, heard.finish), (1, Some(Finish::Length)));
+        assert_eq!(heard.tokens.len(), 120);
+        tiny.check(text, &heard.tokens);
+    }
+    assert_eq!(scheduler.counts().answer_tokens, 6 * 120);
+}
+
+#[test]
+fn one_alone_may_fill_the_whole_cache() {
+    let tiny = Tiny::new();
+    for context in [PAGE, 2 * PAGE, 100] {
+        let mut scheduler = tiny.scheduler(context, &SchedulerOptions::default());
+        for _ in 0..3 {
+            let ear = submit(&mut scheduler, &prompt(1, 50), options(1000));
+            run(&mut scheduler);
+            let heard = ear.heard.lock().unwrap();
+            assert_eq!(heard.finish, Some(Finish::Context), "{context}");
+            assert_eq!(heard.tokens.len(), context - 50 + 1, "{context}");
+        }
+    }
+}
+
+#[test]
+fn who_is_gone_or_late_is_ended() {
+    let tiny = Tiny::new();
+    let mut scheduler = tiny.scheduler(512, &some(|o| o.most_running = 2));
+    let long = options(400);
+    let [a, b] = [0, 1].map(|seed| submit(&mut scheduler, &prompt(seed, 30), long.clone()));
+    let waiting = submit(&mut scheduler, &prompt(2, 30), long.clone());
+    let request = |deadline, ear: &Ear| {
+        let mut request = Request::new(prompt(3, 30), long.clone(), Box::new(ear.clone()));
+        request.deadline = Some(deadline);
+        request
+    };
+    let [late, later] = [Ear::new(), Ear::new()];
+    scheduler.submit(request(Instant::now(), &late)).unwrap();
+    (0..4).for_each(|_| assert!(scheduler.step().unwrap()));
+    assert_eq!(scheduler.counts().running, 2);
+    assert_eq!(late.heard.lock().unwrap().failed, Some(ErrorKind::Deadline));
+    a.gone.store(true, Ordering::Relaxed);
+    waiting.gone.store(true, Ordering::Relaxed);
+    scheduler.step().unwrap();
+    assert_eq!((scheduler.counts().running, scheduler.counts().queued), (1, 0));
+    for ear in [&a, &waiting] {
+        assert_eq!(ear.heard.lock().unwrap().finish, Some(Finish::Cancelled));
+    }
+    scheduler.submit(request(Instant::now() + Duration::from_millis(30), &later)).unwrap();
+    scheduler.step().unwrap();
+    assert_eq!(scheduler.counts().running, 2);
+    std::thread::sleep(Duration::from_millis(40));
+    scheduler.step().unwrap();
+    assert_eq!(later.heard.lock().unwrap().finish, Some(Finish::Deadline));
+    assert!(!later.heard.lock().unwrap().tokens.is_empty());
+    b.gone.store(true, Ordering::Relaxed);
+    run(&mut scheduler);
+
+    // The sink itself may end it.
+    let mut ear = Ear::new();
+    ear.most = 5;
+    scheduler.submit(Request::new(prompt(0, 9), long, Box::new(ear.clone()))).unwrap();
+    run(&mut scheduler);
+    let heard = ear.heard.lock().unwrap();
+    assert_eq!((heard.tokens.len(), heard.finish), (5, Some(Finish::Cancelled)));
+}
+
+#[test]
+fn the_first_and_the_important_are_served_first() {
+    let tiny = Tiny::new();
+    let mut scheduler = tiny.scheduler(512, &some(|o| o.most_running = 1));
+    let order: Arc<Mutex<Vec<usize>>> = Arc::default();
+    struct Note(usize, Arc<Mutex<Vec<usize>>>);
+    impl Sink for Note {
+        fn event(&mut self, event: Event<'_>) -> bool {
+            if let Event::Begun { .. } = event {
+                self.1.lock().unwrap().push(self.0);
+            }
+            true
+        }
+    }
+    for (i, priority) in [0, -3, 5, 0, 5].into_iter().enumerate() {
+        let sink = Box::new(Note(i, order.clone()));
+        let mut request = Request::new(prompt(0, 8), options(2), sink);
+        request.priority = priority;
+        scheduler.submit(request).unwrap();
+    }
+    run(&mut scheduler);
+    assert_eq!(*order.lock().unwrap(), [2, 4, 0, 3, 1]);
+}
+
+#[test]
+fn what_cannot_be_served_is_refused() {
+    let tiny = Tiny::new();
+    let mut scheduler = tiny.scheduler(128, &some(|o| o.most_queued = 2));
+    let mut refused = |prompt: Vec<u32>, options: GenerateOptions| -> Result<(), Error> {
+        scheduler.submit(Request::new(prompt, options, Box::new(Ear::new())))
+    };
+    let kind = |result: Result<(), Error>| result.unwrap_err().kind();
+    assert_eq!(kind(refused(Vec::new(), options(1))), ErrorKind::Option);
+    assert_eq!(kind(refused(prompt(0, 128), options(1))), ErrorKind::Context);
+    assert_eq!(kind(refused(vec![1, 99_999_999], options(1))), ErrorKind::Batch);
+    let mut hot = options(1);
+    hot.sampler.temperature = -1.0;
+    assert_eq!(kind(refused(prompt(0, 8), hot)), ErrorKind::Option);
+    refused(prompt(0, 8), options(1)).unwrap();
+    refused(prompt(0, 8), options(1)).unwrap();
+    assert_eq!(kind(refused(prompt(0, 8), options(1))), ErrorKind::Busy);
+    run(&mut scheduler);
+}
+
+#[test]
+fn all_can_be_ended_with_an_error() {
+    let tiny = Tiny::new();
+    let mut scheduler = tiny.scheduler(128, &some(|o| o.most_running = 1));
+    let [written, waiting] = [0, 1].map(|i| submit(&mut scheduler, &prompt(i, 8), options(40)));
+    scheduler.step().unwrap();
+    scheduler.fail_all(any_error);
+    for ear in [written, waiting] {
+        assert_eq!(ear.heard.lock().unwrap().failed, Some(ErrorKind::Busy));
+    }
+    let ear = submit(&mut scheduler, &prompt(0, 8), options(4));
+    run(&mut scheduler);
+    assert_eq!(ear.heard.lock().unwrap().tokens.len(), 4);
+}
+
+/// Any error.
+fn any_error() -> Error {
+    let tiny = Tiny::new();
+    let mut scheduler = tiny.scheduler(64, &some(|o| o.most_queued = 0));
+    let request = Request::new(prompt(0, 8), options(1), Box::new(Ear::new()));
+    scheduler.submit(request).unwrap_err()
+}
+
+#[test]
+fn likeliest_tokens_are_told_and_stops_held_back() {
+    let tiny = Tiny::new();
+    let mut scheduler = tiny.scheduler(256, &SchedulerOptions::default());
+    let ear = Ear::new();
+    let mut request = Request::new(prompt(1, 20), options(30), Box::new(ear.clone()));
+    request.top_log_probabilities = 3;
+    scheduler.submit(request).unwrap();
+    run(&mut scheduler);
+    let heard = ear.heard.lock().unwrap();
+    for (token, likeliest) in heard.tokens.iter().zip(&heard.likeliest) {
+        assert_eq!((likeliest.len(), likeliest[0].0), (3, *token));
+        assert!(likeliest.windows(2).all(|pair| pair[0].1 >= pair[1].1));
+    }
+    let end = heard.text.char_indices().nth(heard.text.chars().count() / 2).unwrap().0;
+    let stop: String = heard.text[end..].chars().take(2).collect();
+    let want = &heard.text[..heard.text.find(&stop).unwrap()];
+    let mut options = options(30);
+    options.stop = vec![stop];
+    let stopped = submit(&mut scheduler, &prompt(1, 20), options);
+    run(&mut scheduler);
+    let stopped = stopped.heard.lock().unwrap();
+    assert_eq!((stopped.text.as_str(), stopped.finish), (want, Some(Finish::Stop)));
+}
