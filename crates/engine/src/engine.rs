@@ -31,7 +31,7 @@ pub enum Activations {
     /// 16 bits, as two planes of 8: the products of floats but for 1 in 60,000. A prompt takes
     /// twice the multiplications, a step of an answer up to a third more time.
     Int16,
-    /// 16 bits for the last 16 tokens of a prompt, where up to two prompts run together, else 8.
+    /// 16 bits for the last 16 tokens of a prompt, else 8.
     #[default]
     Mixed,
 }

@@ -12,7 +12,7 @@ mod experts;
 mod fine;
 
 pub(crate) use attention::SEEN_FLOATS;
-pub(crate) use fine::choose as choose_fine;
+pub(crate) use fine::{FINE, choose as choose_fine};
 
 use rushlight_kernels::{AttendState, PAGE};
 use rushlight_model::{

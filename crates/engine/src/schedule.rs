@@ -11,6 +11,7 @@ mod pass;
 
 use std::time::Instant;
 
+use crate::forward::FINE;
 use crate::prefixes::Prefixes;
 use crate::{Choice, Engine, Error, ErrorKind, Finish, GenerateOptions};
 use active::Active;
@@ -155,7 +156,11 @@ impl Scheduler {
     /// A scheduler without requests.
     pub fn new(engine: Engine, options: &SchedulerOptions) -> Self {
         let mut options = options.clone();
-        options.most_running = options.most_running.clamp(1, engine.chunk());
+        // Beside all answers there is room for the end of a prompt.
+        let chunk = engine.chunk();
+        let most = if chunk < 2 * FINE { chunk } else { chunk - FINE };
+        options.most_running = options.most_running.clamp(1, most);
+        options.prompt_rows = options.prompt_rows.max(FINE);
         Self {
             engine,
             options,

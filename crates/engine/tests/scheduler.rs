@@ -221,14 +221,17 @@ fn what_was_read_before_is_not_read_again() {
     let longer = [first.as_slice(), &answer[..10], &prompt(3, 9)].concat();
     let unlike = prompt(3, 70);
     let elsewhere = [&first[..30], &first[PAGE..2 * PAGE]].concat();
-    let same = |a: &[u32], b: &[u32]| a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    // The last 16 tokens of a prompt run again.
+    let same = |a: &[u32], b: &[u32]| {
+        a.iter().zip(b).take_while(|(a, b)| a == b).count().min(b.len() - 16)
+    };
     let cases = [
-        ("the same", first.clone(), 149),
+        ("the same", first.clone(), 134),
         ("the same beginning", other.clone(), same(&first, &other)),
         ("its answer too", longer.clone(), same(&[first.as_slice(), &answer].concat(), &longer)),
         ("another text", unlike.clone(), same(&first, &unlike)),
         ("a page at another place", elsewhere.clone(), same(&first, &elsewhere)),
-        ("the same again", first.clone(), 149),
+        ("the same again", first.clone(), 134),
     ];
     for (what, prompt, reused) in cases {
         let ear = submit(&mut scheduler, &prompt, options(20));
@@ -252,7 +255,7 @@ fn two_that_share_a_page_do_not_write_into_it() {
     run(&mut scheduler);
     for (text, ear) in texts.iter().zip(ears) {
         let heard = ear.heard.lock().unwrap();
-        assert!(heard.reused >= first.len(), "{}", heard.reused);
+        assert!(heard.reused >= first.len() - 16, "{}", heard.reused);
         tiny.check(text, &heard.tokens);
     }
 }

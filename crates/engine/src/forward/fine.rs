@@ -7,10 +7,8 @@
 use crate::Activations;
 use crate::batch::BatchRow;
 
-/// Fine tokens of a batch: 16 settled near-ties of a first token as F32 does, 4 did not.
-const BUDGET: usize = 16;
-/// With fewer fine tokens per prompt they would cost and hardly help.
-const LEAST_SHARE: usize = 8;
+/// Fine tokens of a prompt: 16 settled near-ties of a first token as F32 does, 4 did not.
+pub(crate) const FINE: usize = 16;
 
 /// The rows with finer activations, rising.
 pub(crate) fn choose(rows: &[BatchRow], activations: Activations) -> Vec<usize> {
@@ -19,14 +17,9 @@ pub(crate) fn choose(rows: &[BatchRow], activations: Activations) -> Vec<usize> 
         Activations::Int16 => return (0..rows.len()).collect(),
         Activations::Mixed => {}
     }
-    let prompts = || (1..rows.len()).filter(|&i| ends_prompt(rows, i));
-    let share = BUDGET.checked_div(prompts().count()).unwrap_or(0);
-    if share < LEAST_SHARE {
-        return Vec::new();
-    }
     let mut fine = vec![false; rows.len()];
-    for last in prompts() {
-        let before = (0..=last).rev().take(share);
+    for last in (1..rows.len()).filter(|&i| ends_prompt(rows, i)) {
+        let before = (0..=last).rev().take(FINE);
         for t in before.take_while(|&t| rows[t].sequence == rows[last].sequence) {
             fine[t] = true;
         }
@@ -58,8 +51,7 @@ mod tests {
         let prompt: Vec<_> = (0..40).map(|t| (a, t == 39)).collect();
         assert_eq!(choose(&prompt), (24..40).collect::<Vec<_>>());
         let two: Vec<_> = prompt.iter().copied().chain([(b, false), (b, true)]).collect();
-        assert_eq!(choose(&two), (32..42).collect::<Vec<_>>());
-        assert_eq!(choose(&[prompt, two].concat()), Vec::<usize>::new());
+        assert_eq!(choose(&two), (24..42).collect::<Vec<_>>());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::Scheduler;
 use super::active::Active;
+use crate::forward::FINE;
 use crate::{Engine, Finish, Sequence};
 
 impl Scheduler {
@@ -45,8 +46,10 @@ impl Scheduler {
     /// is no room for the others.
     fn start(&mut self, at: usize) -> Option<Sequence> {
         let tokens = self.queue[at].tokens();
-        // The logits after the last token are needed, so it runs again.
-        let known = &tokens[..tokens.len() - 1];
+        // The logits after the last token are needed, so it runs again; of a prompt all those that
+        // have finer activations, so that the answer is the same as the first time.
+        let fresh = if self.queue[at].answered() == 0 { FINE } else { 1 };
+        let known = &tokens[..tokens.len().saturating_sub(fresh)];
         let sequence = self.prefixes.start(self.engine.cache_mut(), known);
         let cache = self.engine.cache();
         let need = cache.needed(sequence, tokens.len() - self.engine.len(sequence));

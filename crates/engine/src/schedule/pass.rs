@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::Scheduler;
 use super::active::Active;
+use crate::forward::FINE;
 use crate::{Batch, Error, ErrorKind, Finish};
 
 impl Scheduler {
@@ -147,7 +148,8 @@ impl Scheduler {
 
 /// Rows of a pass for who has so many tokens `pending`: those with one get it, the others share up to
 /// `most` rows, of `chunk` in all. Half of these are the first one's, so that long prompts come to an
-/// end, the rest go to the shortest first, which then do not wait for the long ones.
+/// end, the rest go to the shortest first, which then do not wait for the long ones. The last tokens
+/// of a prompt run together, as those have finer activations.
 fn share(pending: &[usize], most: usize, chunk: usize) -> Vec<usize> {
     let mut rows: Vec<usize> = pending.iter().map(|n| usize::from(*n == 1)).collect();
     let writing: usize = rows.iter().sum();
@@ -157,7 +159,11 @@ fn share(pending: &[usize], most: usize, chunk: usize) -> Vec<usize> {
     let first: Vec<(usize, usize)> = reading.first().map(|i| (*i, half)).into_iter().collect();
     reading.sort_by_key(|i| pending[*i]);
     for (i, most) in first.into_iter().chain(reading.into_iter().map(|i| (i, usize::MAX))) {
-        let more = (pending[i] - rows[i]).min(most).min(left);
+        let rest = pending[i] - rows[i];
+        let mut more = rest.min(most).min(left);
+        if more < rest && rest - more < FINE {
+            more = if rest > FINE { rest - FINE } else { usize::from(chunk < 2 * FINE) * more };
+        }
         rows[i] += more;
         left -= more;
     }
@@ -170,7 +176,7 @@ mod tests {
 
     #[test]
     fn answers_go_on_and_prompts_share_the_rest() {
-        let cases: [(&[usize], usize, usize, &[usize]); 7] = [
+        let cases: [(&[usize], usize, usize, &[usize]); 12] = [
             (&[600], 512, 512, &[512]),
             (&[1, 600], 128, 512, &[1, 128]),
             (&[1, 600, 20, 30], 128, 512, &[1, 78, 20, 30]),
@@ -178,6 +184,11 @@ mod tests {
             (&[1, 1, 1], 128, 512, &[1, 1, 1]),
             (&[1, 1, 9], 8, 2, &[1, 1, 1]),
             (&[5, 4], 512, 512, &[5, 4]),
+            (&[513], 512, 512, &[497]),
+            (&[528], 512, 512, &[512]),
+            (&[16, 1], 512, 512, &[16, 1]),
+            (&[130, 12, 20], 128, 512, &[96, 12, 20]),
+            (&[1, 150, 15, 14, 14, 14, 14], 128, 512, &[1, 72, 0, 14, 14, 14, 14]),
         ];
         for (pending, most, chunk, want) in cases {
             assert_eq!(share(pending, most, chunk), want, "{pending:?} {most} {chunk}");
