@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rushlight_host::{Pool, PoolOptions};
-use rushlight_kernels::{Row, best};
+use rushlight_kernels::{PAGE, Row, best};
 use rushlight_model::{Model, PanelSource, WeightsFrom};
 
 use crate::batch::BatchRow;
@@ -40,9 +40,11 @@ pub enum Activations {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct EngineOptions {
-    /// Positions that the cache holds, over all sequences; by default what the model was trained
-    /// for, at most [`EngineOptions::DEFAULT_CONTEXT`].
+    /// Positions of a sequence, at most; by default what the model was trained for, at most
+    /// [`EngineOptions::DEFAULT_CONTEXT`].
     pub context: Option<usize>,
+    /// Positions that the cache holds, over all sequences; by default, and at least, the context.
+    pub positions: Option<usize>,
     /// Threads; by default one per fast physical core.
     pub threads: Option<usize>,
     /// Whether threads stay on processors of their own.
@@ -71,6 +73,7 @@ impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             context: None,
+            positions: None,
             threads: None,
             pin: true,
             cache: CacheType::F16,
@@ -113,13 +116,14 @@ impl Engine {
             )
             .with_hint("the model was not trained for more positions than that"));
         }
+        let positions = options.positions.unwrap_or(0).max(context);
         if options.chunk == 0 {
             return Err(Error::new(ErrorKind::Option, "chunks of `0` rows, expected at least 1"));
         }
         let row = options.row.unwrap_or_else(best);
         let taken = |s: &PanelSource| row.takes_panels(s.format(), s.cols());
         let pack = options.panels_in_memory && model.weights_from() == WeightsFrom::File;
-        let now = || Plan::new(&model, options.cache, context, options.chunk.min(context));
+        let now = || Plan::new(&model, options.cache, positions, options.chunk.min(positions));
         let mut plan = if pack { now().with_panels(&model, taken) } else { now() };
         let available = options
             .memory_bytes
@@ -132,7 +136,7 @@ impl Engine {
         let pool = Pool::new(PoolOptions { threads: options.threads, pin: options.pin })
             .map_err(|e| Error::new(ErrorKind::Threads, "threads cannot be started").because(e))?;
         let machine = Machine::new(pool, row);
-        let cache = Cache::new(model.dims(), options.cache, context);
+        let cache = Cache::new(model.dims(), options.cache, positions);
         let buffers = Buffers::default();
         let EngineOptions { chunk, activations, .. } = *options;
         Ok(Self { model, machine, cache, buffers, context, chunk, activations, plan, wanted: 0 })
@@ -143,9 +147,14 @@ impl Engine {
         &self.model
     }
 
-    /// Positions that the cache holds, over all sequences.
+    /// Positions of a sequence, at most.
     pub fn context(&self) -> usize {
         self.context
+    }
+
+    /// Positions that the cache holds, over all sequences.
+    pub fn positions(&self) -> usize {
+        self.cache.capacity() * PAGE
     }
 
     /// Rows of one forward pass at most.

@@ -28,10 +28,10 @@ pub struct Plan {
 const PAGE: usize = rushlight_kernels::PAGE;
 
 impl Plan {
-    /// The plan for `context` positions and batches of `chunk` rows.
-    pub fn new(model: &Model, cache: CacheType, context: usize, chunk: usize) -> Self {
+    /// The plan for `positions` over all sequences and batches of `chunk` rows.
+    pub fn new(model: &Model, cache: CacheType, positions: usize, chunk: usize) -> Self {
         let dims = model.dims();
-        let pages = context.div_ceil(PAGE) as u64;
+        let pages = positions.div_ceil(PAGE) as u64;
         let heads = 2 * (dims.h + dims.g) * dims.k;
         // Residual stream, part, quantised copy; queries to outputs; both feed-forward widths.
         let per_row = 4 * (3 * dims.d + heads + 3 * dims.f) as u64;

@@ -26,11 +26,14 @@ pub struct SchedulerOptions {
     pub most_queued: usize,
     /// Tokens of prompts in one pass while answers are being written.
     pub prompt_rows: usize,
+    /// Tokens of each answer for which there is to be room before another one begins: an answer
+    /// that has to wait for room is read again.
+    pub ahead: usize,
 }
 
 impl Default for SchedulerOptions {
     fn default() -> Self {
-        Self { most_running: 64, most_queued: 256, prompt_rows: 128 }
+        Self { most_running: 64, most_queued: 256, prompt_rows: 128, ahead: 256 }
     }
 }
 

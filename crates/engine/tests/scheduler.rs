@@ -263,7 +263,7 @@ fn two_that_share_a_page_do_not_write_into_it() {
 #[test]
 fn a_full_cache_lets_the_last_wait_and_go_on() {
     let tiny = Tiny::new();
-    let mut scheduler = tiny.scheduler(4 * PAGE, &SchedulerOptions::default());
+    let mut scheduler = tiny.scheduler(4 * PAGE, &some(|o| o.ahead = 0));
     let texts: Vec<Vec<u32>> = (0..6).map(|seed| prompt(seed, 20)).collect();
     let ears: Vec<_> = texts.iter().map(|t| submit(&mut scheduler, t, options(120))).collect();
     run(&mut scheduler);
@@ -275,6 +275,33 @@ fn a_full_cache_lets_the_last_wait_and_go_on() {
         tiny.check(text, &heard.tokens);
     }
     assert_eq!(scheduler.counts().answer_tokens, 6 * 120);
+
+    // Whoever has the room beforehand need not wait.
+    let mut scheduler = tiny.scheduler(4 * PAGE, &SchedulerOptions::default());
+    texts.iter().for_each(|t| drop(submit(&mut scheduler, t, options(120))));
+    run(&mut scheduler);
+    assert_eq!(scheduler.counts().preemptions, 0);
+}
+
+#[test]
+fn the_cache_may_hold_more_than_one_context() {
+    let tiny = Tiny::new();
+    let mut engine = EngineOptions::default();
+    (engine.context, engine.positions, engine.threads) = (Some(100), Some(1000), Some(1));
+    let model = Model::open(&tiny.dir.path().join("tiny.gguf")).unwrap();
+    let engine = Engine::new(Arc::new(model), &engine).unwrap();
+    assert_eq!((engine.context(), engine.positions()), (100, 1024));
+    let mut scheduler = Scheduler::new(engine, &SchedulerOptions::default());
+    let texts: Vec<Vec<u32>> = (0..8).map(|seed| prompt(seed, 20)).collect();
+    let ears: Vec<_> = texts.iter().map(|t| submit(&mut scheduler, t, options(1000))).collect();
+    run(&mut scheduler);
+    assert_eq!(scheduler.counts().preemptions, 0);
+    for (text, ear) in texts.iter().zip(ears) {
+        let heard = ear.heard.lock().unwrap();
+        assert_eq!(heard.finish, Some(Finish::Context));
+        assert_eq!(heard.tokens.len(), 100 - 20 + 1);
+        tiny.check(text, &heard.tokens);
+    }
 }
 
 #[test]
@@ -295,7 +322,7 @@ fn one_alone_may_fill_the_whole_cache() {
 #[test]
 fn who_is_gone_or_late_is_ended() {
     let tiny = Tiny::new();
-    let mut scheduler = tiny.scheduler(512, &some(|o| o.most_running = 2));
+    let mut scheduler = tiny.scheduler(512, &some(|o| (o.most_running, o.ahead) = (2, 0)));
     let long = options(400);
     let [a, b] = [0, 1].map(|seed| submit(&mut scheduler, &prompt(seed, 30), long.clone()));
     let waiting = submit(&mut scheduler, &prompt(2, 30), long.clone());

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::Scheduler;
 use super::active::Active;
 use crate::forward::FINE;
-use crate::{Engine, Finish, Sequence};
+use crate::{Finish, Sequence};
 
 impl Scheduler {
     /// Ends what nobody waits for any more, and what is too late.
@@ -52,9 +52,14 @@ impl Scheduler {
         let known = &tokens[..tokens.len().saturating_sub(fresh)];
         let sequence = self.prefixes.start(self.engine.cache_mut(), known);
         let cache = self.engine.cache();
-        let need = cache.needed(sequence, tokens.len() - self.engine.len(sequence));
-        let promised: usize = self.running.iter().map(|other| reading(&self.engine, other)).sum();
-        if need + promised <= cache.available() + self.prefixes.idle_pages(cache) {
+        let to_come = |active: &Active, sequence: Option<Sequence>| {
+            let (have, left) = (sequence.map_or(0, |s| self.engine.len(s)), active.left());
+            let more = active.tokens().len() - have + left.min(self.options.ahead);
+            sequence.map_or(0, |s| cache.needed(s, more))
+        };
+        let promised = self.running.iter().map(|other| to_come(other, other.sequence()));
+        let need = to_come(&self.queue[at], Some(sequence)) + promised.sum::<usize>();
+        if need <= cache.available() + self.prefixes.idle_pages(cache) {
             return Some(sequence);
         }
         self.engine.end(sequence);
@@ -98,10 +103,4 @@ impl Scheduler {
         active.end(&mut self.engine);
         active
     }
-}
-
-/// Pages for the tokens that a request has still to read.
-fn reading(engine: &Engine, active: &Active) -> usize {
-    let pending = active.pending(engine).len();
-    active.sequence().map_or(0, |sequence| engine.cache().needed(sequence, pending))
 }
