@@ -37,8 +37,10 @@ const LEVELS: [(&str, u8); 18] = [
 const DEVELOPMENT: [&str; 2] = ["rushlight-testkit", "xtask"];
 
 /// Libraries, and the only crates that may use each.
-const LIBRARIES: [(&str, &[&str]); 6] = [
+const LIBRARIES: [(&str, &[&str]); 8] = [
     ("tokio", &["store", "server", "pipeline", "deploy", "monitor", "cli"]),
+    ("axum", &["server"]),
+    ("hyper", &["server"]),
     ("anyhow", &["cli"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),

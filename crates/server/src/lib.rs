@@ -1,0 +1,60 @@
+//! HTTP: routes, streaming, limits, metrics.
+//!
+//! A [`Server`] listens on loopback or a Unix socket, answers OpenAI's API, says how it is
+//! (`/livez`, `/readyz`, `/health`) and what it did (`/metrics`). The engine runs on a thread of its
+//! own; everything else is cheap and shares one more.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use rushlight_engine::{Engine, EngineOptions};
+//! use rushlight_model::Model;
+//! use rushlight_server::{Loaded, Server, ServerOptions, runtime, terminated};
+//!
+//! let options = ServerOptions::new("smollm2");
+//! runtime()?.block_on(async {
+//!     let server = Server::bind(options).await?;
+//!     println!("listening on {}", server.address());
+//!     let load = || {
+//!         let model = Arc::new(Model::open("model.gguf".as_ref())?);
+//!         Ok(Loaded::new(Engine::new(model, &EngineOptions::default())?))
+//!     };
+//!     server.run(load, terminated()).await
+//! })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | route | what it is |
+//! |---|---|
+//! | `POST /v1/chat/completions`, `POST /v1/completions` | OpenAI's, streamed or whole |
+//! | `GET /v1/models`, `GET /v1/models/{id}` | the one model |
+//! | `POST /tokenize`, `POST /detokenize` | llama.cpp's |
+//! | `GET /livez` | 200 while the process is worth keeping |
+//! | `GET /readyz` | 200 once the model has written a token |
+//! | `GET /health` | what runs how, and what is not as it should be |
+//! | `GET /metrics` | Prometheus' text format |
+
+#![forbid(unsafe_code)]
+
+mod answers;
+mod app;
+mod body;
+mod error;
+mod failure;
+mod fields;
+mod guard;
+mod keys;
+mod metrics;
+mod observe;
+mod openai;
+mod options;
+mod prompt;
+mod routes;
+mod server;
+mod stream;
+mod worker;
+
+pub use error::{Error, ErrorKind};
+pub use observe::{Observer, Seen};
+pub use options::{Address, ServerOptions};
+pub use server::{Server, runtime, terminated};
+pub use worker::{Degradation, Loaded};

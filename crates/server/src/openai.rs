@@ -1,0 +1,104 @@
+//! OpenAI's API, as its reference has it (<https://platform.openai.com/docs/api-reference>), with the
+//! parameters that local servers add.
+//!
+//! A parameter that changes an answer and that this server has not is an error that names it; those
+//! that change nothing here are taken and left.
+
+pub(crate) mod chat;
+pub(crate) mod completions;
+mod likelihoods;
+mod messages;
+mod parameters;
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
+
+use rushlight_engine::Finish;
+use serde_json::{Value, json};
+
+use crate::answers::Ended;
+use crate::app::{App, unix_seconds};
+use crate::worker::Served;
+
+/// A number that no other request has, good enough for seeds and names.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// Why an answer ended, in the words of the API.
+fn finish_reason(finish: Finish) -> &'static str {
+    match finish {
+        Finish::Length | Finish::Context => "length",
+        _ => "stop",
+    }
+}
+
+/// The fields that every response has.
+#[derive(Clone, Debug)]
+struct Envelope {
+    id: String,
+    object: &'static str,
+    created: u64,
+    model: String,
+    fingerprint: String,
+}
+
+impl Envelope {
+    fn new(app: &App, served: &Served, prefix: &str, object: &'static str) -> Self {
+        Self {
+            id: format!("{prefix}-{:016x}{:016x}", random(), random()),
+            object,
+            created: unix_seconds(),
+            model: app.options.model.clone(),
+            fingerprint: format!("rushlight-{}-{}", env!("CARGO_PKG_VERSION"), served.kernels),
+        }
+    }
+
+    /// A response with these choices.
+    fn with(&self, choices: Vec<Value>) -> Value {
+        json!({
+            "id": self.id,
+            "object": self.object,
+            "created": self.created,
+            "model": self.model,
+            "system_fingerprint": self.fingerprint,
+            "choices": choices,
+        })
+    }
+}
+
+/// Tokens that were read and written.
+#[derive(Clone, Copy, Debug, Default)]
+struct Usage {
+    prompt: usize,
+    cached: usize,
+    answers: usize,
+}
+
+impl Usage {
+    /// Adds an answer; the first one to a prompt counts its prompt.
+    fn add(&mut self, ended: &Ended, first: bool) {
+        if first {
+            self.prompt += ended.prompt_tokens;
+            self.cached += ended.reused_tokens;
+        }
+        self.answers += ended.answer_tokens;
+    }
+
+    fn to_json(self) -> Value {
+        json!({
+            "prompt_tokens": self.prompt,
+            "completion_tokens": self.answers,
+            "total_tokens": self.prompt + self.answers,
+            "prompt_tokens_details": { "cached_tokens": self.cached },
+        })
+    }
+}
+
+/// Puts a field at the end of an object.
+fn put(mut value: Value, name: &str, field: Value) -> Value {
+    if let Some(object) = value.as_object_mut() {
+        object.insert(name.to_owned(), field);
+    }
+    value
+}

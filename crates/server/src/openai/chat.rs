@@ -1,0 +1,143 @@
+//! `POST /v1/chat/completions`.
+//!
+//! Messages become a prompt by the model's chat template; for a model that brings none, a built-in
+//! one that fits its vocabulary is used, which `/health` tells.
+
+mod reply;
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use rushlight_text::Message;
+use serde_json::Value;
+
+use super::Envelope;
+use super::messages;
+use super::parameters::Parameters;
+use crate::app::App;
+use crate::failure::Failure;
+use crate::fields::Fields;
+use crate::worker::Served;
+use crate::{body, prompt, stream};
+use reply::Reply;
+
+/// Likeliest tokens that are told at each place, at most.
+const MOST_LIKELIEST: i64 = 20;
+
+/// What the API has and this server has not.
+const UNSUPPORTED: [&str; 10] = [
+    "tools",
+    "tool_choice",
+    "functions",
+    "function_call",
+    "modalities",
+    "audio",
+    "prediction",
+    "reasoning_effort",
+    "verbosity",
+    "web_search_options",
+];
+
+/// A request.
+struct Chat {
+    parameters: Parameters,
+    messages: Vec<Message>,
+    /// Further variables of the template.
+    extra: Vec<(String, Value)>,
+}
+
+impl Chat {
+    fn read(app: &App, served: &Served, mut fields: Fields) -> Result<Self, Failure> {
+        let model = fields.text("model")?;
+        app.check_model(model.as_deref())?;
+        for name in UNSUPPORTED {
+            if fields.take(name).is_some() {
+                let message = format!("`{name}` is not supported by this server");
+                return Err(Failure::unsupported(name, message));
+            }
+        }
+        response_format(&mut fields)?;
+        let messages = messages::read(&mut fields)?;
+        let mut parameters = Parameters::take(app, served, &mut fields)?;
+        parameters.set_most_tokens(most_tokens(&mut fields)?);
+        parameters.likeliest = likeliest(&mut fields)?;
+        let extra = fields.map("chat_template_kwargs")?.unwrap_or_default().into_iter().collect();
+        fields.end()?;
+        Ok(Self { parameters, messages, extra })
+    }
+}
+
+/// Takes the form of the answer: text is the only one yet.
+fn response_format(fields: &mut Fields) -> Result<(), Failure> {
+    let Some(mut format) = fields.object("response_format")? else { return Ok(()) };
+    let kind = format.text("type")?;
+    match format.need("type", kind)?.as_str() {
+        "text" => format.end(),
+        _ => {
+            let message = "`response_format` is none that this server has, expected `text`";
+            Err(Failure::unsupported("response_format", message))
+        }
+    }
+}
+
+/// Takes the bound of an answer, by its newer or its older name.
+fn most_tokens(fields: &mut Fields) -> Result<Option<i64>, Failure> {
+    let range = 1..=i64::from(u32::MAX);
+    let new = fields.integer("max_completion_tokens", range.clone())?;
+    let old = fields.integer("max_tokens", range)?;
+    match (new, old) {
+        (Some(new), Some(old)) if new != old => {
+            let message = format!("`max_tokens` is `{old}` and `max_completion_tokens` is `{new}`");
+            Err(Failure::value("max_tokens", message))
+        }
+        _ => Ok(new.or(old)),
+    }
+}
+
+fn likeliest(fields: &mut Fields) -> Result<Option<usize>, Failure> {
+    let told = fields.flag("logprobs")?.unwrap_or(false);
+    let count = fields.integer("top_logprobs", 0..=MOST_LIKELIEST)?;
+    match (told, count) {
+        (false, Some(_)) => {
+            let message = "`top_logprobs` is only for `logprobs: true`";
+            Err(Failure::value("top_logprobs", message))
+        }
+        (false, None) => Ok(None),
+        (true, count) => Ok(Some(count.unwrap_or(0) as usize)),
+    }
+}
+
+/// Answers a chat.
+pub(crate) async fn create(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, Failure> {
+    app.engine.served()?;
+    let text = body::read(request, &app).await?;
+    let read = app.aside(move |app| {
+        let served = app.engine.served()?;
+        let Chat { parameters, messages, extra } = Chat::read(app, served, body::parse(text)?)?;
+        let prompt = prompt::of_messages(served, messages, &extra)?;
+        Ok((parameters, prompt))
+    });
+    let (parameters, prompt) = read.await?;
+    let served = app.engine.served()?;
+    let mut answers = app.engine.ask(parameters.asks(&prompt))?;
+    answers.begun().await?;
+    let object = if parameters.stream { "chat.completion.chunk" } else { "chat.completion" };
+    let reply = Reply {
+        envelope: Envelope::new(&app, served, "chatcmpl", object),
+        model: served.model.clone(),
+        n: parameters.n,
+        likeliest: parameters.likeliest.is_some(),
+        include_usage: parameters.include_usage,
+        usage: super::Usage::default(),
+    };
+    if parameters.stream {
+        return Ok(stream::respond(answers, reply));
+    }
+    let answers = answers.collect().await?;
+    Ok(body::json(StatusCode::OK, &reply.whole(answers)))
+}

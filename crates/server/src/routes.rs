@@ -1,0 +1,66 @@
+//! Which path does what.
+
+mod health;
+mod models;
+mod tokens;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{get, post};
+
+use crate::Seen;
+use crate::app::App;
+use crate::failure::Failure;
+use crate::guard::guard;
+use crate::openai::{chat, completions};
+
+/// All routes, behind the guard.
+pub(crate) fn router(app: &Arc<App>) -> Router {
+    Router::new()
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/health", get(health::health))
+        .route("/metrics", get(health::metrics))
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/{*id}", get(models::one))
+        .route("/v1/chat/completions", post(chat::create))
+        .route("/v1/completions", post(completions::create))
+        .route("/tokenize", post(tokens::tokenize))
+        .route("/detokenize", post(tokens::detokenize))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .layer(middleware::from_fn_with_state(app.clone(), guard))
+        .layer(middleware::from_fn_with_state(app.clone(), count))
+        .with_state(app.clone())
+}
+
+/// Counts a request by its route, so that unknown paths are one, and tells of it.
+async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let begin = Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    let route = route.as_ref().map_or("other", MatchedPath::as_str);
+    let status = response.status().as_u16();
+    app.metrics.http(route, status);
+    if let Some(observer) = &app.options.observer {
+        observer.tell(Seen { method: method.as_str(), route, status, time: begin.elapsed() });
+    }
+    response
+}
+
+async fn no_route() -> Failure {
+    let message = "there is no such route";
+    Failure::new(StatusCode::NOT_FOUND, "unknown_route", message)
+}
+
+async fn no_method() -> Failure {
+    let message = "the route does not have this method";
+    Failure::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+}

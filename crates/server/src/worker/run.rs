@@ -1,0 +1,160 @@
+//! What the engine's thread does.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use rushlight_engine::{Event, GenerateOptions, Request, Scheduler, SchedulerOptions, Sink};
+use tokio::sync::oneshot;
+
+use super::state::State;
+use super::{Load, Message, Served};
+use crate::answers::Piece;
+use crate::failure::Failure;
+use crate::{Error, ErrorKind};
+
+/// How long the thread sleeps where requests wait but none can run.
+const NAP: Duration = Duration::from_millis(5);
+
+/// Loads, proves that a token comes out, and answers until it is told to stop.
+pub(super) fn run(
+    load: Load,
+    options: &SchedulerOptions,
+    state: &State,
+    inbox: &Receiver<Message>,
+    loaded: oneshot::Sender<Result<(), Error>>,
+) {
+    let start = || {
+        let loaded = load()
+            .map_err(|e| Error::new(ErrorKind::Load, "the model cannot be loaded").because(e))?;
+        let mut scheduler = Scheduler::new(loaded.engine, options);
+        prove(&mut scheduler)?;
+        state.serve(Served::new(scheduler.engine(), loaded.degradations));
+        state.set_counts(scheduler.counts());
+        Ok(scheduler)
+    };
+    let started = catch_unwind(AssertUnwindSafe(start)).unwrap_or_else(|panic| {
+        Err(Error::new(ErrorKind::Load, format!("loading panicked: {}", message(&*panic))))
+    });
+    // Nobody listens any more if the server was stopped meanwhile.
+    let mut scheduler = match started {
+        Ok(scheduler) => {
+            let _ = loaded.send(Ok(()));
+            scheduler
+        }
+        Err(error) => {
+            state.fail(chain(&error));
+            let _ = loaded.send(Err(error));
+            return;
+        }
+    };
+    let ended = catch_unwind(AssertUnwindSafe(|| serve(&mut scheduler, state, inbox)));
+    match ended {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => state.fail(chain(&error)),
+        Err(panic) => state.fail(format!("the engine panicked: {}", message(&*panic))),
+    }
+    state.end_step();
+    // Those who wait hear of it when the scheduler drops their sinks.
+}
+
+fn serve(
+    scheduler: &mut Scheduler,
+    state: &State,
+    inbox: &Receiver<Message>,
+) -> Result<(), rushlight_engine::Error> {
+    let mut stopping = false;
+    loop {
+        if scheduler.is_idle() {
+            if stopping {
+                return Ok(());
+            }
+            match inbox.recv() {
+                Ok(message) => stopping |= take(scheduler, message),
+                Err(_) => return Ok(()),
+            }
+        }
+        while let Ok(message) = inbox.try_recv() {
+            stopping |= take(scheduler, message);
+        }
+        state.begin_step();
+        let ran = scheduler.step()?;
+        state.end_step();
+        state.set_counts(scheduler.counts());
+        if !ran && !scheduler.is_idle() {
+            match inbox.recv_timeout(NAP) {
+                Ok(message) => stopping |= take(scheduler, message),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+        }
+    }
+}
+
+/// Takes a message; true if it is the last one.
+fn take(scheduler: &mut Scheduler, message: Message) -> bool {
+    let Message::Ask(request, pieces) = message else { return true };
+    if let Err(error) = scheduler.submit(*request) {
+        // Who asked may be gone.
+        let _ = pieces.send(Piece::Failed(Failure::from(&error)));
+    }
+    false
+}
+
+/// Has one token written.
+fn prove(scheduler: &mut Scheduler) -> Result<(), Error> {
+    let failed = |why: rushlight_engine::Error| {
+        Error::new(ErrorKind::Load, "the model cannot write").because(why)
+    };
+    let first = scheduler
+        .engine()
+        .model()
+        .tokenizer()
+        .map_err(|e| Error::new(ErrorKind::Load, "the model cannot be served").because(e))?;
+    let prompt = vec![first.bos().unwrap_or(0)];
+    let mut options = GenerateOptions::default();
+    options.max_tokens = Some(1);
+    options.ignore_end = true;
+    let proof = Proof::default();
+    let request = Request::new(prompt, options, Box::new(proof.clone()));
+    scheduler.submit(request).map_err(failed)?;
+    while !scheduler.is_idle() {
+        scheduler.step().map_err(failed)?;
+    }
+    match proof.0.load(Ordering::Acquire) {
+        true => Ok(()),
+        false => Err(Error::new(ErrorKind::Load, "the model wrote no token")),
+    }
+}
+
+/// Whether a token came.
+#[derive(Clone, Default)]
+struct Proof(Arc<AtomicBool>);
+
+impl Sink for Proof {
+    fn event(&mut self, event: Event<'_>) -> bool {
+        if matches!(event, Event::Token { .. }) {
+            self.0.store(true, Ordering::Release);
+        }
+        true
+    }
+}
+
+/// An error and what it is because of.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text += &format!(": {source}");
+        next = source.source();
+    }
+    text
+}
+
+/// What a panic said.
+fn message(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
