@@ -3,11 +3,13 @@
 
 mod bounded;
 mod cache;
+mod clients;
 pub mod raw_gguf;
 mod real_model;
 pub mod tiny;
 
 pub use bounded::cost;
 pub use cache::{cache_dir, is_root};
+pub use clients::{CLIENT_PACKAGES, CLIENTS_FOLDER, CLIENTS_VARIABLE, clients_path};
 pub use raw_gguf::RawGguf;
 pub use real_model::{MODEL_FILE, MODEL_VARIABLE, model_path};

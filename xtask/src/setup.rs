@@ -1,6 +1,7 @@
 //! `cargo xtask setup`: what the other tasks need, on a machine with a Rust toolchain, Python's
 //! pip and, for missing compilers, apt. It says what it fetches and keeps it in the cache.
 
+pub(crate) mod clients;
 pub(crate) mod cross;
 pub(crate) mod model;
 pub(crate) mod tools;
@@ -13,6 +14,7 @@ pub(crate) fn setup() -> Result<()> {
     tools::cxx()?;
     tools::cargo_deny()?;
     model::model()?;
+    clients::clients()?;
     if cross::IS_NEEDED
         && let Err(error) = cross::tools()
     {

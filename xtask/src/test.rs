@@ -1,7 +1,7 @@
 //! `cargo xtask test`: the workspace's tests with the test model, and how many they were.
 
 use crate::run::cargo;
-use crate::setup::model;
+use crate::setup::{clients, model};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -9,10 +9,12 @@ use std::process::Stdio;
 /// Unit, integration and documentation tests of every crate.
 pub(crate) fn test() -> Result<()> {
     let model = model::model()?;
+    let clients = clients::clients()?;
     eprintln!("  $ cargo test --workspace");
     let mut child = cargo()
         .args(["test", "--workspace"])
         .env(rushlight_testkit::MODEL_VARIABLE, model)
+        .env(rushlight_testkit::CLIENTS_VARIABLE, clients)
         .stdout(Stdio::piped())
         .spawn()
         .context("`cargo test` cannot be started")?;

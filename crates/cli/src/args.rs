@@ -20,6 +20,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Answers one prompt, or chats when there is none.
     Run(Run),
+    /// Answers over HTTP, as OpenAI's API has it.
+    Serve(Serve),
     /// Measures prefill and decode.
     Bench(Bench),
     /// Measures how well a model predicts a text.
@@ -268,6 +270,66 @@ fn logit_bias(text: &str) -> Result<(u32, f32), String> {
     let token = token.parse().map_err(|_| format!("`{token}` is not a token number"))?;
     let bias = bias.parse().map_err(|_| format!("`{bias}` is not a number"))?;
     Ok((token, bias))
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) load: Load,
+    /// What clients call the model [default: MODEL, of a file its name].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Another name that clients may use; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) alias: Vec<String>,
+    /// Answers that are written at once, at most.
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one)]
+    pub(crate) parallel: usize,
+    /// Positions of the cache that all requests share, beside what is kept of earlier ones
+    /// [default: four contexts, if a quarter of the memory holds them].
+    #[arg(long, value_name = "N")]
+    pub(crate) cache: Option<usize>,
+    /// Requests that wait, at most; others are told to come again.
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub(crate) queue: usize,
+    #[command(flatten)]
+    pub(crate) listen: Listen,
+}
+
+/// Where a server listens and who may use it.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Listening")]
+pub(crate) struct Listen {
+    /// `IP:PORT`, or `unix:PATH` for a socket. What others can reach needs `--api-keys`.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(crate) address: String,
+    /// A file with the SHA-256 of an API key on each line, which clients send as a bearer token.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) api_keys: Option<PathBuf>,
+    /// A name by which clients may reach the server, beside those of loopback; may be given several
+    /// times.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) allow_host: Vec<String>,
+    /// An origin, such as `https://example.org`, whose web pages may use the server; may be given
+    /// several times.
+    #[arg(long, value_name = "ORIGIN")]
+    pub(crate) allow_origin: Vec<String>,
+    /// Size of a request, at most, in KiB.
+    #[arg(long, value_name = "KIB", default_value_t = 8192)]
+    pub(crate) max_body: usize,
+    /// Seconds that an answer may take, at most [default: any].
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) answer_timeout: Option<u64>,
+    /// Seconds that answers may go on when the server is told to end.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub(crate) grace: u64,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err(format!("`{text}` is not a number from 1 on")),
+        Ok(n) => Ok(n),
+    }
 }
 
 #[derive(Debug, ClapArgs)]

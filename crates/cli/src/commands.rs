@@ -4,6 +4,7 @@ pub(crate) mod bench;
 mod chat;
 pub(crate) mod perplexity;
 pub(crate) mod run;
+pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod store;
 

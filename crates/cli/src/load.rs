@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use rushlight_engine::{Activations, CacheType, DraftModel, Engine, EngineOptions};
+use rushlight_engine::{Activations, CacheType, DraftModel, Engine, EngineOptions, Plan};
 use rushlight_kernels::Row;
 use rushlight_model::Model;
 use rushlight_store::{Resolved, Store};
@@ -51,7 +51,41 @@ fn row(load: &Load) -> anyhow::Result<&'static Row> {
 
 /// Prepares to run it.
 pub(crate) fn engine(load: &Load, model: Arc<Model>) -> anyhow::Result<Engine> {
+    engine_for(load, None, model)
+}
+
+/// Prepares to run it for many requests, with a cache for so many positions in all.
+pub(crate) fn shared_engine(
+    load: &Load,
+    positions: Option<usize>,
+    model: Arc<Model>,
+) -> anyhow::Result<Engine> {
+    let context = load.ctx.unwrap_or(model.dims().context.min(EngineOptions::DEFAULT_CONTEXT));
+    let one = Plan::new(&model, cache_type(load), context, load.chunk).cache_bytes.max(1);
+    let quarter = memory_bytes(load) / 4;
+    let contexts = (quarter / one).clamp(1, CONTEXTS) as usize;
+    engine_for(load, Some(positions.unwrap_or(contexts * context)), model)
+}
+
+/// Contexts that a cache for many requests holds if there is plenty of memory.
+const CONTEXTS: u64 = 4;
+
+/// Memory that may be used.
+fn memory_bytes(load: &Load) -> u64 {
+    let usable = || rushlight_host::memory(Path::new("/")).usable_bytes();
+    load.memory.map_or_else(usable, |mib| mib << 20)
+}
+
+fn cache_type(load: &Load) -> CacheType {
+    match load.kv {
+        KvType::F16 => CacheType::F16,
+        KvType::Q8_0 => CacheType::Q8_0,
+    }
+}
+
+fn engine_for(load: &Load, positions: Option<usize>, model: Arc<Model>) -> anyhow::Result<Engine> {
     let mut options = EngineOptions::default();
+    options.positions = positions;
     options.context = load.ctx;
     options.threads = load.threads;
     options.pin = !load.no_pin;
@@ -62,10 +96,7 @@ pub(crate) fn engine(load: &Load, model: Arc<Model>) -> anyhow::Result<Engine> {
         ActivationBits::Mixed => Activations::Mixed,
     };
     options.memory_bytes = load.memory.map(|mib| mib << 20);
-    options.cache = match load.kv {
-        KvType::F16 => CacheType::F16,
-        KvType::Q8_0 => CacheType::Q8_0,
-    };
+    options.cache = cache_type(load);
     options.row = Some(row(load)?);
     options.panels_in_memory = load.prepare() == Prepare::Memory;
     Engine::new(model, &options).with_context(|| format!("cannot run `{}`", load.model))
@@ -79,8 +110,7 @@ pub(crate) fn draft(args: &Args, run: &Run, target: &Engine) -> anyhow::Result<O
     // What it says is checked: it may round as it likes.
     load.activations = ActivationBits::Int8;
     load.ctx = load.ctx.map(|n| n.min(small.dims().context));
-    let usable = || rushlight_host::memory(Path::new("/")).usable_bytes();
-    let bytes = load.memory.map_or_else(usable, |mib| mib << 20);
+    let bytes = memory_bytes(&load);
     load.memory = Some(bytes.saturating_sub(target.plan().total_bytes()) >> 20);
     let draft = DraftModel::new(engine(&load, small)?, target.model());
     draft.map(Some).with_context(|| format!("`{name}` cannot draft for `{}`", run.load.model))

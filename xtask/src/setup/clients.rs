@@ -1,0 +1,48 @@
+//! The official clients of the APIs that the server speaks, by pip.
+
+use super::tools::apt;
+use crate::run::{run, works};
+use anyhow::{Context, Result};
+use rushlight_testkit::{CLIENT_PACKAGES, CLIENTS_FOLDER, CLIENTS_VARIABLE, cache_dir};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The folder of the packages, fetched into the cache when it is not there.
+pub(crate) fn clients() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os(CLIENTS_VARIABLE).map(PathBuf::from) {
+        eprintln!("  API clients: `{}`, by `{CLIENTS_VARIABLE}`", path.display());
+        return Ok(path);
+    }
+    let path = cache_dir()?.join(CLIENTS_FOLDER);
+    if path.is_dir() {
+        eprintln!("  API clients: in the cache");
+        return Ok(path);
+    }
+    let packages = CLIENT_PACKAGES.join("`, `");
+    eprintln!("  API clients: missing, `{packages}` are installed with pip into the cache");
+    pip()?;
+    let folder = path.with_extension(format!("fetch-{}", std::process::id()));
+    let fetched = install(&folder)
+        .and_then(|()| fs::rename(&folder, &path).with_context(|| format!("`{}`", path.display())));
+    if fetched.is_err() {
+        // What failed says more than that its rest stays.
+        let _ = fs::remove_dir_all(&folder);
+    }
+    fetched?;
+    Ok(path)
+}
+
+fn install(folder: &Path) -> Result<()> {
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"];
+    run(Command::new("python3").args(pip).arg(folder).args(CLIENT_PACKAGES))
+}
+
+/// Python's pip, from Debian where it is missing.
+pub(super) fn pip() -> Result<()> {
+    if works(Command::new("python3").args(["-m", "pip", "--version"])) {
+        return Ok(());
+    }
+    eprintln!("  pip: missing, `python3-pip` is installed with apt");
+    apt(&["python3-pip"])
+}
