@@ -256,8 +256,42 @@ impl Cache {
         Ok(())
     }
 
+    /// A free page, for who asks.
+    pub(crate) fn take_page(&mut self) -> Result<usize, Error> {
+        if self.free.is_empty() && self.available() > 0 {
+            self.allocate()?;
+        }
+        let page = self.free.pop();
+        let page =
+            page.ok_or_else(|| Error::new(ErrorKind::Context, "the cache has no free page"))?;
+        self.holders[page] = 1;
+        Ok(page)
+    }
+
+    pub(crate) fn layers(&self) -> usize {
+        self.layers
+    }
+
+    /// A layer's part of a page, to read.
+    pub(crate) fn layer_of(&self, layer: usize, page: usize) -> &[u8] {
+        let (chunk, bytes) = self.place(layer, page);
+        &self.chunks[chunk][bytes]
+    }
+
+    /// A layer's part of a page, to write.
+    pub(crate) fn layer_of_mut(&mut self, layer: usize, page: usize) -> &mut [u8] {
+        let (chunk, bytes) = self.place(layer, page);
+        &mut self.chunks[chunk][bytes]
+    }
+
+    /// What keys and values in the cache depend on beside the model's weights, in words.
+    pub(crate) fn describe(&self) -> String {
+        let Self { kind, g, k, layers, .. } = self;
+        format!("{kind:?}, {layers} layers of {g} heads of {k}, pages of {PAGE}")
+    }
+
     /// Bytes of one layer's part of a page.
-    fn layer_bytes(&self) -> usize {
+    pub(crate) fn layer_bytes(&self) -> usize {
         self.g * head_bytes(self.kind, self.k)
     }
 

@@ -16,6 +16,8 @@ pub enum ErrorKind {
     Threads,
     /// The model cannot do what is asked: an embedder generates no text.
     Model,
+    /// A file of earlier texts that cannot be read or written, or is damaged.
+    Prefixes,
     /// Too many requests wait already.
     Busy,
     /// The time that a request had is over.

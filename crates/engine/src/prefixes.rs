@@ -4,6 +4,8 @@
 //! alike share the pages of their beginning. Who writes on from the middle of a page gets a copy of
 //! it from the cache.
 
+mod disk;
+
 use rushlight_kernels::PAGE;
 
 use crate::Sequence;

@@ -9,7 +9,10 @@ mod active;
 mod admit;
 mod pass;
 
+use std::path::Path;
 use std::time::Instant;
+
+use sha2::{Digest, Sha256};
 
 use crate::forward::FINE;
 use crate::prefixes::Prefixes;
@@ -227,6 +230,34 @@ impl Scheduler {
         self.retire();
         self.admit();
         self.pass()
+    }
+
+    /// Writes what the cache has of earlier texts to a file, at most so many bytes of those that were
+    /// used last, to be read by [`Scheduler::restore`]. `model` names the weights, a digest for
+    /// example. Gives the pages written.
+    ///
+    /// The file has the texts as tokens: only the process's user may read it.
+    ///
+    /// # Errors
+    /// If the file cannot be written; what was there before is still there then.
+    pub fn save(&self, model: &str, path: &Path, most_bytes: u64) -> Result<usize, Error> {
+        self.prefixes.save(self.engine.cache(), &self.key(model), path, most_bytes)
+    }
+
+    /// Reads what [`Scheduler::save`] wrote, as far as the cache has room. Gives the pages read:
+    /// none if there is no file, or it is of another model or kind of cache.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is damaged; pages before the damage are used.
+    pub fn restore(&mut self, model: &str, path: &Path) -> Result<usize, Error> {
+        let (key, v) = (self.key(model), self.engine.model().dims().v);
+        self.prefixes.load(self.engine.cache_mut(), &key, path, v)
+    }
+
+    /// The digest of what keys and values depend on.
+    fn key(&self, model: &str) -> [u8; 32] {
+        let all = format!("{model}\n{}", self.engine.cache().describe());
+        Sha256::digest(all).into()
     }
 
     /// Ends every request with an error that `why` makes.

@@ -453,3 +453,74 @@ fn likeliest_tokens_are_told_and_stops_held_back() {
     let stopped = stopped.heard.lock().unwrap();
     assert_eq!((stopped.text.as_str(), stopped.finish), (want, Some(Finish::Stop)));
 }
+
+#[test]
+fn what_was_read_is_kept_in_a_file() {
+    let tiny = Tiny::new();
+    let path = tiny.dir.path().join("texts.kv");
+    let texts: Vec<Vec<u32>> =
+        [(1, 150), (2, 70), (1, 200)].map(|(seed, n)| prompt(seed, n)).to_vec();
+    let mut first = tiny.scheduler(512, &SchedulerOptions::default());
+    assert_eq!(first.restore("a", &path).unwrap(), 0);
+    let answers: Vec<Vec<u32>> = texts
+        .iter()
+        .map(|text| {
+            let ear = submit(&mut first, text, options(20));
+            run(&mut first);
+            ear.heard.lock().unwrap().tokens.clone()
+        })
+        .collect();
+    let pages = first.save("a", &path, u64::MAX).unwrap();
+    assert_eq!(pages, first.counts().pages_cached);
+    let mode = std::os::unix::fs::MetadataExt::mode(&path.metadata().unwrap());
+    assert_eq!(mode & 0o777, 0o600);
+
+    let mut second = tiny.scheduler(512, &SchedulerOptions::default());
+    assert_eq!(second.restore("b", &path).unwrap(), 0, "another model");
+    assert_eq!(second.restore("a", &path).unwrap(), pages);
+    for (text, answer) in texts.iter().zip(&answers) {
+        let ear = submit(&mut second, text, options(20));
+        run(&mut second);
+        let heard = ear.heard.lock().unwrap();
+        assert_eq!((heard.reused, &heard.tokens), (text.len() - 16, answer));
+    }
+
+    // Of little room the texts that were used last are kept, each from its beginning.
+    let whole = std::fs::read(&path).unwrap();
+    let page = whole.len() as u64 / pages as u64;
+    let kept = second.save("a", &path, page * 9 / 2).unwrap();
+    assert_eq!(kept, 4);
+    let mut third = tiny.scheduler(512, &SchedulerOptions::default());
+    assert_eq!(third.restore("a", &path).unwrap(), 4);
+    let ear = submit(&mut third, &texts[2], options(20));
+    run(&mut third);
+    assert_eq!(ear.heard.lock().unwrap().reused, texts[2].len() - 16);
+
+    // What cannot be written leaves what was there.
+    let nowhere = tiny.dir.path().join("none/texts.kv");
+    assert_eq!(third.save("a", &nowhere, 1 << 30).unwrap_err().kind(), ErrorKind::Prefixes);
+
+    // Of what is damaged nothing is used that is wrong.
+    let mut damaged = 0;
+    for at in (0..whole.len()).step_by(whole.len() / 97) {
+        for cut in [false, true] {
+            let mut bytes = whole.clone();
+            if cut {
+                bytes.truncate(at);
+            } else {
+                bytes[at] ^= 0x10;
+            }
+            std::fs::write(&path, bytes).unwrap();
+            let mut scheduler = tiny.scheduler(512, &SchedulerOptions::default());
+            match scheduler.restore("a", &path) {
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Prefixes),
+                Ok(count) => assert_eq!(count, 0, "{at} {cut}"),
+            }
+            damaged += 1;
+            let ear = submit(&mut scheduler, &texts[0], options(20));
+            run(&mut scheduler);
+            assert_eq!(ear.heard.lock().unwrap().tokens, answers[0], "{at} {cut}");
+        }
+    }
+    assert!(damaged > 150, "{damaged}");
+}

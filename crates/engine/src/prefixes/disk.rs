@@ -1,0 +1,199 @@
+//! Earlier texts in a file, so that a process that starts anew need not read them again.
+//!
+//! The file has a head (eight letters, a version, the digest of all that keys and values depend on),
+//! the number of pages, then each page: which one it follows, its tokens, its keys and values layer by
+//! layer, and the SHA-256 of all that. Numbers are little-endian. It is written beside its place and
+//! then renamed, so that what is there is always whole; what is damaged all the same is not used.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rushlight_kernels::PAGE;
+use sha2::{Digest, Sha256};
+
+use super::{Node, Prefixes};
+use crate::cache::Cache;
+use crate::{Error, ErrorKind};
+
+const MAGIC: &[u8; 8] = b"rushlkv\n";
+const VERSION: u32 = 1;
+/// What stands for no parent.
+const NONE: u32 = u32::MAX;
+
+impl Prefixes {
+    /// Writes pages, those that were used last, of at most so many bytes. Gives how many.
+    pub(crate) fn save(
+        &self,
+        cache: &Cache,
+        key: &[u8; 32],
+        path: &Path,
+        most_bytes: u64,
+    ) -> Result<usize, Error> {
+        let most = most_bytes / page_bytes(cache);
+        let failed = |e| unusable(path, "cannot be written").because(e);
+        let nodes = self.latest(usize::try_from(most).unwrap_or(usize::MAX));
+        let aside = path.with_extension(format!("part-{}", std::process::id()));
+        let written = write(&aside, cache, key, &nodes).and_then(|()| fs::rename(&aside, path));
+        if written.is_err() {
+            // What failed says more than that its rest stays.
+            let _ = fs::remove_file(&aside);
+        }
+        written.map_err(failed)?;
+        Ok(nodes.len())
+    }
+
+    /// Takes the pages of a file while there is room. Gives how many; none if the file is of another
+    /// model, cache or version.
+    pub(crate) fn load(
+        &mut self,
+        cache: &mut Cache,
+        key: &[u8; 32],
+        path: &Path,
+        v: usize,
+    ) -> Result<usize, Error> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            Err(error) => return Err(unusable(path, "cannot be read").because(error)),
+        };
+        let mut from = BufReader::with_capacity(1 << 20, file);
+        let failed = |e| unusable(path, "cannot be read").because(e);
+        let mut head = [0; 8 + 4 + 32 + 4];
+        from.read_exact(&mut head).map_err(failed)?;
+        let (start, count) = head.split_at(8 + 4 + 32);
+        if start != head_of(key) {
+            return Ok(0);
+        }
+        let count = count.try_into().map(u32::from_le_bytes).unwrap_or(0);
+        let mut places: Vec<usize> = Vec::new();
+        for _ in 0..count {
+            if cache.available() == 0 {
+                break;
+            }
+            let node = self.read(cache, &mut from, &places, v).map_err(failed)?;
+            let Some(node) = node else {
+                return Err(unusable(path, &format!("is damaged after `{}` pages", places.len()))
+                    .with_hint("those before are used; the file is written anew"));
+            };
+            places.push(self.insert(node));
+        }
+        Ok(places.len())
+    }
+
+    /// One page, which is in nobody's way if it is not as it should be.
+    fn read(
+        &self,
+        cache: &mut Cache,
+        from: &mut impl Read,
+        places: &[usize],
+        v: usize,
+    ) -> io::Result<Option<Node>> {
+        let mut hash = Sha256::new();
+        let mut number = || -> io::Result<u32> {
+            let mut bytes = [0; 4];
+            from.read_exact(&mut bytes)?;
+            hash.update(bytes);
+            Ok(u32::from_le_bytes(bytes))
+        };
+        let parent = match number()? {
+            NONE => None,
+            at => match places.get(at as usize) {
+                Some(place) if self.node(*place).tokens.len() == PAGE => Some(*place),
+                _ => return Ok(None),
+            },
+        };
+        let length = number()? as usize;
+        if length == 0 || length > PAGE {
+            return Ok(None);
+        }
+        let tokens = (0..length).map(|_| number()).collect::<io::Result<Vec<u32>>>()?;
+        if tokens.iter().any(|token| *token as usize >= v) {
+            return Ok(None);
+        }
+        let Ok(page) = cache.take_page() else { return Ok(None) };
+        let read = (0..cache.layers()).try_for_each(|layer| {
+            let bytes = cache.layer_of_mut(layer, page);
+            from.read_exact(bytes)?;
+            hash.update(&*bytes);
+            Ok(())
+        });
+        let mut digest = [0; 32];
+        match read.and_then(|()| from.read_exact(&mut digest)) {
+            Ok(()) if digest == *hash.finalize() => {
+                Ok(Some(Node { parent, tokens, page, children: Vec::new(), used: self.clock }))
+            }
+            read => {
+                cache.release(page);
+                read.map(|()| None)
+            }
+        }
+    }
+
+    /// So many nodes, those that were used last, each after its parent.
+    fn latest(&self, most: usize) -> Vec<(Option<usize>, &Node)> {
+        let mut nodes: Vec<(usize, &Node)> = self
+            .nodes
+            .iter()
+            .enumerate()
+            .filter_map(|(at, node)| node.as_ref().map(|node| (at, node)))
+            .collect();
+        // Who is used uses those that it builds on, so these are never later in this order.
+        nodes.sort_by_cached_key(|(_, node)| (u64::MAX - node.used, self.depth(node)));
+        nodes.truncate(most.min(NONE as usize));
+        let place = |at: usize| nodes.iter().position(|(other, _)| *other == at);
+        nodes.iter().map(|(_, node)| (node.parent.and_then(place), *node)).collect()
+    }
+
+    /// Nodes that a node builds on.
+    fn depth(&self, node: &Node) -> usize {
+        std::iter::successors(node.parent, |parent| self.node(*parent).parent).count()
+    }
+}
+
+fn write(
+    path: &Path,
+    cache: &Cache,
+    key: &[u8; 32],
+    nodes: &[(Option<usize>, &Node)],
+) -> io::Result<()> {
+    // Whoever reads it can read the texts.
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut to = BufWriter::with_capacity(1 << 20, file);
+    to.write_all(&head_of(key))?;
+    to.write_all(&(nodes.len() as u32).to_le_bytes())?;
+    for (parent, node) in nodes {
+        let mut hash = Sha256::new();
+        let mut put = |bytes: &[u8]| {
+            hash.update(bytes);
+            to.write_all(bytes)
+        };
+        put(&parent.map_or(NONE, |at| at as u32).to_le_bytes())?;
+        put(&(node.tokens.len() as u32).to_le_bytes())?;
+        for token in &node.tokens {
+            put(&token.to_le_bytes())?;
+        }
+        for layer in 0..cache.layers() {
+            put(cache.layer_of(layer, node.page))?;
+        }
+        to.write_all(&hash.finalize())?;
+    }
+    to.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+}
+
+fn head_of(key: &[u8; 32]) -> Vec<u8> {
+    [MAGIC.as_slice(), &VERSION.to_le_bytes(), key].concat()
+}
+
+/// Bytes of a page in the file, about.
+fn page_bytes(cache: &Cache) -> u64 {
+    ((0..cache.layers()).map(|_| cache.layer_bytes()).sum::<usize>() + 4 * PAGE + 40) as u64
+}
+
+fn unusable(path: &Path, what: &str) -> Error {
+    Error::new(
+        ErrorKind::Prefixes,
+        format!("the file of earlier texts `{}` {what}", path.display()),
+    )
+}
