@@ -1,8 +1,8 @@
-//! What can be wrong with a vocabulary, a pattern or a template.
+//! What can be wrong with a vocabulary, a pattern, a template or a grammar.
 
 use std::fmt;
 
-/// Why a tokenizer or a template was refused.
+/// Why a tokenizer, a template or a grammar was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -16,6 +16,11 @@ pub enum ErrorKind {
     Pattern,
     /// A chat template does not parse, failed, or asked for more than its limits.
     Template,
+    /// A grammar, schema or regular expression does not parse, is not supported, or asks for more
+    /// than its limits.
+    Grammar,
+    /// An answer left its grammar, or following it there costs more than its limits.
+    Constraint,
 }
 
 /// An error of this crate.
@@ -37,6 +42,11 @@ impl Error {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         self.source = Some(source.into());
+        self
+    }
+
+    pub(crate) fn with_hint(mut self, hint: &'static str) -> Self {
+        self.hint = Some(hint);
         self
     }
 

@@ -1,8 +1,9 @@
-//! Tokenizers, streaming decode, chat templates.
+//! Tokenizers, streaming decode, chat templates, constrained output, tool calls.
 //!
 //! A [`Tokenizer`] is made from what a GGUF file says ([`VocabParts`]) or from `tokenizer.json`; a
 //! [`ChatTemplate`] turns [`Message`]s into a prompt; a [`StreamDecoder`] gives text as tokens
-//! arrive. Text of users and text of templates are told apart when they are encoded: only the
+//! arrive. [`constrain`] says which tokens may come next in an answer that follows a schema or a
+//! grammar; [`tools`] finds the calls of tools in an answer. Text of users and text of templates are told apart when they are encoded: only the
 //! latter may spell control tokens.
 //!
 //! ```
@@ -28,25 +29,30 @@ mod added;
 mod alphabet;
 mod bpe;
 mod chat;
+pub mod constrain;
 mod ends;
 mod error;
 mod fallback;
 mod hash;
 mod json;
+mod marks;
 mod merge;
 mod model;
 mod normalize;
 mod parts;
+mod reasoning;
 mod split;
 mod spm;
 mod stream;
 mod table;
 mod tokenizer;
+pub mod tools;
 mod vocab;
 mod wordpiece;
 
 pub use chat::{Builtin, ChatTemplate, FunctionCall, Message, RenderOptions, ToolCall};
 pub use error::{Error, ErrorKind};
 pub use parts::{VocabKind, VocabParts};
+pub use reasoning::{ReasoningFilter, Thought};
 pub use stream::StreamDecoder;
 pub use tokenizer::{DecodeOptions, EncodeOptions, Tokenizer};

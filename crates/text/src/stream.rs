@@ -12,6 +12,8 @@ pub struct StreamDecoder {
     waiting: Vec<u8>,
     /// What the last push returned.
     text: String,
+    /// Control tokens that are shown, ascending.
+    shown: Vec<u32>,
 }
 
 impl StreamDecoder {
@@ -20,9 +22,18 @@ impl StreamDecoder {
         Self::default()
     }
 
-    /// The text that `id` completes, which may be empty. Control tokens give none.
+    /// A decoder that gives the names of these control tokens as text, for what looks for them
+    /// there: marks of tool calls.
+    pub fn showing(ids: impl IntoIterator<Item = u32>) -> Self {
+        let mut shown: Vec<u32> = ids.into_iter().collect();
+        shown.sort_unstable();
+        Self { shown, ..Self::default() }
+    }
+
+    /// The text that `id` completes, which may be empty. Control tokens give none, but for those
+    /// that are shown.
     pub fn push(&mut self, tokenizer: &Tokenizer, id: u32) -> &str {
-        if tokenizer.is_control(id) {
+        if tokenizer.is_control(id) && self.shown.binary_search(&id).is_err() {
             return self.push_bytes(&[]);
         }
         self.push_bytes(&tokenizer.token_bytes(id))
