@@ -18,6 +18,8 @@ pub enum ErrorKind {
     Model,
     /// A file of earlier texts that cannot be read or written, or is damaged.
     Prefixes,
+    /// The grammar of an answer lets nothing follow that the model could say.
+    Constraint,
     /// Too many requests wait already.
     Busy,
     /// The time that a request had is over.

@@ -7,6 +7,7 @@ mod cuts;
 mod penalties;
 
 use rushlight_kernels::Row;
+use rushlight_text::constrain::Constraint;
 
 use crate::random::Random;
 use crate::{Error, ErrorKind};
@@ -118,9 +119,36 @@ impl Sampler {
 
     /// Chooses from logits of width `v`.
     pub fn choose(&mut self, logits: &[f32]) -> Choice {
+        self.weigh(logits);
+        self.pick(logits)
+    }
+
+    /// As [`Sampler::choose`], only from what `constraint` allows next.
+    ///
+    /// # Errors
+    /// If nothing may come next, or to find out costs too much.
+    pub fn choose_within(
+        &mut self,
+        logits: &[f32],
+        constraint: &mut Constraint,
+    ) -> Result<Choice, Error> {
+        self.weigh(logits);
+        constraint.apply(&mut self.logits).map_err(|e| {
+            Error::new(ErrorKind::Constraint, "the answer cannot go on as its grammar has it")
+                .because(e)
+        })?;
+        // Not even a bias of infinity brings back what the grammar forbids.
+        Ok(self.pick(logits))
+    }
+
+    /// The logits after penalties and biases.
+    fn weigh(&mut self, logits: &[f32]) {
         self.logits.clear();
         self.logits.extend_from_slice(logits);
         penalties::apply(&mut self.logits, &self.options, &self.recent);
+    }
+
+    fn pick(&mut self, logits: &[f32]) -> Choice {
         let token =
             if self.options.temperature == 0.0 { greedy(&self.logits) } else { self.draw() };
         Choice { token, log_probability: log_probability(logits, token) }

@@ -12,6 +12,7 @@ mod pass;
 use std::path::Path;
 use std::time::Instant;
 
+use rushlight_text::constrain::Constraint;
 use sha2::{Digest, Sha256};
 
 use crate::forward::FINE;
@@ -53,6 +54,10 @@ pub struct Request {
     pub deadline: Option<Instant>,
     /// How many of the likeliest tokens are told at each place.
     pub top_log_probabilities: usize,
+    /// What the answer must look like. It ends where nothing can follow.
+    pub constraint: Option<Constraint>,
+    /// Control tokens whose names are part of the text: marks that somebody looks for there.
+    pub shown: Vec<u32>,
     /// Who is told what happens.
     pub sink: Box<dyn Sink>,
 }
@@ -60,7 +65,16 @@ pub struct Request {
 impl Request {
     /// A request of no special priority.
     pub fn new(prompt: Vec<u32>, options: GenerateOptions, sink: Box<dyn Sink>) -> Self {
-        Self { prompt, options, priority: 0, deadline: None, top_log_probabilities: 0, sink }
+        Self {
+            prompt,
+            options,
+            priority: 0,
+            deadline: None,
+            top_log_probabilities: 0,
+            constraint: None,
+            shown: Vec::new(),
+            sink,
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use rushlight_engine::{
 use rushlight_kernels::PAGE;
 use rushlight_model::Model;
 use rushlight_testkit::tiny::{case, write_gguf};
+use rushlight_text::constrain::{Constraints, Grammar};
 
 /// What a request was told.
 #[derive(Debug, Default)]
@@ -207,6 +208,38 @@ fn guesses_are_checked_while_an_answer_is_alone() {
         accepted += counts.accepted_tokens;
     }
     assert!(accepted > 100 && drafted > accepted, "{accepted} of {drafted}");
+}
+
+#[test]
+fn an_answer_follows_its_grammar_guessed_or_not() {
+    let tiny = Tiny::new();
+    let run = |speculation, seed| {
+        let mut scheduler = tiny.scheduler(512, &SchedulerOptions::default());
+        let model = scheduler.engine().model().clone();
+        let constraints = Constraints::new(model.tokenizer().unwrap().clone());
+        let grammar = Grammar::Regex("(abc|abd){30}".to_owned());
+        let mut options = options(200);
+        options.speculation = speculation;
+        (options.sampler.temperature, options.sampler.seed) = (1.0, seed);
+        let ear = Ear::new();
+        let mut request = Request::new(prompt(0, 20), options, Box::new(ear.clone()));
+        request.constraint = Some(constraints.compile(&grammar).unwrap());
+        scheduler.submit(request).unwrap();
+        run(&mut scheduler);
+        let heard = ear.heard.lock().unwrap();
+        assert_eq!(heard.finish, Some(Finish::End));
+        let rest = heard.text.replace("abc", "").replace("abd", "");
+        assert!(rest.is_empty() && heard.text.len() == 90, "{}", heard.text);
+        (heard.tokens.clone(), scheduler.counts().accepted_tokens)
+    };
+    let mut accepted = 0;
+    for seed in 0..4 {
+        let (plain, _) = run(Speculation::Off, seed);
+        let (guessed, right) = run(Speculation::Always, seed);
+        assert_eq!(plain, guessed, "{seed}");
+        accepted += right;
+    }
+    assert!(accepted > 40, "{accepted}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! One loaded model.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rushlight_text::{Builtin, ChatTemplate, Tokenizer};
 
@@ -12,7 +13,7 @@ pub struct Model {
     arch: &'static Arch,
     dims: Dims,
     weights: Weights,
-    tokenizer: Option<Tokenizer>,
+    tokenizer: Option<Arc<Tokenizer>>,
     template: Option<String>,
     name: Option<String>,
     license: Option<String>,
@@ -28,6 +29,7 @@ impl Model {
         let Checkpoint { arch, dims, weights, tokenizer, template, name, license, bytes } =
             if path.is_dir() { read_directory(path)? } else { read_gguf(path)? };
         let file_bytes = bytes;
+        let tokenizer = tokenizer.map(Arc::new);
         Ok(Self { arch, dims, weights, tokenizer, template, name, license, file_bytes })
     }
 
@@ -67,7 +69,7 @@ impl Model {
     ///
     /// # Errors
     /// If the checkpoint has none.
-    pub fn tokenizer(&self) -> Result<&Tokenizer, Error> {
+    pub fn tokenizer(&self) -> Result<&Arc<Tokenizer>, Error> {
         self.tokenizer.as_ref().ok_or_else(|| {
             Error::new(ErrorKind::Tokenizer, "the model has no tokenizer").with_hint(
                 "a Hugging Face directory needs `tokenizer.json`, a GGUF file `tokenizer.ggml.*`",

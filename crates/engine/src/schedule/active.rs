@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rushlight_text::StreamDecoder;
+use rushlight_text::constrain::Constraint;
 
 use super::{Event, Request, Sink};
 use crate::session::check_prompt;
@@ -36,14 +37,27 @@ pub(super) struct Active {
     decoder: StreamDecoder,
     filter: StopFilter,
     speculator: Speculator,
-    /// The token that is to come next, and the likeliest ones at its place.
-    chosen: Option<(Choice, Vec<(u32, f32)>)>,
+    constraint: Option<Constraint>,
+    /// The token that is to come next.
+    chosen: Option<Result<Chosen, Error>>,
 }
+
+/// A token, and the likeliest ones at its place.
+type Chosen = (Choice, Vec<(u32, f32)>);
 
 impl Active {
     /// Checks a request.
     pub(super) fn new(engine: &Engine, request: Request, arrival: u64) -> Result<Self, Error> {
-        let Request { prompt, options, priority, deadline, top_log_probabilities, sink } = request;
+        let Request {
+            prompt,
+            options,
+            priority,
+            deadline,
+            top_log_probabilities,
+            constraint,
+            shown,
+            sink,
+        } = request;
         check_prompt(engine, &prompt)?;
         let mut sampler = Sampler::new(options.sampler.clone(), engine.model().dims().v)?;
         prompt.iter().for_each(|t| sampler.accept(*t));
@@ -63,8 +77,9 @@ impl Active {
             reused: 0,
             begun: false,
             sampler,
-            decoder: StreamDecoder::new(),
+            decoder: StreamDecoder::showing(shown),
             speculator,
+            constraint,
             chosen: None,
         })
     }
@@ -151,26 +166,32 @@ impl Active {
 
     /// Chooses the next token from the logits of a pass.
     pub(super) fn choose(&mut self, engine: &Engine, logits: &[f32]) {
-        let choice = self.sampler.choose(logits);
+        let choice = match &mut self.constraint {
+            None => Ok(self.sampler.choose(logits)),
+            Some(constraint) => self.sampler.choose_within(logits, constraint),
+        };
         let likeliest = match self.top {
             0 => Vec::new(),
             top => top_log_probabilities(engine.row(), logits, top),
         };
-        self.chosen = Some((choice, likeliest));
+        self.chosen = Some(choice.map(|choice| (choice, likeliest)));
     }
 
     /// Takes the chosen token into the answer and tells it. Gives why the answer is over, if it is.
     pub(super) fn take(&mut self, engine: &Engine) -> Result<Option<Finish>, Error> {
-        let Some((choice, likeliest)) = self.chosen.take() else { return Ok(None) };
+        let Some(chosen) = self.chosen.take() else { return Ok(None) };
+        let (choice, likeliest) = chosen?;
         let tokenizer = engine.model().tokenizer().map_err(|e| {
             Error::new(ErrorKind::Model, "the answer cannot be turned into text").because(e)
         })?;
         if self.left() == 0 {
             return Ok(Some(Finish::Length));
         }
-        if tokenizer.is_end(choice.token) && !self.options.ignore_end {
+        let ends = !self.options.ignore_end || self.constraint.is_some();
+        if tokenizer.is_end(choice.token) && ends {
             return Ok(Some(Finish::End));
         }
+        let complete = self.constrain(choice.token)?;
         self.sampler.accept(choice.token);
         self.tokens.push(choice.token);
         let (text, stopped) = self.filter.push(self.decoder.push(tokenizer, choice.token));
@@ -179,11 +200,22 @@ impl Active {
             Some(Finish::Cancelled)
         } else if stopped {
             Some(Finish::Stop)
+        } else if complete {
+            Some(Finish::End)
         } else if self.tokens.len() > engine.context() {
             Some(Finish::Context)
         } else {
             (self.left() == 0).then_some(Finish::Length)
         })
+    }
+
+    /// Takes a token past the grammar, if there is one. Gives whether nothing can follow.
+    fn constrain(&mut self, token: u32) -> Result<bool, Error> {
+        let Some(constraint) = &mut self.constraint else { return Ok(false) };
+        constraint.accept(token).map_err(|e| {
+            Error::new(ErrorKind::Constraint, "the answer left its grammar").because(e)
+        })?;
+        Ok(constraint.is_finished())
     }
 
     /// Whether guesses may be checked for it.
