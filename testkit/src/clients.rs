@@ -8,10 +8,10 @@ use std::path::PathBuf;
 pub const CLIENTS_VARIABLE: &str = "RUSHLIGHT_TEST_CLIENTS";
 
 /// The packages, in the versions that the tests were written with.
-pub const CLIENT_PACKAGES: &[&str] = &["openai==3.57.0"];
+pub const CLIENT_PACKAGES: &[&str] = &["openai==3.57.0", "anthropic==2.14.0", "ollama==0.6.3"];
 
 /// The folder's name in the cache.
-pub const CLIENTS_FOLDER: &str = "clients-openai-3.57.0";
+pub const CLIENTS_FOLDER: &str = "clients-openai-3.57.0-anthropic-2.14.0-ollama-0.6.3";
 
 /// The folder of the clients' packages, for `PYTHONPATH`: by [`CLIENTS_VARIABLE`] or from the cache,
 /// where `cargo xtask setup` puts it. Without it the test is to be left; this says so on standard

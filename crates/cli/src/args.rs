@@ -20,7 +20,7 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Answers one prompt, or chats when there is none.
     Run(Run),
-    /// Answers over HTTP, as OpenAI's API has it.
+    /// Answers over HTTP, as the APIs of OpenAI, Anthropic and Ollama have it.
     Serve(Serve),
     /// Measures prefill and decode.
     Bench(Bench),
@@ -289,6 +289,13 @@ pub(crate) struct Serve {
     /// [default: four contexts, if a quarter of the memory holds them].
     #[arg(long, value_name = "N")]
     pub(crate) cache: Option<usize>,
+    /// Keeps what was read in this file across restarts. It holds the texts of requests as tokens, for
+    /// your user alone.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keep: Option<PathBuf>,
+    /// The size of that file, at most, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 1024, requires = "keep")]
+    pub(crate) keep_size: u64,
     /// Requests that wait, at most; others are told to come again.
     #[arg(long, value_name = "N", default_value_t = 256)]
     pub(crate) queue: usize,

@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         Command::Show(show) => commands::show::show(args, show),
         Command::Verify { model } => commands::store::verify(args, model.as_deref()),
         Command::Remove { model } => commands::store::remove(args, model),
-        Command::Prune => commands::store::prune(&args),
+        Command::Prune => commands::store::prune(args),
         Command::Completions { shell } => commands::completions(*shell),
         Command::Man { dir } => commands::man(dir.as_deref()),
     };

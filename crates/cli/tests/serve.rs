@@ -55,6 +55,20 @@ impl Served {
         answer
     }
 
+    fn post(&self, path: &str, body: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let (host, length) = (&self.address, body.len());
+        write!(
+            stream,
+            "POST {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
     /// Sends a signal and waits for the end; gives its status.
     fn end(&mut self, signal: &str) -> Option<i32> {
         let pid = self.child.id().to_string();
@@ -87,7 +101,7 @@ fn script(name: &str, served: &Served, clients: &Path) -> Output {
 fn official_clients_make_their_usual_calls() {
     let (Some(model), Some(clients)) = (model_path(), clients_path()) else { return };
     let mut served = Served::start(&model, &[]);
-    for name in ["openai_usual.py"] {
+    for name in ["openai_usual.py", "anthropic_usual.py", "ollama_usual.py"] {
         let output = script(name, &served, &clients);
         let (out, err) = (output.stdout, output.stderr);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -95,6 +109,45 @@ fn official_clients_make_their_usual_calls() {
         assert!(text(&out).lines().count() >= 7, "{name}: {}", text(&out));
     }
     assert_eq!(served.end("-TERM"), Some(0));
+}
+
+/// The reused tokens of a chat whose prompt is long.
+fn reused(served: &Served) -> usize {
+    let text = "All that is said here was said before. ".repeat(12);
+    let body = format!(
+        "{{\"messages\": [{{\"role\": \"user\", \"content\": \"{text}\"}}], \"max_tokens\": 1}}"
+    );
+    let answer = served.post("/v1/chat/completions", &body);
+    let (_, json) = answer.split_once("\r\n\r\n").unwrap();
+    let value: serde_json::Value = serde_json::from_str(json).unwrap();
+    let cached = &value["usage"]["prompt_tokens_details"]["cached_tokens"];
+    cached.as_u64().unwrap_or_else(|| panic!("{answer}")) as usize
+}
+
+#[test]
+fn what_was_read_is_kept_across_restarts() {
+    let Some(model) = model_path() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("texts.kv");
+    let keep = ["--keep", file.to_str().unwrap()];
+    let mut first = Served::start(&model, &keep);
+    assert!(reused(&first) < 10);
+    let known = reused(&first);
+    assert!(known > 80, "{known}");
+    assert_eq!(first.end("-TERM"), Some(0));
+    let mut second = Served::start(&model, &keep);
+    assert_eq!(reused(&second), known);
+    // Killed at once: what was there before is whole.
+    assert_eq!(second.end("-KILL"), None);
+    let third = Served::start(&model, &keep);
+    assert_eq!(reused(&third), known);
+    assert!(third.get("/health").contains("\"status\":\"ok\""));
+    drop(third);
+    std::fs::write(&file, "rushlkv\n").unwrap();
+    let fourth = Served::start(&model, &keep);
+    assert!(reused(&fourth) < 10);
+    let health = fourth.get("/health");
+    assert!(health.contains("degraded") && health.contains("earlier texts"), "{health}");
 }
 
 #[test]

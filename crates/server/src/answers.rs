@@ -16,8 +16,8 @@ use crate::metrics::Metrics;
 /// What comes of a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Piece {
-    /// It left the queue.
-    Begun,
+    /// It left the queue; so many tokens of its prompt were in the cache.
+    Begun(usize),
     /// A token of the answer and the text that may be shown now.
     Token(Token, String),
     /// It ended.
@@ -103,7 +103,7 @@ impl Sink for Writer {
         let piece = match event {
             Event::Begun { reused_tokens } => {
                 self.metrics.begun(self.asked.elapsed(), self.prompt_tokens, reused_tokens);
-                Piece::Begun
+                Piece::Begun(reused_tokens)
             }
             Event::Token { choice, likeliest, text } => {
                 self.token();
@@ -159,13 +159,18 @@ impl Answers {
         self.receivers.len()
     }
 
-    /// Waits until the first has begun, so that one that cannot be is a response of its own.
-    pub(crate) async fn begun(&mut self) -> Result<(), Failure> {
+    /// Waits until the first has begun, so that one that cannot be is a response of its own. Gives
+    /// how many tokens of its prompt were in the cache.
+    pub(crate) async fn begun(&mut self) -> Result<usize, Failure> {
         match self.next().await {
             Some((_, Piece::Failed(failure))) => Err(failure),
             piece => {
+                let reused = match &piece {
+                    Some((_, Piece::Begun(reused))) => *reused,
+                    _ => 0,
+                };
                 self.held = piece;
-                Ok(())
+                Ok(reused)
             }
         }
     }
@@ -202,7 +207,7 @@ impl Answers {
         while let Some((at, piece)) = self.next().await {
             let answer = &mut answers[at];
             match piece {
-                Piece::Begun => {}
+                Piece::Begun(_) => {}
                 Piece::Token(token, text) => {
                     answer.tokens.push(token);
                     answer.text += &text;

@@ -64,6 +64,11 @@ impl App {
         })
     }
 
+    /// When an answer that is asked for now must be complete.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.options.answer_timeout.and_then(|time| Instant::now().checked_add(time))
+    }
+
     /// Checks what a request calls the model; without a name it is the one there is.
     pub(crate) fn check_model(&self, name: Option<&str>) -> Result<(), Failure> {
         match name {

@@ -17,6 +17,9 @@ use crate::fields::Fields;
 /// How many of the largest bodies there is room for at once.
 pub(crate) const LARGEST_AT_ONCE: usize = 8;
 
+/// Headers that browsers put on what web pages send, and that pages cannot leave out.
+const BROWSER: [&str; 3] = ["origin", "sec-fetch-site", "referer"];
+
 /// The body of a request, and the room that it takes until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Text {
@@ -24,9 +27,21 @@ pub(crate) struct Text {
     room: Vec<OwnedSemaphorePermit>,
 }
 
-/// Reads the body of a request.
+/// Reads the body of a request, which must say that it is JSON.
 pub(crate) async fn read(request: Request, app: &App) -> Result<Text, Failure> {
-    check_type(&request)?;
+    check_type(&request, &[])?;
+    read_any(request, app).await
+}
+
+/// Reads the body of a request that may say nothing of its type, or what curl says of its own, unless
+/// a browser sent it: for APIs whose programs do so.
+pub(crate) async fn read_untyped(request: Request, app: &App) -> Result<Text, Failure> {
+    let browser = BROWSER.iter().any(|name| request.headers().contains_key(*name));
+    check_type(&request, if browser { &[] } else { &["", "application/x-www-form-urlencoded"] })?;
+    read_any(request, app).await
+}
+
+async fn read_any(request: Request, app: &App) -> Result<Text, Failure> {
     let most = app.options.most_body_bytes;
     let told = request.headers().get(header::CONTENT_LENGTH);
     let told = told.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
@@ -49,12 +64,13 @@ pub(crate) fn parse(text: Text) -> Result<Fields, Failure> {
     Fields::new(value, "")
 }
 
-/// Only JSON: a web page cannot send that elsewhere without asking first.
-fn check_type(request: &Request) -> Result<(), Failure> {
+/// Only JSON, which a web page cannot send elsewhere without asking first, and types that are good
+/// `too`.
+fn check_type(request: &Request, too: &[&str]) -> Result<(), Failure> {
     let found = request.headers().get(header::CONTENT_TYPE);
     let found = found.and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = found.split(';').next().unwrap_or_default().trim();
-    if kind.eq_ignore_ascii_case("application/json") {
+    if kind.eq_ignore_ascii_case("application/json") || too.contains(&kind) {
         return Ok(());
     }
     Err(Failure::new(

@@ -1,4 +1,5 @@
-//! What a client is told when a request fails: OpenAI's error object.
+//! What a client is told when a request fails: OpenAI's error object. Where another API is spoken,
+//! `dialect` says it in that one's words.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -6,6 +7,7 @@ use rushlight_engine::{Error, ErrorKind};
 use serde_json::{Value, json};
 
 use crate::body;
+use crate::worker::chain;
 
 /// Seconds after which a client may ask again.
 const RETRY_SECONDS: u32 = 1;
@@ -47,6 +49,16 @@ impl Failure {
     /// The engine is not there.
     pub(crate) fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
+    }
+
+    /// The status of the response.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What is wrong, for people.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
     }
 
     /// Says more exactly what is wrong.
@@ -94,6 +106,9 @@ impl From<&Error> for Failure {
                 Self::new(StatusCode::REQUEST_TIMEOUT, "deadline_exceeded", message)
             }
             ErrorKind::Model => Self::request(message).with_code("unsupported_model"),
+            ErrorKind::Constraint => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "grammar_failed", chain(error))
+            }
             ErrorKind::Memory => Self::unavailable("out_of_memory", message),
             _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "engine_failed", message),
         }
@@ -117,6 +132,7 @@ impl IntoResponse for Failure {
             }
             _ => {}
         }
+        response.extensions_mut().insert(self);
         response
     }
 }

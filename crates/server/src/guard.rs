@@ -13,9 +13,9 @@ use crate::app::App;
 use crate::failure::Failure;
 use crate::keys::Keys;
 use crate::options::{Address, ServerOptions};
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, page};
 
-/// Routes that need no key: they tell no more than that there is a server.
+/// Routes that need no key, beside the page's: they tell no more than that there is a server.
 const OPEN: [&str; 2] = ["/livez", "/readyz"];
 
 /// The names that a machine has for itself.
@@ -106,7 +106,8 @@ impl Guard {
 
     fn check_key(&self, request: &Request) -> Result<(), Failure> {
         let Some(keys) = &self.keys else { return Ok(()) };
-        if OPEN.contains(&request.uri().path()) {
+        let path = request.uri().path();
+        if OPEN.contains(&path) || page::has(path) {
             return Ok(());
         }
         let refused =
@@ -145,7 +146,11 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
 fn allowed() -> Response {
     let headers = [
         (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, x-api-key"),
+        (
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "authorization, content-type, x-api-key, anthropic-version, anthropic-beta, \
+             anthropic-dangerous-direct-browser-access",
+        ),
         (header::ACCESS_CONTROL_MAX_AGE, "600"),
     ];
     (StatusCode::NO_CONTENT, headers).into_response()

@@ -1,6 +1,7 @@
 //! HTTP: routes, streaming, limits, metrics.
 //!
-//! A [`Server`] listens on loopback or a Unix socket, answers OpenAI's API, says how it is
+//! A [`Server`] listens on loopback or a Unix socket, answers the APIs of OpenAI,
+//! Anthropic and Ollama, says how it is
 //! (`/livez`, `/readyz`, `/health`) and what it did (`/metrics`). The engine runs on a thread of its
 //! own; everything else is cheap and shares one more.
 //!
@@ -26,8 +27,11 @@
 //! | route | what it is |
 //! |---|---|
 //! | `POST /v1/chat/completions`, `POST /v1/completions` | OpenAI's, streamed or whole |
+//! | `POST /v1/messages`, `POST /v1/messages/count_tokens` | Anthropic's, streamed or whole |
+//! | `POST /api/generate`, `POST /api/chat`, `GET /api/tags`, … | Ollama's, streamed or whole |
 //! | `GET /v1/models`, `GET /v1/models/{id}` | the one model |
 //! | `POST /tokenize`, `POST /detokenize` | llama.cpp's |
+//! | `GET /` | a chat page, which also shows how the server is |
 //! | `GET /livez` | 200 while the process is worth keeping |
 //! | `GET /readyz` | 200 once the model has written a token |
 //! | `GET /health` | what runs how, and what is not as it should be |
@@ -36,8 +40,10 @@
 #![forbid(unsafe_code)]
 
 mod answers;
+mod anthropic;
 mod app;
 mod body;
+mod dialect;
 mod error;
 mod failure;
 mod fields;
@@ -45,16 +51,19 @@ mod guard;
 mod keys;
 mod metrics;
 mod observe;
+mod ollama;
 mod openai;
 mod options;
+mod page;
 mod prompt;
 mod routes;
 mod server;
 mod stream;
+mod time;
 mod worker;
 
 pub use error::{Error, ErrorKind};
 pub use observe::{Observer, Seen};
 pub use options::{Address, ServerOptions};
 pub use server::{Server, runtime, terminated};
-pub use worker::{Degradation, Loaded};
+pub use worker::{Degradation, Kept, Loaded};

@@ -6,9 +6,11 @@
 
 pub(crate) mod chat;
 pub(crate) mod completions;
+mod format;
 mod likelihoods;
 mod messages;
-mod parameters;
+pub(crate) mod parameters;
+mod tools;
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
@@ -21,7 +23,7 @@ use crate::app::{App, unix_seconds};
 use crate::worker::Served;
 
 /// A number that no other request has, good enough for seeds and names.
-fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 

@@ -1,5 +1,7 @@
 //! What is asked, as tokens.
 
+use std::sync::Arc;
+
 use rushlight_text::{EncodeOptions, Message, RenderOptions, Tokenizer};
 use serde_json::Value;
 
@@ -8,7 +10,7 @@ use crate::fields::wrong;
 use crate::worker::Served;
 
 /// The tokenizer. A model without one is not served.
-pub(crate) fn tokenizer(served: &Served) -> Result<&Tokenizer, Failure> {
+pub(crate) fn tokenizer(served: &Served) -> Result<&Arc<Tokenizer>, Failure> {
     served.model.tokenizer().map_err(|error| Failure::request(error.to_string()))
 }
 
@@ -18,6 +20,36 @@ pub(crate) fn of_messages(
     served: &Served,
     messages: Vec<Message>,
     extra: &[(String, Value)],
+) -> Result<Vec<u32>, Failure> {
+    render(served, messages, extra, &[], "")
+}
+
+/// As [`of_messages`], with tools that may be called.
+pub(crate) fn of_chat(
+    served: &Served,
+    messages: Vec<Message>,
+    extra: &[(String, Value)],
+    tools: &[Value],
+) -> Result<Vec<u32>, Failure> {
+    render(served, messages, extra, tools, "")
+}
+
+/// As [`of_messages`], with the beginning of the answer, which goes on after it.
+pub(crate) fn of_begun_messages(
+    served: &Served,
+    messages: Vec<Message>,
+    extra: &[(String, Value)],
+    begun: &str,
+) -> Result<Vec<u32>, Failure> {
+    render(served, messages, extra, &[], begun)
+}
+
+fn render(
+    served: &Served,
+    messages: Vec<Message>,
+    extra: &[(String, Value)],
+    tools: &[Value],
+    begun: &str,
 ) -> Result<Vec<u32>, Failure> {
     let template = served.template()?;
     let tokenizer = tokenizer(served)?;
@@ -30,16 +62,20 @@ pub(crate) fn of_messages(
         .iter()
         .map(|(name, value)| (name.as_str(), shielded_value(tokenizer, value.clone())))
         .collect();
+    let tools: Vec<Value> =
+        tools.iter().map(|tool| shielded_value(tokenizer, tool.clone())).collect();
     let options = RenderOptions {
+        tools: &tools,
         add_generation_prompt: true,
         bos: &bos,
         eos: &eos,
         extra: &extra,
         ..RenderOptions::default()
     };
-    let rendered = template.render(&messages, options).map_err(|error| {
+    let mut rendered = template.render(&messages, options).map_err(|error| {
         Failure::request(error.to_string()).with_code("invalid_value").of("messages")
     })?;
+    rendered += &tokenizer.shield(begun);
     // A template that writes the beginning itself must not get a second one.
     let special = bos.is_empty() || !rendered.starts_with(&bos);
     let options = EncodeOptions { special, parse_special: true };

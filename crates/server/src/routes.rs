@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::failure::Failure;
 use crate::guard::guard;
 use crate::openai::{chat, completions};
+use crate::{anthropic, dialect, ollama, page};
 
 /// All routes, behind the guard.
 pub(crate) fn router(app: &Arc<App>) -> Router {
@@ -33,9 +34,13 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/v1/completions", post(completions::create))
         .route("/tokenize", post(tokens::tokenize))
         .route("/detokenize", post(tokens::detokenize))
+        .merge(anthropic::routes())
+        .merge(ollama::routes())
+        .merge(page::routes())
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn_with_state(app.clone(), guard))
+        .layer(middleware::from_fn(dialect::speak))
         .layer(middleware::from_fn_with_state(app.clone(), count))
         .with_state(app.clone())
 }

@@ -1,4 +1,4 @@
-//! Answers as server-sent events.
+//! Answers as they are written: server-sent events, or lines of JSON.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -10,12 +10,51 @@ use futures_util::stream::unfold;
 use serde_json::Value;
 
 use crate::answers::{Answers, Ended, Piece, Token};
+use crate::failure::Failure;
 
 /// How long a client hears nothing, at most: proxies end what is silent for longer.
 const SILENCE: Duration = Duration::from_secs(15);
 
-/// Puts answers into the events of an API.
+/// How the parts of a stream are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// Events without a name; `[DONE]` is the last.
+    Events,
+    /// Events with the name that their `type` is.
+    NamedEvents,
+    /// One line each.
+    Lines,
+}
+
+impl Wire {
+    fn write(self, parts: &[Value]) -> String {
+        let write = |part: &Value| match self {
+            Wire::Events => format!("data: {part}\n\n"),
+            Wire::NamedEvents => {
+                let name = part["type"].as_str().unwrap_or_default();
+                format!("event: {name}\ndata: {part}\n\n")
+            }
+            Wire::Lines => format!("{part}\n"),
+        };
+        parts.iter().map(write).collect()
+    }
+
+    fn end(self) -> &'static str {
+        if self == Wire::Events { "data: [DONE]\n\n" } else { "" }
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Wire::Events | Wire::NamedEvents => "text/event-stream; charset=utf-8",
+            Wire::Lines => "application/x-ndjson",
+        }
+    }
+}
+
+/// Puts answers into the parts of an API's stream.
 pub(crate) trait Shape: Send + 'static {
+    /// How they are written.
+    const WIRE: Wire = Wire::Events;
     /// What comes first.
     fn open(&mut self) -> Vec<Value>;
     /// A token of an answer, and the text that may be shown now.
@@ -24,6 +63,14 @@ pub(crate) trait Shape: Send + 'static {
     fn finished(&mut self, answer: usize, ended: &Ended) -> Vec<Value>;
     /// What comes after the end of all.
     fn close(&mut self) -> Vec<Value>;
+    /// What comes last when an answer fails.
+    fn failed(&mut self, failure: &Failure) -> Value {
+        failure.to_json()
+    }
+    /// What says that the server is still working; `None` is a comment, which only events have.
+    fn still_working(&self) -> Option<Value> {
+        None
+    }
 }
 
 /// How far a stream is.
@@ -35,15 +82,15 @@ enum Place {
 
 /// A response that tells each piece when it comes. Dropping it, as happens when the client leaves,
 /// ends the answers.
-pub(crate) fn respond(answers: Answers, shape: impl Shape) -> Response {
-    let events =
+pub(crate) fn respond<S: Shape>(answers: Answers, shape: S) -> Response {
+    let parts =
         unfold((Place::Begin, answers, shape), |(mut place, mut answers, mut shape)| async {
             let mut text = String::new();
             while text.is_empty() {
                 (text, place) = match place {
-                    Place::Begin => (data(&shape.open()), Place::Middle),
+                    Place::Begin => (S::WIRE.write(&shape.open()), Place::Middle),
                     Place::Middle => match tokio::time::timeout(SILENCE, answers.next()).await {
-                        Err(_) => (": still working\n\n".to_owned(), Place::Middle),
+                        Err(_) => (still_working(&shape), Place::Middle),
                         Ok(piece) => step(&mut shape, piece),
                     },
                     Place::End => return None,
@@ -51,32 +98,32 @@ pub(crate) fn respond(answers: Answers, shape: impl Shape) -> Response {
             }
             Some((Ok::<_, Infallible>(Bytes::from(text)), (place, answers, shape)))
         });
-    let mut response = Response::new(Body::from_stream(events));
-    let headers = [
-        (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),
-        (header::CACHE_CONTROL, "no-cache"),
-    ];
+    let mut response = Response::new(Body::from_stream(parts));
+    let headers =
+        [(header::CONTENT_TYPE, S::WIRE.content_type()), (header::CACHE_CONTROL, "no-cache")];
     for (name, value) in headers {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
-    // nginx would keep events back.
+    // nginx would keep parts back.
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
 }
 
-/// The events of a piece, and where that leaves the stream.
-fn step(shape: &mut impl Shape, piece: Option<(usize, Piece)>) -> (String, Place) {
-    match piece {
-        Some((_, Piece::Begun)) => (String::new(), Place::Middle),
-        Some((at, Piece::Token(token, text))) => {
-            (data(&shape.token(at, &token, &text)), Place::Middle)
-        }
-        Some((at, Piece::Finished(ended))) => (data(&shape.finished(at, &ended)), Place::Middle),
-        Some((_, Piece::Failed(failure))) => (data(&[failure.to_json()]), Place::End),
-        None => (data(&shape.close()) + "data: [DONE]\n\n", Place::End),
-    }
+/// The parts of a piece, and where that leaves the stream.
+fn step<S: Shape>(shape: &mut S, piece: Option<(usize, Piece)>) -> (String, Place) {
+    let (parts, place) = match piece {
+        Some((_, Piece::Begun(_))) => (Vec::new(), Place::Middle),
+        Some((at, Piece::Token(token, text))) => (shape.token(at, &token, &text), Place::Middle),
+        Some((at, Piece::Finished(ended))) => (shape.finished(at, &ended), Place::Middle),
+        Some((_, Piece::Failed(failure))) => (vec![shape.failed(&failure)], Place::End),
+        None => return (S::WIRE.write(&shape.close()) + S::WIRE.end(), Place::End),
+    };
+    (S::WIRE.write(&parts), place)
 }
 
-fn data(events: &[Value]) -> String {
-    events.iter().map(|event| format!("data: {event}\n\n")).collect()
+fn still_working<S: Shape>(shape: &S) -> String {
+    match shape.still_working() {
+        Some(part) => S::WIRE.write(&[part]),
+        None => ": still working\n\n".to_owned(),
+    }
 }

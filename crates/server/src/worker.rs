@@ -4,6 +4,7 @@
 //! idle server takes no processor. A panic or an error that concerns every request ends it: those who
 //! wait are told, and `/health` says why.
 
+mod kept;
 mod run;
 mod served;
 mod state;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use rushlight_engine::{Counts, GenerateOptions, Request};
+use rushlight_text::constrain::Constraint;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
@@ -24,6 +26,8 @@ use crate::options::ServerOptions;
 use crate::{Error, ErrorKind};
 use state::State;
 
+pub use kept::Kept;
+pub(crate) use run::chain;
 pub(crate) use served::Served;
 pub use served::{Degradation, Loaded};
 
@@ -114,6 +118,10 @@ pub(crate) struct Ask {
     pub(crate) deadline: Option<Instant>,
     /// How many of the likeliest tokens are told at each place.
     pub(crate) likeliest: usize,
+    /// What the answer must look like.
+    pub(crate) constraint: Option<Constraint>,
+    /// Control tokens whose names are part of the text.
+    pub(crate) shown: Vec<u32>,
 }
 
 /// Reaches the engine from other threads.
@@ -156,6 +164,8 @@ impl Handle {
             request.priority = ask.priority;
             request.deadline = ask.deadline;
             request.top_log_probabilities = ask.likeliest;
+            request.constraint = ask.constraint;
+            request.shown = ask.shown;
             self.messages
                 .send(Message::Ask(Box::new(request), pieces))
                 .map_err(|_| Failure::unavailable("engine_failed", "the engine has ended"))?;
@@ -185,6 +195,11 @@ impl Handle {
     /// What the scheduler was doing after its last pass.
     pub(crate) fn counts(&self) -> Counts {
         self.state.counts()
+    }
+
+    /// What is not as it should be now, beside what was so from the start.
+    pub(crate) fn noted(&self) -> Option<Degradation> {
+        self.state.noted()
     }
 
     /// Why the engine has ended, if it should not have.

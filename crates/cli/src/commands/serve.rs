@@ -1,11 +1,13 @@
 //! `serve`: answers over HTTP until a signal ends it.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use rushlight_server::{Loaded, Server, ServerOptions, runtime, terminated};
+use rushlight_server::{Kept, Loaded, Server, ServerOptions, runtime, terminated};
+use rushlight_store::Resolved;
 
 use crate::args::{Args, Serve};
 use crate::{load, prepare, report};
@@ -40,9 +42,31 @@ fn loaded(args: &Args, serve: &Serve) -> Result<Loaded, Box<dyn std::error::Erro
             engine.threads(),
             engine.row().name(),
         );
-        Ok(Loaded::new(engine))
+        let mut loaded = Loaded::new(engine);
+        if let Some(path) = &serve.keep {
+            let weights = weights(&load::resolve(args, &serve.load.model)?)?;
+            let most_bytes = serve.keep_size << 20;
+            loaded.kept = Some(Kept { path: path.clone(), most_bytes, weights });
+        }
+        Ok(loaded)
     };
     loaded().map_err(Into::into)
+}
+
+/// What tells the weights of a model from all others: the digest of one in the store, of a file where
+/// it is, how long, and when it was written.
+fn weights(resolved: &Resolved) -> anyhow::Result<String> {
+    if let Some(digest) = &resolved.digest {
+        return Ok(digest.to_string());
+    }
+    let mut all = String::new();
+    for path in &resolved.files {
+        let path = path.canonicalize()?;
+        let meta = path.metadata()?;
+        let (length, seconds, nanos) = (meta.len(), meta.mtime(), meta.mtime_nsec());
+        all += &format!("{} {length} {seconds} {nanos}\n", path.display());
+    }
+    Ok(all)
 }
 
 /// What the flags ask for.

@@ -6,6 +6,7 @@ import sys
 
 import openai
 from openai import AsyncOpenAI, OpenAI
+from pydantic import BaseModel, Field
 
 BASE, MODEL = sys.argv[1], sys.argv[2]
 client = OpenAI(base_url=f"{BASE}/v1", api_key="not-needed", max_retries=0, timeout=120)
@@ -130,6 +131,64 @@ def completions():
     assert "Once upon a time" + text == choice.text, text
 
 
+class Person(BaseModel):
+    name: str = Field(max_length=30)
+    age: int = Field(ge=0, le=150)
+    hobbies: list[str] = Field(max_length=2)
+
+
+def structured():
+    answer = client.chat.completions.parse(
+        model=MODEL,
+        messages=[{"role": "user", "content": "Describe Ada Lovelace."}],
+        response_format=Person,
+        temperature=0,
+        max_tokens=200,
+    )
+    person = answer.choices[0].message.parsed
+    assert isinstance(person, Person) and 0 <= person.age <= 150, answer
+    anything = client.chat.completions.create(
+        model=MODEL,
+        messages=[{"role": "user", "content": "Describe a cat as JSON."}],
+        response_format={"type": "json_object"},
+        temperature=0,
+        max_tokens=300,
+    )
+    choice = anything.choices[0]
+    assert choice.finish_reason == "length" or isinstance(json.loads(choice.message.content), dict)
+
+
+def tools():
+    weather = {
+        "type": "function",
+        "function": {
+            "name": "weather",
+            "description": "Tells the weather of a city.",
+            "parameters": {
+                "type": "object",
+                "properties": {"city": {"type": "string", "maxLength": 30}},
+                "required": ["city"],
+                "additionalProperties": False,
+            },
+            "strict": True,
+        },
+    }
+    messages = [{"role": "user", "content": "How is the weather in Rome?"}]
+    call = {"model": MODEL, "messages": messages, "tools": [weather], "temperature": 0}
+    answer = client.chat.completions.create(**call, tool_choice="required", max_tokens=100)
+    message = answer.choices[0].message
+    (first,) = message.tool_calls
+    assert (answer.choices[0].finish_reason, first.function.name) == ("tool_calls", "weather")
+    assert json.loads(first.function.arguments)["city"] == "Rome", first
+    with client.chat.completions.stream(**call, tool_choice="required", max_tokens=100) as events:
+        final = events.get_final_completion()
+    (same,) = final.choices[0].message.tool_calls
+    assert same.function.arguments == first.function.arguments, same
+    messages.append(message.model_dump(exclude_none=True))
+    messages.append({"role": "tool", "tool_call_id": first.id, "content": "31 degrees, sunny"})
+    client.chat.completions.create(**call, max_tokens=20)
+
+
 def errors():
     def refused(kind, call):
         try:
@@ -186,7 +245,7 @@ async def together():
     await many.close()
 
 
-for step in [models, chat, stream, options, completions, errors, together]:
+for step in [models, chat, stream, options, completions, structured, tools, errors, together]:
     result = step()
     if asyncio.iscoroutine(result):
         asyncio.run(result)

@@ -3,6 +3,7 @@
 //! Messages become a prompt by the model's chat template; for a model that brings none, a built-in
 //! one that fits its vocabulary is used, which `/health` tells.
 
+mod caller;
 mod reply;
 
 use std::sync::Arc;
@@ -13,23 +14,22 @@ use axum::response::Response;
 use rushlight_text::Message;
 use serde_json::Value;
 
-use super::Envelope;
-use super::messages;
 use super::parameters::Parameters;
+use super::tools::{self, Tools};
+use super::{Envelope, format, messages};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::worker::Served;
 use crate::{body, prompt, stream};
+use caller::Caller;
 use reply::Reply;
 
 /// Likeliest tokens that are told at each place, at most.
 const MOST_LIKELIEST: i64 = 20;
 
 /// What the API has and this server has not.
-const UNSUPPORTED: [&str; 10] = [
-    "tools",
-    "tool_choice",
+const UNSUPPORTED: [&str; 8] = [
     "functions",
     "function_call",
     "modalities",
@@ -46,6 +46,7 @@ struct Chat {
     messages: Vec<Message>,
     /// Further variables of the template.
     extra: Vec<(String, Value)>,
+    tools: Option<Tools>,
 }
 
 impl Chat {
@@ -58,27 +59,29 @@ impl Chat {
                 return Err(Failure::unsupported(name, message));
             }
         }
-        response_format(&mut fields)?;
+        let format = format::take(&mut fields)?;
+        let tools = Tools::take(&mut fields)?;
         let messages = messages::read(&mut fields)?;
         let mut parameters = Parameters::take(app, served, &mut fields)?;
         parameters.set_most_tokens(most_tokens(&mut fields)?);
         parameters.likeliest = likeliest(&mut fields)?;
         let extra = fields.map("chat_template_kwargs")?.unwrap_or_default().into_iter().collect();
         fields.end()?;
-        Ok(Self { parameters, messages, extra })
-    }
-}
-
-/// Takes the form of the answer: text is the only one yet.
-fn response_format(fields: &mut Fields) -> Result<(), Failure> {
-    let Some(mut format) = fields.object("response_format")? else { return Ok(()) };
-    let kind = format.text("type")?;
-    match format.need("type", kind)?.as_str() {
-        "text" => format.end(),
-        _ => {
-            let message = "`response_format` is none that this server has, expected `text`";
-            Err(Failure::unsupported("response_format", message))
+        if let Some((name, grammar)) = &format {
+            parameters.constrain(served, name, grammar)?;
         }
+        if let Some(tools) = &tools {
+            if let Some((name, _)) = format {
+                let message = format!("`{name}` is not for requests with `tools`");
+                return Err(Failure::value(name, message));
+            }
+            let (tokenizer, convention) = (prompt::tokenizer(served)?, served.convention());
+            if let Some(grammar) = tools.grammar(tokenizer, convention)? {
+                parameters.constrain(served, "tools", &grammar)?;
+            }
+            parameters.shown = tools::marks(tokenizer, convention);
+        }
+        Ok(Self { parameters, messages, extra, tools })
     }
 }
 
@@ -118,11 +121,17 @@ pub(crate) async fn create(
     let text = body::read(request, &app).await?;
     let read = app.aside(move |app| {
         let served = app.engine.served()?;
-        let Chat { parameters, messages, extra } = Chat::read(app, served, body::parse(text)?)?;
-        let prompt = prompt::of_messages(served, messages, &extra)?;
-        Ok((parameters, prompt))
+        let chat = Chat::read(app, served, body::parse(text)?)?;
+        let Chat { parameters, mut messages, extra, tools } = chat;
+        if !served.takes_tools() {
+            tools::spell_calls(&mut messages);
+            tools.iter().for_each(|tools| tools.describe(&mut messages));
+        }
+        let list = tools.as_ref().map_or(&[][..], Tools::list);
+        let prompt = prompt::of_chat(served, messages, &extra, list)?;
+        Ok((parameters, prompt, tools))
     });
-    let (parameters, prompt) = read.await?;
+    let (parameters, prompt, tools) = read.await?;
     let served = app.engine.served()?;
     let mut answers = app.engine.ask(parameters.asks(&prompt))?;
     answers.begun().await?;
@@ -134,6 +143,10 @@ pub(crate) async fn create(
         likeliest: parameters.likeliest.is_some(),
         include_usage: parameters.include_usage,
         usage: super::Usage::default(),
+        callers: tools.map_or(Vec::new(), |tools| {
+            let parser = || tools.parser(served.convention());
+            (0..parameters.n).map(|_| Caller::new(parser())).collect()
+        }),
     };
     if parameters.stream {
         return Ok(stream::respond(answers, reply));

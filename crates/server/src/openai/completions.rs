@@ -10,8 +10,8 @@ use axum::response::Response;
 use rushlight_text::DecodeOptions;
 use serde_json::Value;
 
-use super::Envelope;
 use super::parameters::Parameters;
+use super::{Envelope, format};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::fields::{Fields, wrong};
@@ -61,7 +61,11 @@ impl Completion {
             let message = "`logprobs` of an echoed prompt are not supported by this server";
             return Err(Failure::unsupported("logprobs", message));
         }
+        let format = format::grammar(&mut fields)?;
         fields.end()?;
+        if let Some((name, grammar)) = format {
+            parameters.constrain(served, name, &grammar)?;
+        }
         Ok(Self { parameters, prompts: prompts(served, prompt, echo)?, echo })
     }
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rushlight_engine::{GenerateOptions, SamplerOptions};
+use rushlight_text::constrain::{Constraint, Grammar};
 use serde_json::{Map, Value};
 
 use super::random;
@@ -31,6 +32,10 @@ pub(super) struct Parameters {
     pub(super) n: usize,
     /// How many of the likeliest tokens are told at each place; `None` tells nothing of tokens.
     pub(super) likeliest: Option<usize>,
+    /// What the answers must look like.
+    constraint: Option<Constraint>,
+    /// Control tokens whose names are part of the text.
+    pub(super) shown: Vec<u32>,
     /// Whether the answer is told as it is written.
     pub(super) stream: bool,
     /// Whether a stream ends with what it took.
@@ -43,7 +48,7 @@ impl Parameters {
     pub(super) fn take(app: &App, served: &Served, fields: &mut Fields) -> Result<Self, Failure> {
         ignore(fields)?;
         let mut options = GenerateOptions::default();
-        options.stop = stops(fields)?;
+        options.stop = stops(fields, "stop")?;
         options.ignore_end = fields.flag("ignore_eos")?.unwrap_or(false);
         options.sampler = sampler(served, fields)?;
         let stream = fields.flag("stream")?.unwrap_or(false);
@@ -70,9 +75,26 @@ impl Parameters {
             deadline: time.and_then(|time| Instant::now().checked_add(time)),
             n: fields.integer("n", 1..=MOST_ANSWERS)?.unwrap_or(1) as usize,
             likeliest: None,
+            constraint: None,
+            shown: Vec::new(),
             stream,
             include_usage,
         })
+    }
+
+    /// Holds the answers to a grammar, which the request's parameter `name` asks for.
+    pub(super) fn constrain(
+        &mut self,
+        served: &Served,
+        name: &str,
+        grammar: &Grammar,
+    ) -> Result<(), Failure> {
+        if self.options.ignore_end {
+            let message = format!("`ignore_eos` is not for answers that `{name}` describes");
+            return Err(Failure::value("ignore_eos", message));
+        }
+        self.constraint = Some(served.constraint(name, grammar)?);
+        Ok(())
     }
 
     /// Tokens of an answer, at most.
@@ -91,6 +113,8 @@ impl Parameters {
                 priority: self.priority,
                 deadline: self.deadline,
                 likeliest: self.likeliest.unwrap_or(0),
+                constraint: self.constraint.clone(),
+                shown: self.shown.clone(),
             }
         };
         (0..self.n as u64).map(ask).collect()
@@ -114,16 +138,17 @@ fn ignore(fields: &mut Fields) -> Result<(), Failure> {
     }
 }
 
-fn stops(fields: &mut Fields) -> Result<Vec<String>, Failure> {
-    let name = fields.name("stop");
-    let list = match fields.take("stop") {
+/// Takes texts that end an answer.
+pub(crate) fn stops(fields: &mut Fields, field: &str) -> Result<Vec<String>, Failure> {
+    let name = fields.name(field);
+    let list = match fields.take(field) {
         None => return Ok(Vec::new()),
         Some(Value::Array(list)) => list,
         Some(one) => vec![one],
     };
     if list.len() > MOST_STOPS {
         let message =
-            format!("`stop` has `{}` strings, expected at most `{MOST_STOPS}`", list.len());
+            format!("`{name}` has `{}` strings, expected at most `{MOST_STOPS}`", list.len());
         return Err(Failure::value(name, message));
     }
     let stop = |value| match value {

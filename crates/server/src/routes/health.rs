@@ -35,7 +35,9 @@ impl Status {
         }
         match app.engine.served() {
             Err(_) => Status::Loading,
-            Ok(served) if served.degradations.is_empty() => Status::Good,
+            Ok(served) if served.degradations.is_empty() && app.engine.noted().is_none() => {
+                Status::Good
+            }
             Ok(_) => Status::Degraded,
         }
     }
@@ -85,10 +87,12 @@ pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
     let status = Status::of(&app);
     let counts = app.engine.counts();
     let served = app.engine.served().ok();
-    let degradations: Vec<Value> = served.map_or(Vec::new(), |served| {
-        let list = served.degradations.iter();
-        list.map(|d| json!({ "what": d.what, "reason": d.reason })).collect()
-    });
+    let degradations: Vec<Value> = served
+        .into_iter()
+        .flat_map(|served| served.degradations.clone())
+        .chain(app.engine.noted())
+        .map(|d| json!({ "what": d.what, "reason": d.reason }))
+        .collect();
     let value = json!({
         "status": status.name(),
         "model": app.options.model,
@@ -209,6 +213,8 @@ mod tests {
             priority: 0,
             deadline: None,
             likeliest: 0,
+            constraint: None,
+            shown: Vec::new(),
         };
         let (release, held) = mpsc::channel::<()>();
         app.engine.send(when(move || {

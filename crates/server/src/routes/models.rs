@@ -1,4 +1,4 @@
-//! The one model, as OpenAI lists models.
+//! The one model, as OpenAI and Anthropic list models: each finds its own fields.
 
 use std::sync::Arc;
 
@@ -10,12 +10,13 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::body;
 use crate::failure::Failure;
+use crate::time::rfc3339_of_seconds;
 
 /// All models.
 pub(super) async fn list(State(app): State<Arc<App>>) -> Response {
     let names = std::iter::once(&app.options.model).chain(&app.options.aliases);
     let data: Vec<Value> = names.map(|name| entry(&app, name)).collect();
-    body::json(StatusCode::OK, &json!({ "object": "list", "data": data }))
+    body::json(StatusCode::OK, &json!({ "object": "list", "data": data, "has_more": false }))
 }
 
 /// One model.
@@ -34,6 +35,9 @@ fn entry(app: &App, name: &str) -> Value {
         "object": "model",
         "created": app.created,
         "owned_by": "rushlight",
+        "type": "model",
+        "display_name": name,
+        "created_at": rfc3339_of_seconds(app.created),
         "max_model_len": app.engine.served().ok().map(|served| served.context),
     })
 }

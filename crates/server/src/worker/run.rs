@@ -9,6 +9,7 @@ use std::time::Duration;
 use rushlight_engine::{Event, GenerateOptions, Request, Scheduler, SchedulerOptions, Sink};
 use tokio::sync::oneshot;
 
+use super::kept::Keeper;
 use super::state::State;
 use super::{Load, Message, Served};
 use crate::answers::Piece;
@@ -31,18 +32,20 @@ pub(super) fn run(
             .map_err(|e| Error::new(ErrorKind::Load, "the model cannot be loaded").because(e))?;
         let mut scheduler = Scheduler::new(loaded.engine, options);
         prove(&mut scheduler)?;
+        let (keeper, note) = Keeper::new(loaded.kept, &mut scheduler);
+        state.note(note);
         state.serve(Served::new(scheduler.engine(), loaded.degradations));
         state.set_counts(scheduler.counts());
-        Ok(scheduler)
+        Ok((scheduler, keeper))
     };
     let started = catch_unwind(AssertUnwindSafe(start)).unwrap_or_else(|panic| {
         Err(Error::new(ErrorKind::Load, format!("loading panicked: {}", message(&*panic))))
     });
     // Nobody listens any more if the server was stopped meanwhile.
-    let mut scheduler = match started {
-        Ok(scheduler) => {
+    let (mut scheduler, mut keeper) = match started {
+        Ok(started) => {
             let _ = loaded.send(Ok(()));
-            scheduler
+            started
         }
         Err(error) => {
             state.fail(chain(&error));
@@ -50,9 +53,9 @@ pub(super) fn run(
             return;
         }
     };
-    let ended = catch_unwind(AssertUnwindSafe(|| serve(&mut scheduler, state, inbox)));
+    let ended = catch_unwind(AssertUnwindSafe(|| serve(&mut scheduler, &mut keeper, state, inbox)));
     match ended {
-        Ok(Ok(())) => {}
+        Ok(Ok(())) => state.note(keeper.write(&scheduler)),
         Ok(Err(error)) => state.fail(chain(&error)),
         Err(panic) => state.fail(format!("the engine panicked: {}", message(&*panic))),
     }
@@ -62,6 +65,7 @@ pub(super) fn run(
 
 fn serve(
     scheduler: &mut Scheduler,
+    keeper: &mut Keeper,
     state: &State,
     inbox: &Receiver<Message>,
 ) -> Result<(), rushlight_engine::Error> {
@@ -71,9 +75,14 @@ fn serve(
             if stopping {
                 return Ok(());
             }
-            match inbox.recv() {
+            let message = match keeper.quiet(scheduler) {
+                Some(quiet) => inbox.recv_timeout(quiet),
+                None => inbox.recv().map_err(RecvTimeoutError::from),
+            };
+            match message {
                 Ok(message) => stopping |= take(scheduler, message),
-                Err(_) => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => state.note(keeper.write(scheduler)),
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
         }
         while let Ok(message) = inbox.try_recv() {
@@ -143,7 +152,7 @@ impl Sink for Proof {
 }
 
 /// An error and what it is because of.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(source) = next {

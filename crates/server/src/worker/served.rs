@@ -5,7 +5,10 @@ use std::sync::Arc;
 use rushlight_engine::Engine;
 use rushlight_model::Model;
 use rushlight_text::ChatTemplate;
+use rushlight_text::constrain::{Constraint, Constraints, Grammar};
+use rushlight_text::tools::Convention;
 
+use super::Kept;
 use crate::failure::Failure;
 
 /// Something that is not as it should be while the server serves.
@@ -33,12 +36,14 @@ pub struct Loaded {
     pub engine: Engine,
     /// What `/health` is to tell.
     pub degradations: Vec<Degradation>,
+    /// Where what was read is kept across restarts.
+    pub kept: Option<Kept>,
 }
 
 impl Loaded {
     /// An engine that is as it should be.
     pub fn new(engine: Engine) -> Self {
-        Self { engine, degradations: Vec::new() }
+        Self { engine, degradations: Vec::new(), kept: None }
     }
 }
 
@@ -46,6 +51,7 @@ impl Loaded {
 pub(crate) struct Served {
     pub(crate) model: Arc<Model>,
     template: Result<ChatTemplate, String>,
+    constraints: Option<Constraints>,
     /// Positions.
     pub(crate) context: usize,
     pub(crate) threads: usize,
@@ -74,7 +80,33 @@ impl Served {
             ));
         }
         let (context, threads) = (engine.context(), engine.threads());
-        Self { model, template, context, threads, kernels, degradations }
+        let constraints = model.tokenizer().ok().map(|t| Constraints::new(t.clone()));
+        Self { model, template, constraints, context, threads, kernels, degradations }
+    }
+
+    /// How the model writes calls of tools.
+    pub(crate) fn convention(&self) -> Convention {
+        let source = self.template.as_ref().map_or("", |template| template.source());
+        Convention::of(source)
+    }
+
+    /// Whether the template has a place for tools.
+    pub(crate) fn takes_tools(&self) -> bool {
+        self.template.as_ref().is_ok_and(|template| template.source().contains("tools"))
+    }
+
+    /// What an answer must look like, for the request's parameter `name`.
+    pub(crate) fn constraint(&self, name: &str, grammar: &Grammar) -> Result<Constraint, Failure> {
+        let constraints = self.constraints.as_ref().ok_or_else(|| {
+            Failure::request("this model has no tokenizer").with_code("unsupported_model")
+        })?;
+        constraints.compile(grammar).map_err(|error| {
+            let message = match error.hint() {
+                Some(hint) => format!("{error}; {hint}"),
+                None => error.to_string(),
+            };
+            Failure::value(name, message).with_code("invalid_grammar")
+        })
     }
 
     /// How messages become a prompt.

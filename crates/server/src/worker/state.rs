@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rushlight_engine::Counts;
 
-use super::Served;
+use super::{Degradation, Served};
 
 /// What the thread tells.
 pub(super) struct State {
@@ -16,6 +16,8 @@ pub(super) struct State {
     served: OnceLock<Served>,
     /// Why the thread ended, if it should not have.
     failure: OnceLock<String>,
+    /// What is not as it should be now, beside what was so from the start.
+    note: Mutex<Option<Degradation>>,
     stopping: AtomicBool,
     /// When the present pass began, in microseconds since the start and one; 0 between passes.
     step_us: AtomicU64,
@@ -28,6 +30,7 @@ impl Default for State {
             start: Instant::now(),
             served: OnceLock::new(),
             failure: OnceLock::new(),
+            note: Mutex::new(None),
             stopping: AtomicBool::new(false),
             step_us: AtomicU64::new(0),
             counts: Mutex::new(Counts::default()),
@@ -52,6 +55,15 @@ impl State {
 
     pub(super) fn failure(&self) -> Option<&str> {
         self.failure.get().map(String::as_str)
+    }
+
+    /// Replaces what was noted before.
+    pub(super) fn note(&self, note: Option<Degradation>) {
+        *self.note.lock().unwrap_or_else(PoisonError::into_inner) = note;
+    }
+
+    pub(super) fn noted(&self) -> Option<Degradation> {
+        self.note.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn stop(&self) {

@@ -2,10 +2,15 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where something is not as expected")]
 
 mod access;
+mod anthropic;
 mod chat;
 mod completions;
+mod constrained;
 mod health;
 mod limits;
+mod ollama;
+mod page;
 mod real;
 mod support;
 mod tokens;
+mod tools;

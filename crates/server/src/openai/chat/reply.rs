@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rushlight_model::Model;
 use serde_json::{Value, json};
 
+use super::caller::Caller;
 use crate::answers::{Answer, Ended, Token};
 use crate::openai::{Envelope, Usage, finish_reason, likelihoods, put};
 use crate::stream::Shape;
@@ -20,6 +21,8 @@ pub(super) struct Reply {
     /// Whether a stream ends with what it took.
     pub(super) include_usage: bool,
     pub(super) usage: Usage,
+    /// Finds calls of tools in each answer; empty where there are no tools.
+    pub(super) callers: Vec<Caller>,
 }
 
 impl Reply {
@@ -30,11 +33,22 @@ impl Reply {
             if let Some(ended) = &answer.ended {
                 self.usage.add(ended, at == 0);
             }
+            let logprobs = self.likelihoods(&answer.tokens);
+            let (message, finish) = match self.callers.get_mut(at) {
+                None => (
+                    json!({ "role": "assistant", "content": answer.text, "refusal": null }),
+                    answer.ended.map(|ended| finish_reason(ended.finish)),
+                ),
+                Some(caller) => (
+                    caller.message(&answer.text),
+                    answer.ended.map(|ended| caller.finish_reason(ended.finish)),
+                ),
+            };
             choices.push(json!({
                 "index": at,
-                "message": { "role": "assistant", "content": answer.text, "refusal": null },
-                "logprobs": self.likelihoods(&answer.tokens),
-                "finish_reason": answer.ended.map(|ended| finish_reason(ended.finish)),
+                "message": message,
+                "logprobs": logprobs,
+                "finish_reason": finish,
             }));
         }
         put(self.envelope.with(choices), "usage", self.usage.to_json())
@@ -74,15 +88,32 @@ impl Shape for Reply {
             return Vec::new();
         }
         let logprobs = self.likelihoods(std::slice::from_ref(token));
-        vec![self.chunk(at, json!({ "content": text }), logprobs, None)]
+        let Some(caller) = self.callers.get_mut(at) else {
+            return vec![self.chunk(at, json!({ "content": text }), logprobs, None)];
+        };
+        let mut deltas = caller.deltas(text);
+        if deltas.is_empty() && self.likeliest {
+            deltas.push(json!({}));
+        }
+        // What is told of a token is told once.
+        let told = std::iter::once(logprobs).chain(std::iter::repeat(Value::Null));
+        let chunks = deltas.into_iter().zip(told);
+        chunks.map(|(delta, logprobs)| self.chunk(at, delta, logprobs, None)).collect()
     }
 
     fn finished(&mut self, at: usize, ended: &Ended) -> Vec<Value> {
         self.usage.add(ended, at == 0);
-        let rest = (!ended.text.is_empty())
-            .then(|| self.chunk(at, json!({ "content": ended.text }), Value::Null, None));
-        let end = self.chunk(at, json!({}), Value::Null, Some(finish_reason(ended.finish)));
-        rest.into_iter().chain([end]).collect()
+        let (rest, finish) = match self.callers.get_mut(at) {
+            None if ended.text.is_empty() => (Vec::new(), finish_reason(ended.finish)),
+            None => (vec![json!({ "content": ended.text })], finish_reason(ended.finish)),
+            Some(caller) => {
+                let rest = [caller.deltas(&ended.text), caller.last_deltas()].concat();
+                (rest, caller.finish_reason(ended.finish))
+            }
+        };
+        let end = self.chunk(at, json!({}), Value::Null, Some(finish));
+        let rest = rest.into_iter().map(|delta| self.chunk(at, delta, Value::Null, None));
+        rest.chain([end]).collect()
     }
 
     fn close(&mut self) -> Vec<Value> {

@@ -1,0 +1,59 @@
+//! Anthropic's Messages API, as its reference has it (<https://docs.anthropic.com/en/api/messages>):
+//! texts in, one text out.
+//!
+//! Tools, images, documents, thinking and structured output are refused by name. The header
+//! `anthropic-version` may have any value, and none: there is one version of these responses.
+
+mod conversation;
+mod count;
+mod message;
+mod reply;
+mod stopped;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::post;
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::dialect::RequestId;
+use crate::failure::Failure;
+
+/// The API's routes.
+pub(crate) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/v1/messages", post(message::create))
+        .route("/v1/messages/count_tokens", post(count::count))
+}
+
+/// A failure, as it stands in a response or a stream.
+pub(crate) fn error(failure: &Failure, id: &RequestId) -> Value {
+    let kind = match failure.status() {
+        StatusCode::UNAUTHORIZED => "authentication_error",
+        StatusCode::FORBIDDEN => "permission_error",
+        StatusCode::NOT_FOUND => "not_found_error",
+        StatusCode::PAYLOAD_TOO_LARGE => "request_too_large",
+        StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+        StatusCode::REQUEST_TIMEOUT => "timeout_error",
+        StatusCode::SERVICE_UNAVAILABLE => "overloaded_error",
+        status if status.is_server_error() => "api_error",
+        _ => "invalid_request_error",
+    };
+    json!({
+        "type": "error",
+        "error": { "type": kind, "message": failure.message() },
+        "request_id": id.0,
+    })
+}
+
+/// Tokens that were read and written. What was in the cache is not counted as input.
+fn usage(prompt: usize, reused: usize, written: usize) -> Value {
+    json!({
+        "input_tokens": prompt.saturating_sub(reused),
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": reused,
+        "output_tokens": written,
+    })
+}

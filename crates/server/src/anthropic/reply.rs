@@ -1,0 +1,128 @@
+//! Answers in the shape of a `message` and of the events of one.
+
+use rushlight_engine::Finish;
+use serde_json::{Value, json};
+
+use super::stopped::Stopped;
+use super::{error, usage};
+use crate::answers::{Answer, Ended, Token};
+use crate::dialect::RequestId;
+use crate::failure::Failure;
+use crate::openai::random;
+use crate::stream::{Shape, Wire};
+
+/// What all parts of a response have in common.
+pub(super) struct Reply {
+    id: String,
+    model: String,
+    request: RequestId,
+    prompt_tokens: usize,
+    reused_tokens: usize,
+    stopped: Stopped,
+}
+
+impl Reply {
+    pub(super) fn new(
+        model: String,
+        request: RequestId,
+        prompt_tokens: usize,
+        reused_tokens: usize,
+        stopped: Stopped,
+    ) -> Self {
+        let id = format!("msg_{:016x}{:016x}", random(), random());
+        Self { id, model, request, prompt_tokens, reused_tokens, stopped }
+    }
+
+    /// The response to a request that is not streamed.
+    pub(super) fn whole(mut self, answers: Vec<Answer>) -> Value {
+        let answer = answers.into_iter().next().unwrap_or_default();
+        // What was told is the whole text: the stop comes right after it.
+        for (at, token) in answer.tokens.iter().enumerate() {
+            self.stopped.token(token, if at == 0 { &answer.text } else { "" });
+        }
+        let content = vec![json!({ "type": "text", "text": answer.text })];
+        let (reason, sequence) = match &answer.ended {
+            Some(ended) => self.why(ended.finish),
+            None => (Value::Null, Value::Null),
+        };
+        let written = answer.ended.map_or(0, |ended| ended.answer_tokens);
+        self.message(content, &reason, &sequence, written)
+    }
+
+    fn message(&self, content: Vec<Value>, why: &Value, stop: &Value, written: usize) -> Value {
+        json!({
+            "id": self.id,
+            "type": "message",
+            "role": "assistant",
+            "model": self.model,
+            "content": content,
+            "stop_reason": why,
+            "stop_sequence": stop,
+            "usage": usage(self.prompt_tokens, self.reused_tokens, written),
+        })
+    }
+
+    /// Why an answer ended, and the stop sequence that ended it.
+    fn why(&self, finish: Finish) -> (Value, Value) {
+        let reason = match finish {
+            Finish::Stop => return (json!("stop_sequence"), json!(self.stopped.by())),
+            Finish::Length => "max_tokens",
+            Finish::Context => "model_context_window_exceeded",
+            _ => "end_turn",
+        };
+        (json!(reason), Value::Null)
+    }
+}
+
+fn delta(text: &str) -> Value {
+    json!({
+        "type": "content_block_delta",
+        "index": 0,
+        "delta": { "type": "text_delta", "text": text },
+    })
+}
+
+impl Shape for Reply {
+    const WIRE: Wire = Wire::NamedEvents;
+
+    fn open(&mut self) -> Vec<Value> {
+        let message = self.message(Vec::new(), &Value::Null, &Value::Null, 0);
+        let block = json!({ "type": "text", "text": "" });
+        vec![
+            json!({ "type": "message_start", "message": message }),
+            json!({ "type": "content_block_start", "index": 0, "content_block": block }),
+            json!({ "type": "ping" }),
+        ]
+    }
+
+    fn token(&mut self, _: usize, token: &Token, text: &str) -> Vec<Value> {
+        self.stopped.token(token, text);
+        if text.is_empty() { Vec::new() } else { vec![delta(text)] }
+    }
+
+    fn finished(&mut self, _: usize, ended: &Ended) -> Vec<Value> {
+        let (reason, sequence) = self.why(ended.finish);
+        let rest = (!ended.text.is_empty()).then(|| delta(&ended.text));
+        let end = [
+            json!({ "type": "content_block_stop", "index": 0 }),
+            json!({
+                "type": "message_delta",
+                "delta": { "stop_reason": reason, "stop_sequence": sequence },
+                "usage": usage(ended.prompt_tokens, ended.reused_tokens, ended.answer_tokens),
+            }),
+        ];
+        rest.into_iter().chain(end).collect()
+    }
+
+    fn close(&mut self) -> Vec<Value> {
+        vec![json!({ "type": "message_stop" })]
+    }
+
+    fn failed(&mut self, failure: &Failure) -> Value {
+        error(failure, &self.request)
+    }
+
+    fn still_working(&self) -> Option<Value> {
+        Some(json!({ "type": "ping" }))
+    }
+}

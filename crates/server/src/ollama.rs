@@ -1,0 +1,85 @@
+//! Ollama's API, as its reference has it (<https://github.com/ollama/ollama/blob/main/docs/api.md>):
+//! answers, and what there is. Models are neither fetched nor made, and there are no embeddings.
+//!
+//! Parameters that nobody gives have Ollama's defaults, not those of a model's own distribution.
+//! Bodies need no `content-type`, as Ollama's users send them with curl, unless they come from a
+//! browser: `body::read_untyped` says how that is known.
+
+mod census;
+mod chat;
+mod generate;
+mod models;
+mod options;
+mod reply;
+mod shared;
+mod show;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::failure::Failure;
+use crate::fields::Fields;
+
+/// What a model's name ends with when nothing else was said.
+const LATEST: &str = ":latest";
+
+/// The API's routes.
+pub(crate) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/generate", post(generate::create))
+        .route("/api/chat", post(chat::create))
+        .route("/api/tags", get(models::tags))
+        .route("/api/ps", get(models::ps))
+        .route("/api/show", post(show::show))
+        .route("/api/version", get(models::version))
+}
+
+/// A failure, as it stands in a response or a stream.
+pub(crate) fn error(failure: &Failure) -> Value {
+    json!({ "error": failure.message() })
+}
+
+/// Takes the model's name, which is told as it came.
+fn take_model(app: &App, fields: &mut Fields) -> Result<String, Failure> {
+    let name = fields.text("model")?;
+    let name = fields.need("model", name)?;
+    check_name(app, &name)?;
+    Ok(name)
+}
+
+/// Checks what a request calls the model: with and without `:latest`.
+fn check_name(app: &App, name: &str) -> Result<(), Failure> {
+    let plain = name.strip_suffix(LATEST).unwrap_or(name);
+    match [plain, &format!("{plain}{LATEST}")].iter().any(|name| app.options.is_model(name)) {
+        true => Ok(()),
+        false => app.check_model(Some(name)),
+    }
+}
+
+/// A name as Ollama lists it: with a tag.
+fn tagged(name: &str) -> String {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    if last.contains(':') { name.to_owned() } else { format!("{name}{LATEST}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_tags() {
+        let cases = [
+            ("it", "it:latest"),
+            ("it:1b", "it:1b"),
+            ("host:80/it", "host:80/it:latest"),
+            ("host:80/it:1b", "host:80/it:1b"),
+        ];
+        for (name, want) in cases {
+            assert_eq!(tagged(name), want);
+        }
+    }
+}
