@@ -6,7 +6,7 @@
 mod cuts;
 mod penalties;
 
-use rushlight_kernels::Row;
+use rushlight_kernels::{Row, best};
 use rushlight_text::constrain::Constraint;
 
 use crate::random::Random;
@@ -79,6 +79,8 @@ pub struct Sampler {
     recent: std::collections::VecDeque<u32>,
     candidates: Vec<Candidate>,
     logits: Vec<f32>,
+    /// Working memory for probabilities.
+    probabilities: Vec<f32>,
 }
 
 /// A token that may be drawn.
@@ -103,6 +105,7 @@ impl Sampler {
             recent: std::collections::VecDeque::new(),
             candidates: Vec::new(),
             logits: Vec::new(),
+            probabilities: Vec::new(),
         })
     }
 
@@ -151,7 +154,8 @@ impl Sampler {
     fn pick(&mut self, logits: &[f32]) -> Choice {
         let token =
             if self.options.temperature == 0.0 { greedy(&self.logits) } else { self.draw() };
-        Choice { token, log_probability: log_probability(logits, token) }
+        let log_sum = log_sum(best(), logits, &mut self.probabilities);
+        Choice { token, log_probability: logits[token as usize] - log_sum }
     }
 
     fn draw(&mut self) -> u32 {
@@ -221,15 +225,22 @@ pub(crate) fn greedy(logits: &[f32]) -> u32 {
 
 /// `ln softmax(logits)[token]`.
 pub(crate) fn log_probability(logits: &[f32], token: u32) -> f32 {
-    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = logits.iter().map(|l| f64::from((l - max).exp())).sum();
-    logits[token as usize] - max - sum.ln() as f32
+    logits[token as usize] - log_sum(best(), logits, &mut Vec::new())
+}
+
+/// `ln(sum(exp(logits)))`, which is what logits are above the logarithms of their probabilities; from
+/// that of the greatest, so that the kernels compute all exponentials.
+fn log_sum(row: &Row, logits: &[f32], probabilities: &mut Vec<f32>) -> f32 {
+    probabilities.clear();
+    probabilities.extend_from_slice(logits);
+    row.softmax(probabilities);
+    let at = greedy(logits) as usize;
+    logits[at] - probabilities[at].ln()
 }
 
 /// The `n` likeliest tokens and the natural logarithms of their probabilities, likeliest first.
 pub fn top_log_probabilities(row: &Row, logits: &[f32], n: usize) -> Vec<(u32, f32)> {
-    let mut probabilities = logits.to_vec();
-    row.softmax(&mut probabilities);
+    let log_sum = log_sum(row, logits, &mut Vec::new());
     let mut order: Vec<u32> = (0..logits.len() as u32).collect();
     let descending =
         |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b));
@@ -238,5 +249,5 @@ pub fn top_log_probabilities(row: &Row, logits: &[f32], n: usize) -> Vec<(u32, f
         order.truncate(n);
     }
     order.sort_by(descending);
-    order.into_iter().map(|t| (t, log_probability(logits, t))).collect()
+    order.into_iter().map(|t| (t, logits[t as usize] - log_sum)).collect()
 }
