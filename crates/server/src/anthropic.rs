@@ -1,14 +1,17 @@
 //! Anthropic's Messages API, as its reference has it (<https://docs.anthropic.com/en/api/messages>):
-//! texts in, one text out.
+//! texts and what tools gave in, text and calls of tools out.
 //!
-//! Tools, images, documents, thinking and structured output are refused by name. The header
-//! `anthropic-version` may have any value, and none: there is one version of these responses.
+//! Tools of the server's own, images, documents, thinking and structured output are refused by name.
+//! The header `anthropic-version` may have any value, and none: there is one version of these responses.
 
+mod blocks;
 mod conversation;
 mod count;
 mod message;
+mod messages;
 mod reply;
 mod stopped;
+mod tools;
 
 use std::sync::Arc;
 
@@ -46,6 +49,11 @@ pub(crate) fn error(failure: &Failure, id: &RequestId) -> Value {
         "error": { "type": kind, "message": failure.message() },
         "request_id": id.0,
     })
+}
+
+/// A parameter that the API has and this server has not.
+fn unsupported(name: &str) -> Failure {
+    Failure::unsupported(name, format!("`{name}` is not supported by this server"))
 }
 
 /// Tokens that were read and written. What was in the cache is not counted as input.

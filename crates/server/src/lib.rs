@@ -43,6 +43,7 @@ mod answers;
 mod anthropic;
 mod app;
 mod body;
+mod calls;
 mod dialect;
 mod error;
 mod failure;
@@ -60,6 +61,7 @@ mod routes;
 mod server;
 mod stream;
 mod time;
+mod tools;
 mod worker;
 
 pub use error::{Error, ErrorKind};

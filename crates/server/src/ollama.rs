@@ -7,12 +7,15 @@
 
 mod census;
 mod chat;
+mod format;
 mod generate;
+mod messages;
 mod models;
 mod options;
 mod reply;
 mod shared;
 mod show;
+mod spoken;
 
 use std::sync::Arc;
 

@@ -10,7 +10,7 @@ mod format;
 mod likelihoods;
 mod messages;
 pub(crate) mod parameters;
-mod tools;
+pub(crate) mod tools;
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::fields::wrong;
+use crate::tools::{self, Tools};
 use crate::worker::Served;
 
 /// The tokenizer. A model without one is not served.
@@ -24,24 +25,20 @@ pub(crate) fn of_messages(
     render(served, messages, extra, &[], "")
 }
 
-/// As [`of_messages`], with tools that may be called.
+/// As [`of_messages`], with tools that may be called, and with the beginning of the answer, which
+/// goes on after it.
 pub(crate) fn of_chat(
     served: &Served,
-    messages: Vec<Message>,
+    mut messages: Vec<Message>,
     extra: &[(String, Value)],
-    tools: &[Value],
-) -> Result<Vec<u32>, Failure> {
-    render(served, messages, extra, tools, "")
-}
-
-/// As [`of_messages`], with the beginning of the answer, which goes on after it.
-pub(crate) fn of_begun_messages(
-    served: &Served,
-    messages: Vec<Message>,
-    extra: &[(String, Value)],
+    tools: Option<&Tools>,
     begun: &str,
 ) -> Result<Vec<u32>, Failure> {
-    render(served, messages, extra, &[], begun)
+    if !served.takes_tools() {
+        tools::spell_calls(&mut messages);
+        tools.iter().for_each(|tools| tools.describe(&mut messages));
+    }
+    render(served, messages, extra, tools.map_or(&[], Tools::list), begun)
 }
 
 fn render(

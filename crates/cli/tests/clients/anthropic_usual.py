@@ -106,6 +106,45 @@ def count():
     assert longer.input_tokens != counted.input_tokens, longer
 
 
+def tools():
+    weather = {
+        "name": "weather",
+        "description": "Tells the weather of a city.",
+        "input_schema": {
+            "type": "object",
+            "properties": {"city": {"type": "string", "maxLength": 30}},
+            "required": ["city"],
+            "additionalProperties": False,
+        },
+    }
+    messages = [{"role": "user", "content": "How is the weather in Rome?"}]
+    call = {"messages": messages, "tools": [weather], "max_tokens": 100}
+    answer = ask(**call, tool_choice={"type": "any"})
+    assert [block.type for block in answer.content] == ["tool_use"], answer
+    (first,) = answer.content
+    assert first.id.startswith("toolu_") and answer.stop_reason == "tool_use", answer
+    assert (first.name, first.input) == ("weather", {"city": "Rome"}), answer
+    named = ask(**call, tool_choice={"type": "tool", "name": "weather"})
+    assert named.content[0].input == first.input, named
+    with client.messages.stream(
+        model=MODEL, tool_choice={"type": "any"}, **call, **GREEDY
+    ) as events:
+        parts = [event.partial_json for event in events if event.type == "input_json"]
+        final = events.get_final_message()
+    assert len(parts) > 1 and json.loads("".join(parts)) == first.input, parts
+    assert final.content[0].input == first.input and final.stop_reason == "tool_use", final
+    counted = client.messages.count_tokens(model=MODEL, messages=messages, tools=[weather])
+    assert counted.input_tokens == total(answer.usage), counted
+    # The call and what it gave go back.
+    result = {"type": "tool_result", "tool_use_id": first.id, "content": "31 degrees, sunny"}
+    messages += [answer.to_param(), {"role": "user", "content": [result]}]
+    told = ask(**call, tool_choice={"type": "none"})
+    assert told.content[0].type == "text" and "31" in told.content[0].text, told
+    failed = result | {"content": [{"type": "text", "text": "no such city"}], "is_error": True}
+    messages[-1] = {"role": "user", "content": [failed]}
+    assert ask(**call, tool_choice={"type": "none"}).content != told.content
+
+
 def options():
     answer = ask(
         metadata={"user_id": "someone"},
@@ -134,11 +173,15 @@ def errors():
     refused(anthropic.NotFoundError, "not_found_error", model="no-such-model")
     image = {"type": "base64", "media_type": "image/png", "data": "aGk="}
     tool = {"name": "f", "input_schema": {"type": "object"}}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "x"}
     for wrong in [
         {"max_tokens": 0},
         {"messages": []},
         {"messages": [{"role": "user", "content": [{"type": "image", "source": image}]}]},
-        {"tools": [tool]},
+        {"tools": [tool | {"name": "no name"}]},
+        {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
+        {"tool_choice": {"type": "any"}},
+        {"tools": [tool], "messages": [{"role": "user", "content": [result]}]},
         {"thinking": {"type": "enabled", "budget_tokens": 1024}},
         {"extra_body": {"temperature": 2}},
         {"extra_body": {"temprature": 1}},
@@ -181,7 +224,7 @@ async def together():
     await many.close()
 
 
-for step in [models, message, turns, stops, stream, count, options, errors, together]:
+for step in [models, message, turns, stops, stream, count, tools, options, errors, together]:
     result = step()
     if asyncio.iscoroutine(result):
         asyncio.run(result)

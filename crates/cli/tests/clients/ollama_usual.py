@@ -3,9 +3,11 @@
 import asyncio
 import json
 import sys
+from typing import Annotated
 
 import ollama
 from ollama import AsyncClient, Client
+from pydantic import BaseModel, Field
 
 BASE, MODEL = sys.argv[1], sys.argv[2]
 client = Client(host=BASE, timeout=120)
@@ -70,6 +72,60 @@ def options():
     assert client.generate(model=MODEL, prompt=PROMPT, options={"num_predict": 4}).response
 
 
+class Person(BaseModel):
+    name: str = Field(max_length=30)
+    age: int = Field(ge=0, le=150)
+    hobbies: list[Annotated[str, Field(max_length=20)]] = Field(max_length=2)
+
+
+def structured():
+    prompt = "Describe Ada Lovelace."
+    messages = [{"role": "user", "content": prompt}]
+    usual = {"model": MODEL, "format": Person.model_json_schema()}
+    usual["options"] = GREEDY | {"num_predict": 200}
+    answer = client.chat(messages=messages, **usual)
+    person = Person.model_validate_json(answer.message.content)
+    pieces = client.chat(messages=messages, stream=True, **usual)
+    assert "".join(piece.message.content for piece in pieces) == answer.message.content
+    Person.model_validate_json(client.generate(prompt=prompt, **usual).response)
+    assert person.name, answer
+    anything = client.generate(**(usual | {"prompt": "Describe a cat.", "format": "json"}))
+    assert anything.done_reason == "length" or isinstance(json.loads(anything.response), dict)
+
+
+def weather(city: str) -> str:
+    """Tell the weather of a city.
+
+    Args:
+      city: The name of the city
+    """
+    return f"31 degrees and sunny in {city}"
+
+
+def tools():
+    def asked(city):
+        return {"role": "user", "content": f"How is the weather in {city}?"}
+
+    # The model is small and has to be shown once how it is done.
+    call = {"function": {"name": "weather", "arguments": {"city": "Oslo"}}}
+    calling = ollama.Message(role="assistant", tool_calls=[call])
+    messages = [asked("Oslo"), calling, asked("Rome")]
+    usual = {"model": MODEL, "tools": [weather], "options": GREEDY}
+    answer = client.chat(messages=messages, **usual)
+    (call,) = answer.message.tool_calls
+    assert (call.function.name, call.function.arguments) == ("weather", {"city": "Rome"}), answer
+    assert (answer.message.content, answer.done_reason) == ("", "stop"), answer
+    pieces = list(client.chat(messages=messages, stream=True, **usual))
+    told = [piece.message.tool_calls for piece in pieces if piece.message.tool_calls]
+    assert told == [[call]] and not any(piece.message.content for piece in pieces), pieces
+    # The call and what it gave go back.
+    gave = weather(**call.function.arguments)
+    messages = [asked("Rome"), answer.message]
+    messages.append({"role": "tool", "tool_name": call.function.name, "content": gave})
+    answer = client.chat(model=MODEL, messages=messages, options=GREEDY)
+    assert "31" in answer.message.content, answer
+
+
 def load():
     assert client.generate(model=MODEL).done_reason == "load"
     assert client.chat(model=MODEL, keep_alive="5m").done_reason == "load"
@@ -94,7 +150,8 @@ def errors():
 
         refused(404, lambda: ask(model="no-such-model"))
         refused(400, lambda: ask(think=True))
-        refused(400, lambda: ask(format="json"))
+        refused(400, lambda: ask(format={"type": "objekt"}))
+        refused(400, lambda: ask(tools=[weather], format="json"))
         refused(400, lambda: ask(options={"temperature": -1}))
         refused(400, lambda: ask(options={"num_ctx": 10_000_000}))
         refused(400, lambda: ask(messages=[QUESTION[0] | {"images": [b"hi"]}]))
@@ -127,7 +184,7 @@ async def together():
     assert all(count is None or count > 3 for count in counts), counts
 
 
-for step in [models, chat, generate, options, load, errors, together]:
+for step in [models, chat, generate, options, structured, tools, load, errors, together]:
     result = step()
     if asyncio.iscoroutine(result):
         asyncio.run(result)

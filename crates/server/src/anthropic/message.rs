@@ -7,24 +7,34 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use rushlight_engine::{GenerateOptions, SamplerOptions};
+use rushlight_text::constrain::Constraint;
 
-use super::conversation::{Conversation, unsupported};
+use super::blocks::Blocks;
+use super::conversation::Conversation;
 use super::reply::Reply;
 use super::stopped::Stopped;
+use super::unsupported;
 use crate::app::App;
+use crate::calls::Caller;
 use crate::dialect::RequestId;
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::openai::parameters::stops;
 use crate::openai::random;
 use crate::worker::{Ask, Served};
-use crate::{body, stream};
+use crate::{body, stream, tools};
 
 /// A request.
 struct Create {
     prompt: Vec<u32>,
     options: GenerateOptions,
     stream: bool,
+    /// What the answer must look like.
+    constraint: Option<Constraint>,
+    /// Control tokens whose names are part of the text.
+    shown: Vec<u32>,
+    /// Finds calls of tools.
+    caller: Option<Caller>,
 }
 
 impl Create {
@@ -41,7 +51,14 @@ impl Create {
         options.sampler = sampler(&mut fields)?;
         let stream = fields.flag("stream")?.unwrap_or(false);
         fields.end()?;
-        Ok(Self { prompt: conversation.prompt(served)?, options, stream })
+        let (mut constraint, mut shown, mut caller) = (None, Vec::new(), None);
+        if let Some(tools) = &conversation.tools {
+            constraint = tools.constraint(served)?;
+            shown = tools::marks(served)?;
+            caller = Some(tools.caller(served));
+        }
+        let prompt = conversation.prompt(served)?;
+        Ok(Self { prompt, options, stream, constraint, shown, caller })
     }
 }
 
@@ -64,21 +81,23 @@ pub(super) async fn create(
     app.engine.served()?;
     let text = body::read(request, &app).await?;
     let read = app.aside(move |app| Create::read(app, app.engine.served()?, body::parse(text)?));
-    let Create { prompt, options, stream } = read.await?;
+    let Create { prompt, options, stream, constraint, shown, caller } = read.await?;
     let served = app.engine.served()?;
-    let (prompt_tokens, stopped) = (prompt.len(), Stopped::new(&served.model, &options.stop));
+    let (prompt_tokens, model) = (prompt.len(), app.options.model.clone());
+    let stopped = Stopped::new(&served.model, &options.stop, &shown);
     let ask = Ask {
         prompt,
         options,
         priority: 0,
         deadline: app.deadline(),
         likeliest: 0,
-        constraint: None,
-        shown: Vec::new(),
+        constraint,
+        shown,
     };
     let mut answers = app.engine.ask(vec![ask])?;
     let reused_tokens = answers.begun().await?;
-    let reply = Reply::new(app.options.model.clone(), id, prompt_tokens, reused_tokens, stopped);
+    let blocks = Blocks::new(caller);
+    let reply = Reply::new(model, id, prompt_tokens, reused_tokens, stopped, blocks);
     if stream {
         return Ok(stream::respond(answers, reply));
     }

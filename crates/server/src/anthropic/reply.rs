@@ -3,6 +3,7 @@
 use rushlight_engine::Finish;
 use serde_json::{Value, json};
 
+use super::blocks::Blocks;
 use super::stopped::Stopped;
 use super::{error, usage};
 use crate::answers::{Answer, Ended, Token};
@@ -19,6 +20,7 @@ pub(super) struct Reply {
     prompt_tokens: usize,
     reused_tokens: usize,
     stopped: Stopped,
+    blocks: Blocks,
 }
 
 impl Reply {
@@ -28,9 +30,10 @@ impl Reply {
         prompt_tokens: usize,
         reused_tokens: usize,
         stopped: Stopped,
+        blocks: Blocks,
     ) -> Self {
         let id = format!("msg_{:016x}{:016x}", random(), random());
-        Self { id, model, request, prompt_tokens, reused_tokens, stopped }
+        Self { id, model, request, prompt_tokens, reused_tokens, stopped, blocks }
     }
 
     /// The response to a request that is not streamed.
@@ -40,7 +43,10 @@ impl Reply {
         for (at, token) in answer.tokens.iter().enumerate() {
             self.stopped.token(token, if at == 0 { &answer.text } else { "" });
         }
-        let content = vec![json!({ "type": "text", "text": answer.text })];
+        self.blocks.open();
+        self.blocks.push(&answer.text);
+        self.blocks.finish();
+        let content = self.blocks.content();
         let (reason, sequence) = match &answer.ended {
             Some(ended) => self.why(ended.finish),
             None => (Value::Null, Value::Null),
@@ -68,18 +74,11 @@ impl Reply {
             Finish::Stop => return (json!("stop_sequence"), json!(self.stopped.by())),
             Finish::Length => "max_tokens",
             Finish::Context => "model_context_window_exceeded",
+            _ if self.blocks.has_calls() => "tool_use",
             _ => "end_turn",
         };
         (json!(reason), Value::Null)
     }
-}
-
-fn delta(text: &str) -> Value {
-    json!({
-        "type": "content_block_delta",
-        "index": 0,
-        "delta": { "type": "text_delta", "text": text },
-    })
 }
 
 impl Shape for Reply {
@@ -87,31 +86,25 @@ impl Shape for Reply {
 
     fn open(&mut self) -> Vec<Value> {
         let message = self.message(Vec::new(), &Value::Null, &Value::Null, 0);
-        let block = json!({ "type": "text", "text": "" });
-        vec![
-            json!({ "type": "message_start", "message": message }),
-            json!({ "type": "content_block_start", "index": 0, "content_block": block }),
-            json!({ "type": "ping" }),
-        ]
+        let start = json!({ "type": "message_start", "message": message });
+        let blocks = self.blocks.open();
+        [start].into_iter().chain(blocks).chain([json!({ "type": "ping" })]).collect()
     }
 
     fn token(&mut self, _: usize, token: &Token, text: &str) -> Vec<Value> {
         self.stopped.token(token, text);
-        if text.is_empty() { Vec::new() } else { vec![delta(text)] }
+        self.blocks.push(text)
     }
 
     fn finished(&mut self, _: usize, ended: &Ended) -> Vec<Value> {
+        let mut events = [self.blocks.push(&ended.text), self.blocks.finish()].concat();
         let (reason, sequence) = self.why(ended.finish);
-        let rest = (!ended.text.is_empty()).then(|| delta(&ended.text));
-        let end = [
-            json!({ "type": "content_block_stop", "index": 0 }),
-            json!({
-                "type": "message_delta",
-                "delta": { "stop_reason": reason, "stop_sequence": sequence },
-                "usage": usage(ended.prompt_tokens, ended.reused_tokens, ended.answer_tokens),
-            }),
-        ];
-        rest.into_iter().chain(end).collect()
+        events.push(json!({
+            "type": "message_delta",
+            "delta": { "stop_reason": reason, "stop_sequence": sequence },
+            "usage": usage(ended.prompt_tokens, ended.reused_tokens, ended.answer_tokens),
+        }));
+        events
     }
 
     fn close(&mut self) -> Vec<Value> {

@@ -19,11 +19,12 @@ pub(super) struct Stopped {
 }
 
 impl Stopped {
-    pub(super) fn new(model: &Arc<Model>, stops: &[String]) -> Self {
+    /// Of an answer in which these control tokens are shown.
+    pub(super) fn new(model: &Arc<Model>, stops: &[String], shown: &[u32]) -> Self {
         Self {
             model: model.clone(),
             stops: stops.to_vec(),
-            decoder: StreamDecoder::new(),
+            decoder: StreamDecoder::showing(shown.iter().copied()),
             text: String::new(),
             told: 0,
         }

@@ -5,14 +5,15 @@ use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use rushlight_text::Message;
-use serde_json::Value;
 
+use super::messages;
 use super::reply::Kind;
-use super::shared::{Shared, answer, refuse};
+use super::shared::{Shared, answer};
 use crate::app::App;
 use crate::failure::Failure;
-use crate::fields::{Fields, wrong};
+use crate::fields::Fields;
+use crate::openai::tools::read as read_tool;
+use crate::tools::{self, Choice, Tools};
 use crate::worker::Served;
 use crate::{body, prompt};
 
@@ -22,43 +23,27 @@ fn read(
     served: &Served,
     mut fields: Fields,
 ) -> Result<(Shared, Option<Vec<u32>>), Failure> {
-    let shared = Shared::take(app, served, &mut fields)?;
-    refuse(&mut fields, "tools")?;
-    let list = fields.list("messages")?.unwrap_or_default();
+    let mut shared = Shared::take(app, served, &mut fields)?;
+    // The API has no word for how they are to be called.
+    let tools = tools::take(&mut fields, read_tool)?;
+    let tools = Tools::new(tools, Some(Choice::Auto), true)?;
+    let mut messages = messages::take(&mut fields)?;
     fields.end()?;
-    let messages: Result<Vec<Message>, Failure> =
-        list.into_iter().enumerate().map(|(at, value)| message(at, value)).collect();
-    let mut messages = messages?;
     if messages.is_empty() {
         return Ok((shared, None));
     }
-    // A last message of the assistant is the beginning of the answer.
-    let begun = messages.pop_if(|last| last.role == "assistant").and_then(|last| last.content);
-    let begun = begun.unwrap_or_default();
-    let prompt = prompt::of_begun_messages(served, messages, &shared.extra, &begun)?;
-    Ok((shared, Some(prompt)))
-}
-
-fn message(at: usize, value: Value) -> Result<Message, Failure> {
-    let mut fields = Fields::new(value, format!("messages[{at}]"))?;
-    let role = fields.take("role");
-    let role = fields.need("role", role)?;
-    let Some(name @ ("system" | "user" | "assistant")) = role.as_str() else {
-        return Err(wrong(&fields.name("role"), &role, "`system`, `user` or `assistant`"));
-    };
-    // Clients leave an empty one out.
-    let content = fields.text("content")?.unwrap_or_default();
-    let reasoning_content = fields.text("thinking")?;
-    for name in ["images", "tool_calls", "tool_name", "tool_call_id"] {
-        refuse(&mut fields, name)?;
+    if let Some(tools) = &tools {
+        if shared.constraint.is_some() {
+            let message = "`format` is not for requests with `tools`";
+            return Err(Failure::value("format", message));
+        }
+        shared.constraint = tools.constraint(served)?;
+        shared.shown = tools::marks(served)?;
+        shared.caller = Some(tools.caller(served));
     }
-    fields.end()?;
-    Ok(Message {
-        role: name.to_owned(),
-        content: Some(content),
-        reasoning_content,
-        ..Message::default()
-    })
+    let begun = messages::take_begun(&mut messages)?;
+    let prompt = prompt::of_chat(served, messages, &shared.extra, tools.as_ref(), &begun)?;
+    Ok((shared, Some(prompt)))
 }
 
 /// Answers a conversation.

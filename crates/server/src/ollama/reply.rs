@@ -6,6 +6,7 @@ use rushlight_engine::Finish;
 use serde_json::{Value, json};
 
 use super::error;
+use super::spoken::{Part, Spoken};
 use crate::answers::{Answers, Ended, Piece, Token};
 use crate::failure::Failure;
 use crate::stream::{Shape, Wire};
@@ -50,12 +51,13 @@ pub(super) struct Reply {
     asked: Instant,
     begun: Instant,
     first: Option<Instant>,
+    spoken: Spoken,
 }
 
 impl Reply {
     /// Of an answer that begins now.
-    pub(super) fn new(kind: Kind, model: String, asked: Instant) -> Self {
-        Self { kind, model, asked, begun: Instant::now(), first: None }
+    pub(super) fn new(kind: Kind, model: String, asked: Instant, spoken: Spoken) -> Self {
+        Self { kind, model, asked, begun: Instant::now(), first: None, spoken }
     }
 
     /// The response to a request that is not streamed.
@@ -70,12 +72,41 @@ impl Reply {
                 }
                 Piece::Finished(ended) => {
                     text += &ended.text;
-                    return Ok(self.last(&text, &ended));
+                    return Ok(self.message(&text, &ended));
                 }
                 Piece::Failed(failure) => return Err(failure),
             }
         }
         Err(Failure::unavailable("engine_failed", "the answer has no end"))
+    }
+
+    /// The response of a whole answer.
+    fn message(&mut self, text: &str, ended: &Ended) -> Value {
+        let (mut content, mut calls) = (String::new(), Vec::new());
+        for part in self.spoken.push(text).into_iter().chain(self.spoken.finish()) {
+            match part {
+                Part::Text(text) => content += &text,
+                Part::Call(call) => calls.push(call),
+            }
+        }
+        let mut line = self.last(&content, ended);
+        if !calls.is_empty() {
+            line["message"]["tool_calls"] = calls.into();
+        }
+        line
+    }
+
+    /// A line of each part.
+    fn lines(&self, parts: Vec<Part>) -> Vec<Value> {
+        let line = |part| match part {
+            Part::Text(text) => self.line(&text),
+            Part::Call(call) => {
+                let mut line = self.line("");
+                line["message"]["tool_calls"] = json!([call]);
+                line
+            }
+        };
+        parts.into_iter().map(line).collect()
     }
 
     fn line(&self, text: &str) -> Value {
@@ -119,12 +150,14 @@ impl Shape for Reply {
 
     fn token(&mut self, _: usize, _: &Token, text: &str) -> Vec<Value> {
         self.first.get_or_insert_with(Instant::now);
-        if text.is_empty() { Vec::new() } else { vec![self.line(text)] }
+        let parts = self.spoken.push(text);
+        self.lines(parts)
     }
 
     fn finished(&mut self, _: usize, ended: &Ended) -> Vec<Value> {
-        let rest = (!ended.text.is_empty()).then(|| self.line(&ended.text));
-        rest.into_iter().chain([self.last("", ended)]).collect()
+        let mut parts = self.spoken.push(&ended.text);
+        parts.extend(self.spoken.finish());
+        self.lines(parts).into_iter().chain([self.last("", ended)]).collect()
     }
 
     fn close(&mut self) -> Vec<Value> {

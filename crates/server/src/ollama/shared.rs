@@ -6,11 +6,14 @@ use std::time::Instant;
 use axum::http::StatusCode;
 use axum::response::Response;
 use rushlight_engine::GenerateOptions;
+use rushlight_text::constrain::Constraint;
 use serde_json::Value;
 
 use super::reply::{Kind, Reply};
-use super::{options, take_model};
+use super::spoken::Spoken;
+use super::{format, options, take_model};
 use crate::app::App;
+use crate::calls::Caller;
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::worker::{Ask, Served};
@@ -24,6 +27,12 @@ pub(super) struct Shared {
     pub(super) stream: bool,
     /// Variables of the template.
     pub(super) extra: Vec<(String, Value)>,
+    /// What the answer must look like.
+    pub(super) constraint: Option<Constraint>,
+    /// Control tokens whose names are part of the text.
+    pub(super) shown: Vec<u32>,
+    /// Finds calls of tools.
+    pub(super) caller: Option<Caller>,
 }
 
 impl Shared {
@@ -32,7 +41,8 @@ impl Shared {
         let stream = fields.flag("stream")?.unwrap_or(true);
         // The model is there as long as the server is.
         fields.take("keep_alive");
-        for name in ["format", "logprobs", "top_logprobs", "truncate", "shift"] {
+        let constraint = format::take(served, fields)?;
+        for name in ["logprobs", "top_logprobs", "truncate", "shift"] {
             refuse(fields, name)?;
         }
         let extra = match fields.take("think") {
@@ -42,7 +52,8 @@ impl Shared {
         };
         let options = fields.object("options")?;
         let options = options::read(served, options)?;
-        Ok(Self { model, options, stream, extra })
+        let (shown, caller) = (Vec::new(), None);
+        Ok(Self { model, options, stream, extra, constraint, shown, caller })
     }
 }
 
@@ -72,7 +83,7 @@ pub(super) async fn answer(
     shared: Shared,
     prompt: Option<Vec<u32>>,
 ) -> Result<Response, Failure> {
-    let Shared { model, options, stream, .. } = shared;
+    let Shared { model, options, stream, constraint, shown, caller, .. } = shared;
     let Some(prompt) = prompt else {
         return Ok(body::json(StatusCode::OK, &kind.loaded(&model)));
     };
@@ -82,12 +93,12 @@ pub(super) async fn answer(
         priority: 0,
         deadline: app.deadline(),
         likeliest: 0,
-        constraint: None,
-        shown: Vec::new(),
+        constraint,
+        shown,
     };
     let mut answers = app.engine.ask(vec![ask])?;
     answers.begun().await?;
-    let reply = Reply::new(kind, model, asked);
+    let reply = Reply::new(kind, model, asked, Spoken::new(caller));
     if stream {
         return Ok(stream::respond(answers, reply));
     }

@@ -32,6 +32,10 @@ pub(super) async fn show(
     let served = app.engine.served()?;
     let model = &served.model;
     let template = served.template().map_or("", |template| template.source());
+    let capabilities: &[&str] = match served.takes_tools() {
+        true => &["completion", "tools"],
+        false => &["completion"],
+    };
     let value = json!({
         "license": model.license().unwrap_or_default(),
         "modelfile": "",
@@ -39,7 +43,7 @@ pub(super) async fn show(
         "template": template,
         "details": details(model),
         "model_info": info(model),
-        "capabilities": ["completion"],
+        "capabilities": capabilities,
         "modified_at": rfc3339_of_seconds(app.created),
     });
     Ok(body::json(StatusCode::OK, &value))

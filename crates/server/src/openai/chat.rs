@@ -15,14 +15,13 @@ use rushlight_text::Message;
 use serde_json::Value;
 
 use super::parameters::Parameters;
-use super::tools::{self, Tools};
 use super::{Envelope, format, messages};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::fields::Fields;
+use crate::tools::{self, Tools};
 use crate::worker::Served;
 use crate::{body, prompt, stream};
-use caller::Caller;
 use reply::Reply;
 
 /// Likeliest tokens that are told at each place, at most.
@@ -60,7 +59,7 @@ impl Chat {
             }
         }
         let format = format::take(&mut fields)?;
-        let tools = Tools::take(&mut fields)?;
+        let tools = super::tools::take_all(&mut fields)?;
         let messages = messages::read(&mut fields)?;
         let mut parameters = Parameters::take(app, served, &mut fields)?;
         parameters.set_most_tokens(most_tokens(&mut fields)?);
@@ -75,11 +74,10 @@ impl Chat {
                 let message = format!("`{name}` is not for requests with `tools`");
                 return Err(Failure::value(name, message));
             }
-            let (tokenizer, convention) = (prompt::tokenizer(served)?, served.convention());
-            if let Some(grammar) = tools.grammar(tokenizer, convention)? {
+            if let Some(grammar) = tools.grammar(served)? {
                 parameters.constrain(served, "tools", &grammar)?;
             }
-            parameters.shown = tools::marks(tokenizer, convention);
+            parameters.shown = tools::marks(served)?;
         }
         Ok(Self { parameters, messages, extra, tools })
     }
@@ -122,13 +120,8 @@ pub(crate) async fn create(
     let read = app.aside(move |app| {
         let served = app.engine.served()?;
         let chat = Chat::read(app, served, body::parse(text)?)?;
-        let Chat { parameters, mut messages, extra, tools } = chat;
-        if !served.takes_tools() {
-            tools::spell_calls(&mut messages);
-            tools.iter().for_each(|tools| tools.describe(&mut messages));
-        }
-        let list = tools.as_ref().map_or(&[][..], Tools::list);
-        let prompt = prompt::of_chat(served, messages, &extra, list)?;
+        let Chat { parameters, messages, extra, tools } = chat;
+        let prompt = prompt::of_chat(served, messages, &extra, tools.as_ref(), "")?;
         Ok((parameters, prompt, tools))
     });
     let (parameters, prompt, tools) = read.await?;
@@ -143,10 +136,8 @@ pub(crate) async fn create(
         likeliest: parameters.likeliest.is_some(),
         include_usage: parameters.include_usage,
         usage: super::Usage::default(),
-        callers: tools.map_or(Vec::new(), |tools| {
-            let parser = || tools.parser(served.convention());
-            (0..parameters.n).map(|_| Caller::new(parser())).collect()
-        }),
+        callers: tools
+            .map_or(Vec::new(), |tools| (0..parameters.n).map(|_| tools.caller(served)).collect()),
     };
     if parameters.stream {
         return Ok(stream::respond(answers, reply));

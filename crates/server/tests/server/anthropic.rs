@@ -41,6 +41,48 @@ fn events(reply: &Reply) -> Vec<Value> {
     reply.body.split_terminator("\n\n").map(event).collect()
 }
 
+fn tool(name: &str) -> Value {
+    json!({
+        "name": name,
+        "description": "Says how the weather is.",
+        "input_schema": {
+            "type": "object",
+            "properties": {
+                "city": { "type": "string", "maxLength": 12 },
+                "unit": { "enum": ["C", "F"] },
+            },
+            "required": ["city", "unit"],
+            "additionalProperties": false,
+        },
+    })
+}
+
+/// The blocks that events tell, each of which begins, is told and ends before the next.
+fn content(events: &[Value]) -> Value {
+    let (mut blocks, mut input, mut open) = (Vec::new(), String::new(), false);
+    for event in events.iter().filter(|e| e["index"].is_u64()) {
+        let begins = event["type"] == "content_block_start";
+        assert_eq!(open, !begins, "{event}");
+        open = event["type"] != "content_block_stop";
+        if begins {
+            let block = event["content_block"].clone();
+            assert!(block["type"] != "tool_use" || block["input"] == json!({}), "{block}");
+            blocks.push(block);
+        }
+        assert_eq!(event["index"], blocks.len() - 1, "{event}");
+        let block = blocks.last_mut().unwrap();
+        if let Some(text) = event["delta"]["text"].as_str() {
+            block["text"] = json!(format!("{}{text}", block["text"].as_str().unwrap()));
+        }
+        input += event["delta"]["partial_json"].as_str().unwrap_or_default();
+        if !open && block["type"] == "tool_use" {
+            block["input"] = serde_json::from_str(&std::mem::take(&mut input)).unwrap();
+        }
+    }
+    assert!(!open && input.is_empty());
+    blocks.into()
+}
+
 /// `status type`, and the message.
 fn error(reply: &Reply) -> (String, String) {
     let value = reply.json();
@@ -140,6 +182,8 @@ fn what_changes_nothing_is_taken() {
         json!({ "messages": [{ "role": "user", "content": [block] }] }),
         json!({ "metadata": { "user_id": "me" }, "service_tier": "auto", "speed": "standard" }),
         json!({ "thinking": { "type": "disabled" }, "tools": [], "cache_control": null }),
+        json!({ "tool_choice": { "type": "auto", "disable_parallel_tool_use": true } }),
+        json!({ "tools": [tool("f")], "tool_choice": { "type": "none" } }),
         json!({ "top_p": 1, "top_k": 0, "stop_sequences": [], "stream": false, "system": null }),
     ];
     for fields in cases {
@@ -158,6 +202,9 @@ fn what_changes_nothing_is_taken() {
     let system = json!([{ "type": "text", "text": "Be short." }]);
     assert!(count(json!({ "system": system })) > count(json!({})));
     assert_eq!(count(json!({ "system": system })), count(json!({ "system": "Be short." })));
+    let tools = |list: Value| count(json!({ "tools": list }));
+    assert!(tools(json!([tool("f")])) > count(json!({})) + 100);
+    assert!(tools(json!([tool("f"), tool("g")])) > tools(json!([tool("f")])) + 100);
 }
 
 #[test]
@@ -178,8 +225,6 @@ fn what_is_wrong_is_said_with_its_parameter() {
         (json!({ "system": 1 }), bad, "`system`"),
         (json!({ "system": [{ "type": "image" }] }), bad, "`system[0].type`"),
         (json!({ "stop_sequences": "x".repeat(2000) }), bad, "`stop_sequences`"),
-        (json!({ "tools": [{ "name": "f" }] }), bad, "`tools`"),
-        (json!({ "tool_choice": { "type": "auto" } }), bad, "`tool_choice`"),
         (json!({ "thinking": { "type": "enabled", "budget_tokens": 1024 } }), bad, "`thinking`"),
         (json!({ "output_config": {} }), bad, "`output_config`"),
         (json!({ "service_tier": "batch" }), bad, "`service_tier`"),
@@ -203,6 +248,119 @@ fn what_is_wrong_is_said_with_its_parameter() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     let more = json!({ "model": "tiny", "messages": [], "max_tokens": 1 });
     assert_eq!(error(&server.post(COUNT, &more)).0, bad);
+}
+
+#[test]
+fn what_is_no_tool_is_refused() {
+    let server = Running::start(|_| {});
+    let with = |tool: Value| json!({ "tools": [tool] });
+    let choice = |choice: Value| json!({ "tools": [tool("f")], "tool_choice": choice });
+    let schema = |schema: Value| {
+        json!({
+            "tools": [{ "name": "f", "input_schema": schema }],
+            "tool_choice": { "type": "any" },
+        })
+    };
+    let and = |field: &str, value: Value| {
+        let mut tool = tool("f");
+        tool[field] = value;
+        with(tool)
+    };
+    let call = json!([{ "type": "tool_use", "id": "1", "name": "f", "input": {} }]);
+    let said = |role: &str, content: Value| json!({ "tools": [tool("f")], "messages": [{ "role": role, "content": content }] });
+    let cases = [
+        (with(json!({ "input_schema": {} })), "`tools[0].name`"),
+        (with(json!({ "name": "f" })), "`tools[0].input_schema`"),
+        (with(json!({ "name": "f", "input_schema": "{}" })), "`tools[0].input_schema`"),
+        (with(json!({ "name": "a b", "input_schema": {} })), "`tools[0].name`"),
+        (with(json!({ "type": "web_search_20250305", "name": "web_search" })), "`tools[0].type`"),
+        (and("input_examples", json!([{}])), "`tools[0].input_examples`"),
+        (and("defer_loading", json!(true)), "`tools[0].defer_loading`"),
+        (and("allowed_callers", json!(["code_execution"])), "`tools[0].allowed_callers`"),
+        (json!({ "tool_choice": { "type": "any" } }), "no `tools`"),
+        (choice(json!("any")), "`tool_choice`"),
+        (choice(json!({ "type": "often" })), "`tool_choice.type`"),
+        (choice(json!({ "type": "tool" })), "`tool_choice.name`"),
+        (choice(json!({ "type": "tool", "name": "other" })), "`other`"),
+        (choice(json!({ "type": "any", "name": "f" })), "`tool_choice.name`"),
+        (schema(json!({ "type": "object", "properties": { "a": { "type": "x" } } })), "`f`"),
+        (schema(json!({ "type": "string" })), "`object`"),
+        (said("user", call.clone()), "`messages[0].content[0].type`"),
+        (said("assistant", call), "calls tools"),
+        (
+            said("user", json!([{ "type": "tool_result", "tool_use_id": "1" }])),
+            "`messages[0].content[0].tool_use_id`",
+        ),
+    ];
+    let mut failures = Vec::new();
+    for (fields, message) in cases {
+        let found = error(&server.post(PATH, &ask(fields.clone())));
+        if found.0 != "400 invalid_request_error" || !found.1.contains(message) {
+            failures.push(format!("{fields}: {found:?}, expected {message}"));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn a_model_that_knows_nothing_calls_what_it_must() {
+    // Its context has room for letters that are tokens.
+    let server = Running::start_tiny("llama_yarn", |_| {});
+    let named = json!({ "type": "tool", "name": "climate" });
+    let choices = [(json!({ "type": "any" }), None), (named, Some("climate"))];
+    for at in 0..12 {
+        let (choice, name) = &choices[at % 2];
+        let fields = |stream: bool, greedy: bool| {
+            ask(json!({
+                "tools": [tool("weather"), tool("climate")],
+                "tool_choice": choice,
+                "max_tokens": 1200,
+                "stream": stream,
+                "temperature": if greedy { 0 } else { 1 },
+            }))
+        };
+        let call = |content: &Value| {
+            let [call] = content.as_array().unwrap().as_slice() else { panic!("{content}") };
+            assert_eq!(call["type"], "tool_use", "{call}");
+            assert!(call["id"].as_str().unwrap().starts_with("toolu_"), "{call}");
+            let input = call["input"].as_object().unwrap();
+            assert!(input["city"].is_string() && input.len() == 2, "{call}");
+            assert!(["C", "F"].contains(&input["unit"].as_str().unwrap()), "{call}");
+            let found = call["name"].as_str().unwrap();
+            assert!(["weather", "climate"].contains(&found), "{call}");
+            assert!(name.is_none_or(|name| name == found), "{call}");
+            json!([call["name"], call["input"]])
+        };
+        let reply = server.post(PATH, &fields(false, at < 2)).json();
+        assert_eq!(reply["stop_reason"], "tool_use", "{reply}");
+        let whole = call(&reply["content"]);
+        let streamed = events(&server.post(PATH, &fields(true, at < 2)));
+        let told = call(&content(&streamed));
+        assert_eq!(streamed[streamed.len() - 2]["delta"]["stop_reason"], "tool_use");
+        if at < 2 {
+            // Without chance, it is the same call.
+            assert_eq!(told, whole);
+        }
+    }
+    // An answer that is cut within a call says so.
+    let mut body = ask(json!({ "tools": [tool("f")], "tool_choice": { "type": "any" } }));
+    body["max_tokens"] = json!(40);
+    let reply = server.post(PATH, &body).json();
+    assert_eq!(reply["stop_reason"], "max_tokens", "{reply}");
+    assert_eq!(reply["content"][0]["input"], json!({}), "{reply}");
+}
+
+#[test]
+fn tools_that_may_be_called_leave_text_as_it_is() {
+    let server = Running::start_tiny("llama_yarn", |_| {});
+    let fields = json!({ "tools": [tool("f")], "stop_sequences": [] });
+    let whole = server.post(PATH, &ask(fields.clone())).json();
+    assert_eq!(whole["content"].as_array().unwrap().len(), 1, "{whole}");
+    assert_eq!(whole["stop_reason"], "max_tokens", "{whole}");
+    let mut body = ask(fields);
+    body["stream"] = json!(true);
+    let streamed = events(&server.post(PATH, &body));
+    assert_eq!(content(&streamed), whole["content"]);
 }
 
 #[test]
@@ -294,4 +452,43 @@ fn smollm2_goes_on_from_what_the_assistant_began() {
     messages.push(json!({ "role": "assistant", "content": begin }));
     let goes_on = server.post(PATH, &body).json();
     assert_eq!(text(&goes_on), format!(" Berlin{rest}"));
+}
+
+#[test]
+fn smollm2_is_told_of_tools_and_reads_what_they_gave() {
+    let Some(file) = model_path() else { return };
+    let server = Running::start_with(move || load(&file), |_| {});
+    server.wait();
+    let question = json!({ "role": "user", "content": "How is the weather in Rome?" });
+    let mut body = ask(json!({
+        "messages": [question],
+        "tools": [tool("weather"), tool("climate")],
+        "tool_choice": { "type": "any" },
+        "max_tokens": 100,
+    }));
+    let reply = server.post(PATH, &body).json();
+    let call = reply["content"][0].clone();
+    let input = &call["input"]["city"];
+    assert_eq!((&call["name"], input), (&json!("weather"), &json!("Rome")), "{reply}");
+    // The call and what it gave go back, and are part of the prompt.
+    let count = |body: &Value| {
+        let mut counted = body.clone();
+        let fields = counted.as_object_mut().unwrap();
+        fields.retain(|name, _| !["max_tokens", "temperature"].contains(&name.as_str()));
+        server.post(COUNT, &counted).json()["input_tokens"].as_u64().unwrap()
+    };
+    let before = count(&body);
+    let result = json!([{
+        "type": "tool_result",
+        "tool_use_id": call["id"],
+        "content": [{ "type": "text", "text": "31 degrees, sunny" }],
+    }]);
+    let messages = body["messages"].as_array_mut().unwrap();
+    messages.push(json!({ "role": "assistant", "content": reply["content"] }));
+    messages.push(json!({ "role": "user", "content": result }));
+    body["tool_choice"] = json!({ "type": "none" });
+    let told = server.post(PATH, &body).json();
+    assert!(text(&told).contains("sunny") || text(&told).contains("31"), "{told}");
+    body["tool_choice"] = json!({ "type": "auto" });
+    assert!(count(&body) > before + 20);
 }

@@ -33,6 +33,19 @@ fn ask(path: &str, fields: Value) -> Value {
     body
 }
 
+fn tool(name: &str) -> Value {
+    json!({ "type": "function", "function": {
+        "name": name,
+        "description": "Says how the weather is.",
+        "parameters": {
+            "type": "object",
+            "properties": { "city": { "type": "string", "maxLength": 12 } },
+            "required": ["city"],
+            "additionalProperties": false,
+        },
+    }})
+}
+
 fn text<'a>(reply: &'a Value, at: &str) -> &'a str {
     reply.pointer(at).and_then(Value::as_str).unwrap_or_else(|| panic!("{reply}"))
 }
@@ -183,8 +196,10 @@ fn what_is_wrong_is_said_with_its_parameter() {
         (json!({ "model": "other" }), 404, "`other`"),
         (json!({ "model": null }), 400, "`model` is missing"),
         (json!({ "temperature": 1 }), 400, "`temperature` is not a parameter"),
-        (json!({ "format": "json" }), 400, "`format`"),
-        (json!({ "format": { "type": "object" } }), 400, "`format`"),
+        (json!({ "format": "yaml" }), 400, "`format` is the string `yaml`"),
+        (json!({ "format": [1] }), 400, "`format`"),
+        (json!({ "format": { "type": "objekt" } }), 400, "objekt"),
+        (json!({ "format": { "type": "array", "uniqueItems": true } }), 400, "uniqueItems"),
         (json!({ "think": true }), 400, "`think`"),
         (json!({ "think": "low" }), 400, "`think`"),
         (json!({ "logprobs": true }), 400, "`logprobs`"),
@@ -199,6 +214,8 @@ fn what_is_wrong_is_said_with_its_parameter() {
         (json!({ "options": [] }), 400, "`options`"),
     ];
     let image = json!([{ "role": "user", "content": "x", "images": ["aGk="] }]);
+    let call = json!({ "function": { "name": "f", "arguments": {} } });
+    let calling = json!({ "role": "assistant", "tool_calls": [call] });
     let own = [
         (GENERATE, json!({ "prompt": 1 }), 400, "`prompt`"),
         (GENERATE, json!({ "suffix": "x" }), 400, "`suffix`"),
@@ -207,10 +224,15 @@ fn what_is_wrong_is_said_with_its_parameter() {
         (GENERATE, json!({ "images": ["aGk="] }), 400, "`images`"),
         (GENERATE, json!({ "raw": true, "system": "x" }), 400, "`system`"),
         (GENERATE, json!({ "prompt": "long".repeat(600) }), 400, "context"),
-        (CHAT, json!({ "tools": [{}] }), 400, "`tools`"),
+        (CHAT, json!({ "tools": [{}] }), 400, "`tools[0].type`"),
+        (CHAT, json!({ "tools": [tool(" ")] }), 400, "`tools[0].function.name`"),
+        (CHAT, json!({ "tools": [tool("f")], "format": "json" }), 400, "`format`"),
+        (CHAT, json!({ "tools": [tool("f")], "tool_choice": "required" }), 400, "`tool_choice`"),
+        (CHAT, json!({ "messages": [calling] }), 400, "calls tools"),
+        (GENERATE, json!({ "tools": [tool("f")] }), 400, "`tools`"),
         (CHAT, json!({ "messages": image }), 400, "`messages[0].images`"),
         (CHAT, json!({ "messages": [{ "content": "x" }] }), 400, "`messages[0].role`"),
-        (CHAT, json!({ "messages": [{ "role": "tool" }] }), 400, "`messages[0].role`"),
+        (CHAT, json!({ "messages": [{ "role": "king" }] }), 400, "`messages[0].role`"),
     ];
     let both = ROUTES.iter().flat_map(|(path, _)| {
         both.iter().map(move |(fields, status, message)| (*path, fields.clone(), *status, *message))
@@ -223,6 +245,106 @@ fn what_is_wrong_is_said_with_its_parameter() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn a_model_that_knows_nothing_follows_a_format() {
+    let server = Running::start(|_| {});
+    let schema = json!({
+        "title": "Person",
+        "type": "object",
+        "properties": {
+            "name": { "type": "string", "maxLength": 20 },
+            "age": { "type": "integer", "minimum": 0, "maximum": 150 },
+        },
+        "required": ["name", "age"],
+        "additionalProperties": false,
+    });
+    for (path, at) in ROUTES {
+        for seed in 0..6 {
+            let options =
+                json!({ "temperature": 1.5, "top_k": 0, "seed": seed, "num_predict": 200 });
+            let fields = |stream: bool| {
+                ask(path, json!({ "format": schema, "options": options, "stream": stream }))
+            };
+            let whole = server.post(path, &fields(false)).json();
+            let found: Value = serde_json::from_str(text(&whole, at)).unwrap();
+            assert!((0..=150).contains(&found["age"].as_i64().unwrap()), "{found}");
+            assert!(found["name"].is_string(), "{found}");
+            assert_eq!(found.as_object().unwrap().len(), 2, "{found}");
+            assert_ended(&whole, "stop");
+            let lines = lines(&server.post(path, &fields(true)));
+            let told: String = lines.iter().map(|line| text(line, at)).collect();
+            assert_eq!(told, text(&whole, at));
+        }
+        let body = ask(path, json!({ "format": "json", "stream": false }));
+        let reply = server.post(path, &body).json();
+        assert!(text(&reply, at).starts_with('{'), "{reply}");
+    }
+}
+
+/// The API cannot ask for a call. But a tool that is strict has an answer that begins like a call be
+/// one, and where all signs are as likely, some seed begins it so.
+#[test]
+fn an_answer_that_begins_like_a_call_is_one() {
+    let server = Running::start_tiny("llama_yarn", |_| {});
+    let mut strict = tool("weather");
+    strict["function"]["strict"] = json!(true);
+    let chat = |seed: usize, most: usize, stream: bool| {
+        let options = json!({
+            "temperature": 100, "top_k": 0, "top_p": 1, "repeat_penalty": 1, "seed": seed,
+            "num_predict": most,
+        });
+        ask(CHAT, json!({ "tools": [strict], "options": options, "stream": stream }))
+    };
+    let begins = |seed: &usize| {
+        let reply = server.post(CHAT, &chat(*seed, 1, false)).json();
+        // What waits while it could be a call is told in the end.
+        text(&reply, "/message/content") == "{"
+    };
+    let seeds: Vec<usize> = (0..4000).filter(begins).take(2).collect();
+    assert_eq!(seeds.len(), 2);
+    for seed in seeds {
+        let reply = server.post(CHAT, &chat(seed, 1200, false)).json();
+        let message = &reply["message"];
+        assert_eq!(message["content"], "", "{reply}");
+        let [call] = message["tool_calls"].as_array().unwrap().as_slice() else { panic!() };
+        assert_eq!(call["function"]["name"], "weather", "{call}");
+        assert!(call["function"]["arguments"]["city"].is_string(), "{call}");
+        assert_ended(&reply, "stop");
+        let lines = lines(&server.post(CHAT, &chat(seed, 1200, true)));
+        let (last, pieces) = lines.split_last().unwrap();
+        let told: Vec<&Value> = pieces.iter().map(|line| &line["message"]).collect();
+        assert_eq!(told, [message]);
+        assert_eq!(last["message"], json!({ "role": "assistant", "content": "" }));
+        assert_ended(last, "stop");
+        // One that is cut is no call.
+        let reply = server.post(CHAT, &chat(seed, 40, false)).json();
+        assert!(reply["message"]["tool_calls"].is_null(), "{reply}");
+        assert!(text(&reply, "/message/content").starts_with("{\"name\": \"weather\""), "{reply}");
+        assert_ended(&reply, "length");
+    }
+}
+
+#[test]
+fn calls_and_what_they_gave_are_part_of_the_prompt() {
+    let server = Running::start_tiny("llama_yarn", |_| {});
+    let count = |messages: Value| {
+        let body = ask(CHAT, json!({ "messages": messages, "stream": false }));
+        let reply = server.post(CHAT, &body);
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.json()["prompt_eval_count"].as_u64().unwrap()
+    };
+    let question = json!({ "role": "user", "content": "abc" });
+    let call = json!({ "function": { "name": "weather", "arguments": { "city": "Rome" } } });
+    let calling = json!({ "role": "assistant", "content": "", "tool_calls": [call] });
+    let gave = |text: &str| json!({ "role": "tool", "tool_name": "weather", "content": text });
+    let (none, short, long) = (
+        count(json!([question])),
+        count(json!([question, calling, gave("a")])),
+        count(json!([question, calling, gave("abcdefghij")])),
+    );
+    assert!(short > none + 30 && long >= short + 9, "{none} {short} {long}");
 }
 
 #[test]

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use rushlight_model::Model;
 use serde_json::{Value, json};
 
-use super::caller::Caller;
+use super::caller;
 use crate::answers::{Answer, Ended, Token};
+use crate::calls::Caller;
 use crate::openai::{Envelope, Usage, finish_reason, likelihoods, put};
 use crate::stream::Shape;
 
@@ -39,9 +40,9 @@ impl Reply {
                     json!({ "role": "assistant", "content": answer.text, "refusal": null }),
                     answer.ended.map(|ended| finish_reason(ended.finish)),
                 ),
-                Some(caller) => (
-                    caller.message(&answer.text),
-                    answer.ended.map(|ended| caller.finish_reason(ended.finish)),
+                Some(calls) => (
+                    caller::message(calls, &answer.text),
+                    answer.ended.map(|ended| caller::reason(calls, ended.finish)),
                 ),
             };
             choices.push(json!({
@@ -88,10 +89,10 @@ impl Shape for Reply {
             return Vec::new();
         }
         let logprobs = self.likelihoods(std::slice::from_ref(token));
-        let Some(caller) = self.callers.get_mut(at) else {
+        let Some(calls) = self.callers.get_mut(at) else {
             return vec![self.chunk(at, json!({ "content": text }), logprobs, None)];
         };
-        let mut deltas = caller.deltas(text);
+        let mut deltas = caller::deltas(calls, text);
         if deltas.is_empty() && self.likeliest {
             deltas.push(json!({}));
         }
@@ -106,9 +107,9 @@ impl Shape for Reply {
         let (rest, finish) = match self.callers.get_mut(at) {
             None if ended.text.is_empty() => (Vec::new(), finish_reason(ended.finish)),
             None => (vec![json!({ "content": ended.text })], finish_reason(ended.finish)),
-            Some(caller) => {
-                let rest = [caller.deltas(&ended.text), caller.last_deltas()].concat();
-                (rest, caller.finish_reason(ended.finish))
+            Some(calls) => {
+                let rest = [caller::deltas(calls, &ended.text), caller::last_deltas(calls)];
+                (rest.concat(), caller::reason(calls, ended.finish))
             }
         };
         let end = self.chunk(at, json!({}), Value::Null, Some(finish));
