@@ -45,6 +45,8 @@ pub struct EngineOptions {
     pub context: Option<usize>,
     /// Positions that the cache holds, over all sequences; by default, and at least, the context.
     pub positions: Option<usize>,
+    /// Answers that are to be written at once: rows of output that the memory is planned for.
+    pub answers: usize,
     /// Threads; by default one per fast physical core.
     pub threads: Option<usize>,
     /// Whether threads stay on processors of their own.
@@ -74,6 +76,7 @@ impl Default for EngineOptions {
         Self {
             context: None,
             positions: None,
+            answers: 1,
             threads: None,
             pin: true,
             cache: CacheType::F16,
@@ -123,7 +126,10 @@ impl Engine {
         let row = options.row.unwrap_or_else(best);
         let taken = |s: &PanelSource| row.takes_panels(s.format(), s.cols());
         let pack = options.panels_in_memory && model.weights_from() == WeightsFrom::File;
-        let now = || Plan::new(&model, options.cache, positions, options.chunk.min(positions));
+        let now = || {
+            let plan = Plan::new(&model, options.cache, positions, options.chunk.min(positions));
+            plan.with_answers(&model, options.answers.min(options.chunk))
+        };
         let mut plan = if pack { now().with_panels(&model, taken) } else { now() };
         let available = options
             .memory_bytes

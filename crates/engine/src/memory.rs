@@ -48,6 +48,12 @@ impl Plan {
         model.panel_sources().iter().fold(plan, |plan, source| plan.with(source, source.from()))
     }
 
+    /// The plan when so many answers are written at once, each with a row of output.
+    pub(crate) fn with_answers(mut self, model: &Model, answers: usize) -> Self {
+        self.buffers_bytes += 4 * (model.dims().v * answers.saturating_sub(EXACT_ROWS)) as u64;
+        self
+    }
+
     /// The plan when panels of the tensors that `taken` names are made in memory.
     pub(crate) fn with_panels(self, model: &Model, taken: impl Fn(&PanelSource) -> bool) -> Self {
         let sources = model.panel_sources().iter().filter(|source| taken(source));

@@ -91,23 +91,38 @@ impl Prefixes {
         }
     }
 
-    /// Gives up the page that has not been used for the longest time, of those that no sequence has
-    /// and on which no other builds. False if there is none.
+    /// Gives up the page that has not been used for the longest time, of those that no sequence has.
+    /// Those on which pages build that a sequence has stand behind them: these are forgotten then,
+    /// until one is free. False if there is none.
     pub(crate) fn evict(&mut self, cache: &mut Cache) -> bool {
-        let idle = |node: &Node| node.children.is_empty() && cache.holders(node.page) == 1;
-        let nodes = self.nodes.iter().enumerate();
-        let oldest = nodes
-            .filter_map(|(i, node)| node.as_ref().filter(|n| idle(n)).map(|n| (n.used, i)))
-            .min();
-        let Some((_, at)) = oldest else { return false };
-        let Some(node) = self.nodes[at].take() else { return false };
+        while self.idle_pages(cache) > 0 {
+            let leaf = |idle: bool| {
+                let nodes = self.nodes.iter().enumerate();
+                nodes
+                    .filter_map(|(at, node)| node.as_ref().map(|node| (at, node)))
+                    .filter(|(_, node)| node.children.is_empty())
+                    .filter(|(_, node)| !idle || cache.holders(node.page) == 1)
+                    .min_by_key(|(_, node)| node.used)
+                    .map(|(at, _)| at)
+            };
+            let (idle, any) = (leaf(true), leaf(false));
+            let Some(at) = idle.or(any) else { return false };
+            self.remove(cache, at);
+            if idle.is_some() {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn remove(&mut self, cache: &mut Cache, at: usize) {
+        let Some(node) = self.nodes[at].take() else { return };
         let siblings = match node.parent {
             Some(parent) => &mut self.node_mut(parent).children,
             None => &mut self.roots,
         };
         siblings.retain(|child| *child != at);
         cache.release(node.page);
-        true
     }
 
     /// Pages that are kept.

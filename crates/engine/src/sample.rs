@@ -6,6 +6,8 @@
 mod cuts;
 mod penalties;
 
+use std::cell::RefCell;
+
 use rushlight_kernels::{Row, best};
 use rushlight_text::constrain::Constraint;
 
@@ -77,10 +79,18 @@ pub struct Sampler {
     random: Random,
     /// The most recent tokens, oldest first.
     recent: std::collections::VecDeque<u32>,
-    candidates: Vec<Candidate>,
+}
+
+/// Working memory, as large as a vocabulary: of each thread that chooses, not of each answer.
+#[derive(Default)]
+struct Scratch {
     logits: Vec<f32>,
-    /// Working memory for probabilities.
+    candidates: Vec<Candidate>,
     probabilities: Vec<f32>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
 /// A token that may be drawn.
@@ -99,14 +109,7 @@ impl Sampler {
     pub fn new(options: SamplerOptions, v: usize) -> Result<Self, Error> {
         options.check(v)?;
         let random = Random::new(options.seed);
-        Ok(Self {
-            options,
-            random,
-            recent: std::collections::VecDeque::new(),
-            candidates: Vec::new(),
-            logits: Vec::new(),
-            probabilities: Vec::new(),
-        })
+        Ok(Self { options, random, recent: std::collections::VecDeque::new() })
     }
 
     /// Takes a token of the prompt or the answer into account for the penalties.
@@ -122,8 +125,10 @@ impl Sampler {
 
     /// Chooses from logits of width `v`.
     pub fn choose(&mut self, logits: &[f32]) -> Choice {
-        self.weigh(logits);
-        self.pick(logits)
+        SCRATCH.with_borrow_mut(|scratch| {
+            self.weigh(logits, scratch);
+            self.pick(logits, scratch)
+        })
     }
 
     /// As [`Sampler::choose`], only from what `constraint` allows next.
@@ -135,47 +140,54 @@ impl Sampler {
         logits: &[f32],
         constraint: &mut Constraint,
     ) -> Result<Choice, Error> {
-        self.weigh(logits);
-        constraint.apply(&mut self.logits).map_err(|e| {
-            Error::new(ErrorKind::Constraint, "the answer cannot go on as its grammar has it")
-                .because(e)
-        })?;
-        // Not even a bias of infinity brings back what the grammar forbids.
-        Ok(self.pick(logits))
+        SCRATCH.with_borrow_mut(|scratch| {
+            self.weigh(logits, scratch);
+            // After the biases: not even one of infinity brings back what the grammar forbids.
+            constraint.apply(&mut scratch.logits).map_err(|e| {
+                Error::new(ErrorKind::Constraint, "the answer cannot go on as its grammar has it")
+                    .because(e)
+            })?;
+            Ok(self.pick(logits, scratch))
+        })
     }
 
     /// The logits after penalties and biases.
-    fn weigh(&mut self, logits: &[f32]) {
-        self.logits.clear();
-        self.logits.extend_from_slice(logits);
-        penalties::apply(&mut self.logits, &self.options, &self.recent);
+    fn weigh(&self, logits: &[f32], scratch: &mut Scratch) {
+        scratch.logits.clear();
+        scratch.logits.extend_from_slice(logits);
+        penalties::apply(&mut scratch.logits, &self.options, &self.recent);
     }
 
-    fn pick(&mut self, logits: &[f32]) -> Choice {
-        let token =
-            if self.options.temperature == 0.0 { greedy(&self.logits) } else { self.draw() };
-        let log_sum = log_sum(best(), logits, &mut self.probabilities);
+    fn pick(&mut self, logits: &[f32], scratch: &mut Scratch) -> Choice {
+        let token = match self.options.temperature == 0.0 {
+            true => greedy(&scratch.logits),
+            false => self.draw(scratch),
+        };
+        let log_sum = log_sum(best(), logits, &mut scratch.probabilities);
         Choice { token, log_probability: logits[token as usize] - log_sum }
     }
 
-    fn draw(&mut self) -> u32 {
+    fn draw(&mut self, scratch: &mut Scratch) -> u32 {
+        let Scratch { logits, candidates, .. } = scratch;
         let inverse = 1.0 / self.options.temperature;
-        self.candidates.clear();
-        self.candidates.extend(self.logits.iter().enumerate().map(|(token, logit)| Candidate {
+        candidates.clear();
+        candidates.extend(logits.iter().enumerate().map(|(token, logit)| Candidate {
             token: token as u32,
             logit: logit * inverse,
             probability: 0.0,
         }));
-        cuts::apply(&mut self.candidates, &self.options);
-        let total: f32 = self.candidates.iter().map(|c| c.probability).sum();
-        let mut left = self.random.unit() * total;
-        for candidate in &self.candidates {
-            left -= candidate.probability;
+        cuts::apply(candidates, &self.options);
+        let total: f64 = candidates.iter().map(|c| f64::from(c.probability)).sum();
+        let mut left = f64::from(self.random.unit()) * total;
+        for candidate in candidates.iter() {
+            left -= f64::from(candidate.probability);
             if left < 0.0 {
                 return candidate.token;
             }
         }
-        self.candidates.last().map_or(0, |c| c.token)
+        // Rounding may leave a rest: never what cannot come.
+        let possible = candidates.iter().rev().find(|c| c.probability > 0.0);
+        possible.or(candidates.first()).map_or(0, |c| c.token)
     }
 }
 

@@ -248,21 +248,29 @@ impl Scheduler {
 
     /// Writes what the cache has of earlier texts to a file, at most so many bytes of those that were
     /// used last, to be read by [`Scheduler::restore`]. `model` names the weights, a digest for
-    /// example. Gives the pages written.
+    /// example. Gives the pages written, or `None` if `enough` says before one of them that it is
+    /// to end: then all is as it was. One process at a time may write to a file.
     ///
     /// The file has the texts as tokens: only the process's user may read it.
     ///
     /// # Errors
     /// If the file cannot be written; what was there before is still there then.
-    pub fn save(&self, model: &str, path: &Path, most_bytes: u64) -> Result<usize, Error> {
-        self.prefixes.save(self.engine.cache(), &self.key(model), path, most_bytes)
+    pub fn save(
+        &self,
+        model: &str,
+        path: &Path,
+        most_bytes: u64,
+        enough: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<usize>, Error> {
+        self.prefixes.save(self.engine.cache(), &self.key(model), path, most_bytes, enough)
     }
 
     /// Reads what [`Scheduler::save`] wrote, as far as the cache has room. Gives the pages read:
     /// none if there is no file, or it is of another model or kind of cache.
     ///
     /// # Errors
-    /// If the file cannot be read or is damaged; pages before the damage are used.
+    /// If the file cannot be read or is damaged; pages before the damage are used. Of the kind
+    /// `Option` if something else is there.
     pub fn restore(&mut self, model: &str, path: &Path) -> Result<usize, Error> {
         let (key, v) = (self.key(model), self.engine.model().dims().v);
         self.prefixes.load(self.engine.cache_mut(), &key, path, v)
@@ -270,7 +278,9 @@ impl Scheduler {
 
     /// The digest of what keys and values depend on.
     fn key(&self, model: &str) -> [u8; 32] {
-        let all = format!("{model}\n{}", self.engine.cache().describe());
+        // Rotary factors may depend on the context, and what kernels compute on the version.
+        let (cache, context) = (self.engine.cache().describe(), self.engine.context());
+        let all = format!("{model}\n{cache}\n{context}\n{}", env!("CARGO_PKG_VERSION"));
         Sha256::digest(all).into()
     }
 

@@ -338,6 +338,21 @@ fn the_cache_may_hold_more_than_one_context() {
 }
 
 #[test]
+fn a_copy_of_what_another_read_takes_no_room_from_who_is_alone() {
+    let tiny = Tiny::new();
+    let mut scheduler = tiny.scheduler(512, &some(|o| o.ahead = 0));
+    // Both begin before either can be found by the other.
+    let short = prompt(1, 100);
+    let long = [short.as_slice(), &prompt(2, 130)].concat();
+    submit(&mut scheduler, &short, options(2));
+    let ear = submit(&mut scheduler, &long, options(1000));
+    run(&mut scheduler);
+    let heard = ear.heard.lock().unwrap();
+    assert_eq!((heard.finish, heard.failed), (Some(Finish::Context), None));
+    assert_eq!(heard.tokens.len(), 512 - long.len() + 1);
+}
+
+#[test]
 fn one_alone_may_fill_the_whole_cache() {
     let tiny = Tiny::new();
     for context in [PAGE, 2 * PAGE, 100] {
@@ -503,7 +518,7 @@ fn what_was_read_is_kept_in_a_file() {
             ear.heard.lock().unwrap().tokens.clone()
         })
         .collect();
-    let pages = first.save("a", &path, u64::MAX).unwrap();
+    let pages = first.save("a", &path, u64::MAX, &mut || false).unwrap().unwrap();
     assert_eq!(pages, first.counts().pages_cached);
     let mode = std::os::unix::fs::MetadataExt::mode(&path.metadata().unwrap());
     assert_eq!(mode & 0o777, 0o600);
@@ -521,7 +536,7 @@ fn what_was_read_is_kept_in_a_file() {
     // Of little room the texts that were used last are kept, each from its beginning.
     let whole = std::fs::read(&path).unwrap();
     let page = whole.len() as u64 / pages as u64;
-    let kept = second.save("a", &path, page * 9 / 2).unwrap();
+    let kept = second.save("a", &path, page * 9 / 2, &mut || false).unwrap().unwrap();
     assert_eq!(kept, 4);
     let mut third = tiny.scheduler(512, &SchedulerOptions::default());
     assert_eq!(third.restore("a", &path).unwrap(), 4);
@@ -531,7 +546,22 @@ fn what_was_read_is_kept_in_a_file() {
 
     // What cannot be written leaves what was there.
     let nowhere = tiny.dir.path().join("none/texts.kv");
-    assert_eq!(third.save("a", &nowhere, 1 << 30).unwrap_err().kind(), ErrorKind::Prefixes);
+    let failed = third.save("a", &nowhere, 1 << 30, &mut || false).unwrap_err();
+    assert_eq!(failed.kind(), ErrorKind::Prefixes);
+
+    // Nor does what is ended before it is whole, or comes upon something else.
+    let before = std::fs::read(&path).unwrap();
+    let mut pages = 0;
+    let mut enough = || {
+        pages += 1;
+        pages > 2
+    };
+    assert_eq!(third.save("a", &path, 1 << 30, &mut enough).unwrap(), None);
+    assert!(std::fs::read(&path).unwrap() == before);
+    assert_eq!(std::fs::read_dir(tiny.dir.path()).unwrap().count(), 2);
+    let other = tiny.dir.path().join("tiny.gguf");
+    assert_eq!(third.restore("a", &other).unwrap_err().kind(), ErrorKind::Option);
+    assert_eq!(third.restore("a", tiny.dir.path()).unwrap_err().kind(), ErrorKind::Option);
 
     // Of what is damaged nothing is used that is wrong.
     let mut damaged = 0;
@@ -546,6 +576,7 @@ fn what_was_read_is_kept_in_a_file() {
             std::fs::write(&path, bytes).unwrap();
             let mut scheduler = tiny.scheduler(512, &SchedulerOptions::default());
             match scheduler.restore("a", &path) {
+                Err(error) if at < 8 => assert_eq!(error.kind(), ErrorKind::Option),
                 Err(error) => assert_eq!(error.kind(), ErrorKind::Prefixes),
                 Ok(count) => assert_eq!(count, 0, "{at} {cut}"),
             }

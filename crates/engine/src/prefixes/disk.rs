@@ -23,25 +23,30 @@ const VERSION: u32 = 1;
 const NONE: u32 = u32::MAX;
 
 impl Prefixes {
-    /// Writes pages, those that were used last, of at most so many bytes. Gives how many.
+    /// Writes pages, those that were used last, of at most so many bytes. Gives how many, or `None` if
+    /// `enough`, which is asked before each of them.
     pub(crate) fn save(
         &self,
         cache: &Cache,
         key: &[u8; 32],
         path: &Path,
         most_bytes: u64,
-    ) -> Result<usize, Error> {
+        enough: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<usize>, Error> {
         let most = most_bytes / page_bytes(cache);
         let failed = |e| unusable(path, "cannot be written").because(e);
         let nodes = self.latest(usize::try_from(most).unwrap_or(usize::MAX));
-        let aside = path.with_extension(format!("part-{}", std::process::id()));
-        let written = write(&aside, cache, key, &nodes).and_then(|()| fs::rename(&aside, path));
-        if written.is_err() {
+        let mut aside = path.as_os_str().to_owned();
+        aside.push(".part");
+        let aside = Path::new(&aside);
+        let written = write(aside, cache, key, &nodes, enough).and_then(|whole| {
+            if whole { fs::rename(aside, path).map(|()| whole) } else { Ok(whole) }
+        });
+        if !written.as_ref().is_ok_and(|whole| *whole) {
             // What failed says more than that its rest stays.
-            let _ = fs::remove_file(&aside);
+            let _ = fs::remove_file(aside);
         }
-        written.map_err(failed)?;
-        Ok(nodes.len())
+        Ok(written.map_err(failed)?.then_some(nodes.len()))
     }
 
     /// Takes the pages of a file while there is room. Gives how many; none if the file is of another
@@ -53,30 +58,42 @@ impl Prefixes {
         path: &Path,
         v: usize,
     ) -> Result<usize, Error> {
-        let file = match File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-            Err(error) => return Err(unusable(path, "cannot be read").because(error)),
-        };
-        let mut from = BufReader::with_capacity(1 << 20, file);
         let failed = |e| unusable(path, "cannot be read").because(e);
+        let length = match fs::metadata(path) {
+            Ok(meta) if !meta.is_file() => return Err(foreign(path)),
+            Ok(meta) => meta.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut from = BufReader::with_capacity(1 << 20, File::open(path).map_err(failed)?);
         let mut head = [0; 8 + 4 + 32 + 4];
-        from.read_exact(&mut head).map_err(failed)?;
+        let (magic, rest) = head.split_at_mut(MAGIC.len());
+        if length == 0 {
+            return Ok(0);
+        }
+        if from.read_exact(magic).is_err() || magic != MAGIC {
+            return Err(foreign(path));
+        }
+        from.read_exact(rest).map_err(failed)?;
         let (start, count) = head.split_at(8 + 4 + 32);
         if start != head_of(key) {
             return Ok(0);
         }
         let count = count.try_into().map(u32::from_le_bytes).unwrap_or(0);
         let mut places: Vec<usize> = Vec::new();
-        for _ in 0..count {
+        // The first ones were used last.
+        let begin = self.clock;
+        self.clock += u64::from(count);
+        for place in 0..count {
             if cache.available() == 0 {
                 break;
             }
             let node = self.read(cache, &mut from, &places, v).map_err(failed)?;
-            let Some(node) = node else {
+            let Some(mut node) = node else {
                 return Err(unusable(path, &format!("is damaged after `{}` pages", places.len()))
                     .with_hint("those before are used; the file is written anew"));
             };
+            node.used = begin + u64::from(count - place);
             places.push(self.insert(node));
         }
         Ok(places.len())
@@ -112,7 +129,7 @@ impl Prefixes {
         if tokens.iter().any(|token| *token as usize >= v) {
             return Ok(None);
         }
-        let Ok(page) = cache.take_page() else { return Ok(None) };
+        let page = cache.take_page().map_err(io::Error::other)?;
         let read = (0..cache.layers()).try_for_each(|layer| {
             let bytes = cache.layer_of_mut(layer, page);
             from.read_exact(bytes)?;
@@ -157,13 +174,21 @@ fn write(
     cache: &Cache,
     key: &[u8; 32],
     nodes: &[(Option<usize>, &Node)],
-) -> io::Result<()> {
-    // Whoever reads it can read the texts.
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    enough: &mut dyn FnMut() -> bool,
+) -> io::Result<bool> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // Whoever reads it can read the texts. A new one: neither somebody else's nor by a link.
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     let mut to = BufWriter::with_capacity(1 << 20, file);
     to.write_all(&head_of(key))?;
     to.write_all(&(nodes.len() as u32).to_le_bytes())?;
     for (parent, node) in nodes {
+        if enough() {
+            return Ok(false);
+        }
         let mut hash = Sha256::new();
         let mut put = |bytes: &[u8]| {
             hash.update(bytes);
@@ -179,7 +204,8 @@ fn write(
         }
         to.write_all(&hash.finalize())?;
     }
-    to.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    to.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+    Ok(true)
 }
 
 fn head_of(key: &[u8; 32]) -> Vec<u8> {
@@ -189,6 +215,12 @@ fn head_of(key: &[u8; 32]) -> Vec<u8> {
 /// Bytes of a page in the file, about.
 fn page_bytes(cache: &Cache) -> u64 {
     ((0..cache.layers()).map(|_| cache.layer_bytes()).sum::<usize>() + 4 * PAGE + 40) as u64
+}
+
+/// Something else is there, which must stay.
+fn foreign(path: &Path) -> Error {
+    Error::new(ErrorKind::Option, format!("`{}` is no file of earlier texts", path.display()))
+        .with_hint("it is left as it is: name another file")
 }
 
 fn unusable(path: &Path, what: &str) -> Error {

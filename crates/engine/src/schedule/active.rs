@@ -36,7 +36,8 @@ pub(super) struct Active {
     sampler: Sampler,
     decoder: StreamDecoder,
     filter: StopFilter,
-    speculator: Speculator,
+    /// Made when the answer is alone for the first time: what it knows of the text takes memory.
+    speculator: Option<Speculator>,
     constraint: Option<Constraint>,
     /// The token that is to come next.
     chosen: Option<Result<Chosen, Error>>,
@@ -61,8 +62,6 @@ impl Active {
         check_prompt(engine, &prompt)?;
         let mut sampler = Sampler::new(options.sampler.clone(), engine.model().dims().v)?;
         prompt.iter().for_each(|t| sampler.accept(*t));
-        let mut speculator = Speculator::default();
-        speculator.begin(options.speculation, &prompt)?;
         Ok(Self {
             filter: StopFilter::new(&options.stop),
             options,
@@ -78,7 +77,7 @@ impl Active {
             begun: false,
             sampler,
             decoder: StreamDecoder::showing(shown),
-            speculator,
+            speculator: None,
             constraint,
             chosen: None,
         })
@@ -225,22 +224,35 @@ impl Active {
 
     /// What guesses are worth checking after the last token.
     pub(super) fn propose(&mut self, most: usize, exact: usize) -> Result<Vec<u32>, Error> {
-        self.speculator.propose(most, exact).map(<[u32]>::to_vec)
+        if self.speculator.is_none() {
+            let mut speculator = Speculator::default();
+            speculator.begin(self.options.speculation, &self.tokens)?;
+            self.speculator = Some(speculator);
+        }
+        let guesses = self.speculator.as_mut().map(|s| s.propose(most, exact)).transpose()?;
+        Ok(guesses.unwrap_or_default().to_vec())
     }
 
     /// So many guesses were checked in a pass that took so long.
     pub(super) fn ran(&mut self, drafts: usize, time: Duration) {
-        self.speculator.ran(drafts, time);
+        if let Some(speculator) = &mut self.speculator {
+            speculator.ran(drafts, time);
+        }
     }
 
     /// Takes note of the last token; gives the row of the pass that follows it, if it was guessed.
     pub(super) fn guessed(&mut self) -> Option<usize> {
-        self.speculator.accept(*self.tokens.last()?)
+        self.speculator.as_mut()?.accept(*self.tokens.last()?)
     }
 
     /// Tokens that were guessed and checked, and those of them that were right.
     pub(super) fn guess_counts(&self) -> (usize, usize) {
-        self.speculator.counts()
+        self.speculator.as_ref().map_or((0, 0), Speculator::counts)
+    }
+
+    /// Whether it has left the queue before.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use rushlight_kernels::PAGE;
+
 use super::Scheduler;
 use super::active::Active;
 use crate::forward::FINE;
@@ -29,7 +31,7 @@ impl Scheduler {
             let Some(sequence) = self.start(first) else { return };
             let len = self.engine.len(sequence);
             let mut active = self.queue.swap_remove(first);
-            if active.answered() == 0 {
+            if !active.has_begun() {
                 self.counts.reused_tokens += len as u64;
             }
             if !active.begin(sequence, len) {
@@ -54,7 +56,9 @@ impl Scheduler {
         let cache = self.engine.cache();
         let to_come = |active: &Active, sequence: Option<Sequence>| {
             let (have, left) = (sequence.map_or(0, |s| self.engine.len(s)), active.left());
-            let more = active.tokens().len() - have + left.min(self.options.ahead);
+            let length = active.tokens().len();
+            let room = (self.engine.context() + 1).saturating_sub(length);
+            let more = length - have + left.min(self.options.ahead).min(room);
             sequence.map_or(0, |s| cache.needed(s, more))
         };
         let promised = self.running.iter().map(|other| to_come(other, other.sequence()));
@@ -62,9 +66,14 @@ impl Scheduler {
         if need <= cache.available() + self.prefixes.idle_pages(cache) {
             return Some(sequence);
         }
-        self.engine.end(sequence);
+        if !self.running.is_empty() {
+            self.engine.end(sequence);
+            return None;
+        }
         // Alone it has all there is, but not beside a page that it would have to copy.
-        self.running.is_empty().then(|| self.engine.start())
+        let whole = self.engine.len(sequence) / PAGE * PAGE;
+        self.engine.truncate(sequence, whole);
+        Some(sequence)
     }
 
     /// Makes room for the rows that each of those who run is to have: gives up what no answer uses,

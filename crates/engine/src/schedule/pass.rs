@@ -155,7 +155,7 @@ fn share(pending: &[usize], most: usize, chunk: usize) -> Vec<usize> {
     let writing: usize = rows.iter().sum();
     let mut left = most.min(chunk.saturating_sub(writing)).max(1);
     let mut reading: Vec<usize> = (0..rows.len()).filter(|i| pending[*i] > 1).collect();
-    let half = if reading.len() > 1 { left.div_ceil(2) } else { left };
+    let half = if reading.len() > 1 { left.div_ceil(2).max(FINE).min(left) } else { left };
     let first: Vec<(usize, usize)> = reading.first().map(|i| (*i, half)).into_iter().collect();
     reading.sort_by_key(|i| pending[*i]);
     for (i, most) in first.into_iter().chain(reading.into_iter().map(|i| (i, usize::MAX))) {
