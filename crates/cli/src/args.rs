@@ -282,11 +282,11 @@ pub(crate) struct Serve {
     /// Another name that clients may use; may be given several times.
     #[arg(long, value_name = "NAME")]
     pub(crate) alias: Vec<String>,
-    /// Answers that are written at once, at most.
+    /// Answers that are written at once, at most; fewer than `--chunk` less 16.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one)]
     pub(crate) parallel: usize,
-    /// Positions of the cache that all requests share, beside what is kept of earlier ones
-    /// [default: four contexts, if a quarter of the memory holds them].
+    /// Positions of the cache that all requests and what is kept of earlier ones share, at least the
+    /// context [default: four contexts, if a quarter of the memory holds them].
     #[arg(long, value_name = "N")]
     pub(crate) cache: Option<usize>,
     /// Keeps what was read in this file across restarts. It holds the texts of requests as tokens, for
@@ -294,7 +294,8 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FILE")]
     pub(crate) keep: Option<PathBuf>,
     /// The size of that file, at most, in MiB.
-    #[arg(long, value_name = "MIB", default_value_t = 1024, requires = "keep")]
+    #[arg(long, value_name = "MIB", default_value_t = 1024, requires = "keep",
+          value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
     pub(crate) keep_size: u64,
     /// Requests that wait, at most; others are told to come again.
     #[arg(long, value_name = "N", default_value_t = 256)]

@@ -54,17 +54,22 @@ pub(crate) fn engine(load: &Load, model: Arc<Model>) -> anyhow::Result<Engine> {
     engine_for(load, None, model)
 }
 
-/// Prepares to run it for many requests, with a cache for so many positions in all.
+/// Prepares to run it for so many requests at once, with a cache for so many positions in all.
 pub(crate) fn shared_engine(
     load: &Load,
+    answers: usize,
     positions: Option<usize>,
     model: Arc<Model>,
 ) -> anyhow::Result<Engine> {
     let context = load.ctx.unwrap_or(model.dims().context.min(EngineOptions::DEFAULT_CONTEXT));
-    let one = Plan::new(&model, cache_type(load), context, load.chunk).cache_bytes.max(1);
-    let quarter = memory_bytes(load) / 4;
-    let contexts = (quarter / one).clamp(1, CONTEXTS) as usize;
-    engine_for(load, Some(positions.unwrap_or(contexts * context)), model)
+    let plan = Plan::new(&model, cache_type(load), context, load.chunk);
+    let memory = memory_bytes(load);
+    // Weights may be there twice, for a while: in the file's layout and in the kernels'.
+    let others = plan.total_bytes() - plan.cache_bytes + plan.all_weights_bytes();
+    let room = (memory / 4).min(memory.saturating_sub(others));
+    let contexts = (room / plan.cache_bytes.max(1)).clamp(1, CONTEXTS) as usize;
+    let positions = positions.unwrap_or(contexts * context);
+    engine_for(load, Some((answers, positions)), model)
 }
 
 /// Contexts that a cache for many requests holds if there is plenty of memory.
@@ -83,9 +88,16 @@ fn cache_type(load: &Load) -> CacheType {
     }
 }
 
-fn engine_for(load: &Load, positions: Option<usize>, model: Arc<Model>) -> anyhow::Result<Engine> {
+/// `shared` has answers at once, and positions.
+fn engine_for(
+    load: &Load,
+    shared: Option<(usize, usize)>,
+    model: Arc<Model>,
+) -> anyhow::Result<Engine> {
     let mut options = EngineOptions::default();
-    options.positions = positions;
+    if let Some((answers, positions)) = shared {
+        (options.answers, options.positions) = (answers, Some(positions));
+    }
     options.context = load.ctx;
     options.threads = load.threads;
     options.pin = !load.no_pin;

@@ -137,6 +137,9 @@ fn what_was_read_is_kept_across_restarts() {
     assert_eq!(first.end("-TERM"), Some(0));
     let mut second = Served::start(&model, &keep);
     assert_eq!(reused(&second), known);
+    let beside = Served::start(&model, &keep);
+    assert!(reused(&beside) < 10 && beside.get("/health").contains("another server"));
+    drop(beside);
     // Killed at once: what was there before is whole.
     assert_eq!(second.end("-KILL"), None);
     let third = Served::start(&model, &keep);
@@ -148,6 +151,14 @@ fn what_was_read_is_kept_across_restarts() {
     assert!(reused(&fourth) < 10);
     let health = fourth.get("/health");
     assert!(health.contains("degraded") && health.contains("earlier texts"), "{health}");
+    drop(fourth);
+    // Something else is left as it is.
+    std::fs::write(&file, "all my other things").unwrap();
+    let mut fifth = Served::start(&model, &keep);
+    assert!(fifth.get("/health").contains("no file of earlier texts"));
+    reused(&fifth);
+    assert_eq!(fifth.end("-TERM"), Some(0));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "all my other things");
 }
 
 #[test]

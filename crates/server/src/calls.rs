@@ -55,13 +55,13 @@ impl Caller {
     /// What a piece of text tells.
     pub(crate) fn push(&mut self, text: &str) -> Vec<ToolEvent> {
         let events = self.parser.push(text);
-        events.into_iter().filter_map(|event| self.told(event)).collect()
+        self.all_told(events)
     }
 
     /// What waits when the answer is over.
     pub(crate) fn finish(&mut self) -> Vec<ToolEvent> {
         let events = self.parser.finish();
-        let mut events: Vec<_> = events.into_iter().filter_map(|event| self.told(event)).collect();
+        let mut events = self.all_told(events);
         if self.calls.is_empty() && !self.blank.is_empty() {
             events.push(ToolEvent::Content(std::mem::take(&mut self.blank)));
         }
@@ -71,6 +71,19 @@ impl Caller {
     /// All that have begun.
     pub(crate) fn calls(&self) -> &[Call] {
         &self.calls
+    }
+
+    /// What is told of events. A call that is complete without arguments has none: an empty object.
+    fn all_told(&mut self, events: Vec<ToolEvent>) -> Vec<ToolEvent> {
+        let mut told = Vec::with_capacity(events.len());
+        for event in events {
+            let is_bare = self.calls.last().is_some_and(|call| call.arguments.is_empty());
+            if event == ToolEvent::End && is_bare {
+                told.extend(self.told(ToolEvent::Arguments("{}".to_owned())));
+            }
+            told.extend(self.told(event));
+        }
+        told
     }
 
     fn told(&mut self, event: ToolEvent) -> Option<ToolEvent> {

@@ -100,12 +100,16 @@ impl Worker {
     }
 
     /// Ends the thread when it has answered what there is; waits for it so long.
-    pub(crate) async fn stop(self, most: Duration) {
+    pub(crate) async fn stop(mut self, most: Duration) {
         self.handle.state.stop();
         // A thread that has ended needs no message.
         let _ = self.handle.messages.send(Message::Stop);
-        // One that is stuck ends with the process.
-        let _ = tokio::time::timeout(most, self.ended).await;
+        // One that is stuck ends with the process; one that writes what it read is waited for.
+        while tokio::time::timeout(most, &mut self.ended).await.is_err() {
+            if !self.handle.state.is_saving() {
+                return;
+            }
+        }
     }
 }
 

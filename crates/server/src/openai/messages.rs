@@ -1,7 +1,7 @@
 //! The messages of a chat request.
 
 use rushlight_text::{FunctionCall, Message, ToolCall};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::failure::Failure;
 use crate::fields::{Fields, wrong};
@@ -101,10 +101,11 @@ fn tool_calls(fields: &mut Fields) -> Result<Vec<ToolCall>, Failure> {
         let called = function.need("name", called)?;
         let arguments = function.text("arguments")?;
         let arguments = function.need("arguments", arguments)?;
-        let arguments = serde_json::from_str(&arguments).map_err(|error| {
-            let name = function.name("arguments");
-            Failure::value(&name, format!("`{name}` is no JSON: {error}"))
-        })?;
+        // What this server told of a call that was cut comes back as it is.
+        let arguments = match arguments.trim() {
+            "" => Value::Object(Map::new()),
+            text => serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)),
+        };
         function.end()?;
         let function = FunctionCall { name: called, arguments };
         Ok(ToolCall { id, kind: "function".to_owned(), function })

@@ -55,7 +55,11 @@ pub(super) fn run(
     };
     let ended = catch_unwind(AssertUnwindSafe(|| serve(&mut scheduler, &mut keeper, state, inbox)));
     match ended {
-        Ok(Ok(())) => state.note(keeper.write(&scheduler)),
+        Ok(Ok(())) => {
+            state.set_saving(true);
+            state.note(keeper.write(&scheduler, &mut || false));
+            state.set_saving(false);
+        }
         Ok(Err(error)) => state.fail(chain(&error)),
         Err(panic) => state.fail(format!("the engine panicked: {}", message(&*panic))),
     }
@@ -81,7 +85,16 @@ fn serve(
             };
             match message {
                 Ok(message) => stopping |= take(scheduler, message),
-                Err(RecvTimeoutError::Timeout) => state.note(keeper.write(scheduler)),
+                Err(RecvTimeoutError::Timeout) => {
+                    // Who asks meanwhile does not wait for it.
+                    let mut asked = None;
+                    let mut enough = || {
+                        asked = inbox.try_recv().ok();
+                        asked.is_some()
+                    };
+                    state.note(keeper.write(scheduler, &mut enough));
+                    stopping |= asked.is_some_and(|message| take(scheduler, message));
+                }
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
         }

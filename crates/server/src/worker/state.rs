@@ -19,6 +19,8 @@ pub(super) struct State {
     /// What is not as it should be now, beside what was so from the start.
     note: Mutex<Option<Degradation>>,
     stopping: AtomicBool,
+    /// What was read is being written to its file, after all that there was to answer.
+    saving: AtomicBool,
     /// When the present pass began, in microseconds since the start and one; 0 between passes.
     step_us: AtomicU64,
     counts: Mutex<Counts>,
@@ -32,6 +34,7 @@ impl Default for State {
             failure: OnceLock::new(),
             note: Mutex::new(None),
             stopping: AtomicBool::new(false),
+            saving: AtomicBool::new(false),
             step_us: AtomicU64::new(0),
             counts: Mutex::new(Counts::default()),
         }
@@ -72,6 +75,14 @@ impl State {
 
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_saving(&self, saving: bool) {
+        self.saving.store(saving, Ordering::Release);
+    }
+
+    pub(super) fn is_saving(&self) -> bool {
+        self.saving.load(Ordering::Acquire)
     }
 
     pub(super) fn begin_step(&self) {
