@@ -79,7 +79,7 @@ function showState(state) {
   const { pages, pages_used: used, pages_cached: cached } = state.cache;
   byId("pages").max = Math.max(1, pages);
   byId("pages").value = used;
-  fact("pages", `${count(used)} of ${count(pages)} pages used, ${count(cached)} of them only by earlier texts`);
+  fact("pages", `${count(used)} of ${count(pages)} pages used, ${count(cached)} of them with earlier texts`);
   const list = byId("degradations");
   const lines = state.degradations.map(({ what, reason }) =>
     element("li", {}, element("strong", { textContent: `${what}:` }), ` ${reason}`));
