@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::forward::FINE;
 use crate::prefixes::Prefixes;
-use crate::{Choice, Engine, Error, ErrorKind, Finish, GenerateOptions};
+use crate::{Choice, Engine, Error, ErrorKind, Finish, GenerateOptions, Thinking};
 use active::Active;
 
 /// How requests are served.
@@ -54,8 +54,10 @@ pub struct Request {
     pub deadline: Option<Instant>,
     /// How many of the likeliest tokens are told at each place.
     pub top_log_probabilities: usize,
-    /// What the answer must look like. It ends where nothing can follow.
+    /// What the answer must look like, after its reasoning. It ends where nothing can follow.
     pub constraint: Option<Constraint>,
+    /// How the model thinks before it answers.
+    pub thinking: Option<Thinking>,
     /// Control tokens whose names are part of the text: marks that somebody looks for there.
     pub shown: Vec<u32>,
     /// Who is told what happens.
@@ -72,6 +74,7 @@ impl Request {
             deadline: None,
             top_log_probabilities: 0,
             constraint: None,
+            thinking: None,
             shown: Vec::new(),
             sink,
         }
