@@ -24,7 +24,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use checkpoint::write_hf;
-pub use gguf::{write_gguf, write_gguf_q8_0};
+pub use gguf::{write_gguf, write_gguf_q8_0, write_gguf_with_template};
 
 /// A tiny model with the input it was run on and what came out.
 #[derive(Debug, Clone)]

@@ -341,6 +341,10 @@ pub(crate) struct Listen {
     /// Size of a request, at most, in KiB.
     #[arg(long, value_name = "KIB", default_value_t = 8192)]
     pub(crate) max_body: usize,
+    /// Sends traces to the OpenTelemetry collector at this address, by OTLP over HTTP: routes, models,
+    /// numbers and times, nothing of texts.
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    pub(crate) otlp: Option<String>,
     /// Seconds that an answer may take, at most [default: any].
     #[arg(long, value_name = "SECONDS")]
     pub(crate) answer_timeout: Option<u64>,

@@ -13,6 +13,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use crate::failure::Failure;
 use crate::metrics::ModelMetrics;
 use crate::models::Lease;
+use crate::trace::{self, Span, Tracer};
 
 /// What comes of a request.
 #[derive(Clone, Debug)]
@@ -71,6 +72,8 @@ pub(crate) struct Writer {
     prompt_tokens: usize,
     asked: Instant,
     last_token: Option<Instant>,
+    /// What traces tell of it, if there are any.
+    span: Option<(Arc<Tracer>, Span)>,
 }
 
 impl Writer {
@@ -81,19 +84,40 @@ impl Writer {
         prompt_tokens: usize,
     ) -> Self {
         let asked = Instant::now();
-        Self { pieces, metrics, permit: Some(permit), prompt_tokens, asked, last_token: None }
+        let span = trace::below();
+        Self { pieces, metrics, permit: Some(permit), prompt_tokens, asked, last_token: None, span }
     }
 
     fn token(&mut self) {
         let now = Instant::now();
         match self.last_token.replace(now) {
-            None => self.metrics.first_token(now - self.asked),
+            None => {
+                self.metrics.first_token(now - self.asked);
+                if let Some((_, span)) = &mut self.span {
+                    span.event("first token");
+                }
+            }
             Some(last) => self.metrics.next_token(now - last),
         }
     }
 
     /// The place is free before anybody hears of the end.
-    fn end(&mut self, finish: &'static str) {
+    fn end(&mut self, finish: &'static str, tokens: Option<(usize, usize)>) {
+        if let Some((tracer, mut span)) = self.span.take() {
+            let model = self.metrics.model();
+            span.name = format!("answer {model}");
+            span.text("gen_ai.request.model", model);
+            span.text("gen_ai.response.finish_reasons", finish);
+            span.integer("gen_ai.usage.input_tokens", self.prompt_tokens as u64);
+            if let Some((reused, written)) = tokens {
+                span.integer("gen_ai.usage.cache_read.input_tokens", reused as u64);
+                span.integer("gen_ai.usage.output_tokens", written as u64);
+            }
+            if tokens.is_none() {
+                span.fail();
+            }
+            tracer.end(span);
+        }
         self.metrics.finished(finish, self.asked.elapsed());
         self.permit = None;
     }
@@ -103,7 +127,12 @@ impl Sink for Writer {
     fn event(&mut self, event: Event<'_>) -> bool {
         let piece = match event {
             Event::Begun { reused_tokens } => {
-                self.metrics.begun(self.asked.elapsed(), self.prompt_tokens, reused_tokens);
+                let waited = self.asked.elapsed();
+                self.metrics.begun(waited, self.prompt_tokens, reused_tokens);
+                if let Some((_, span)) = &mut self.span {
+                    span.event("begun");
+                    span.number("rushlight.queue_seconds", waited.as_secs_f64());
+                }
                 Piece::Begun(reused_tokens)
             }
             Event::Token { choice, likeliest, text } => {
@@ -111,7 +140,7 @@ impl Sink for Writer {
                 Piece::Token(Token { choice, likeliest: likeliest.to_vec() }, text.to_owned())
             }
             Event::Finished { finish, text, prompt_tokens, reused_tokens, answer_tokens } => {
-                self.end(finish.name());
+                self.end(finish.name(), Some((reused_tokens, answer_tokens)));
                 let text = text.to_owned();
                 match finish {
                     Finish::Deadline => Piece::Failed(late()),
@@ -126,7 +155,7 @@ impl Sink for Writer {
                 }
             }
             Event::Failed(error) => {
-                self.end("error");
+                self.end("error", None);
                 Piece::Failed(Failure::from(&error))
             }
             _ => return true,

@@ -12,7 +12,9 @@ use crate::fields::Fields;
 use crate::guard::Guard;
 use crate::metrics::Metrics;
 use crate::models::{Lease, Models};
+use crate::openai::responses::Stored;
 use crate::options::ServerOptions;
+use crate::trace::Tracer;
 
 /// What all routes share.
 pub(crate) struct App {
@@ -20,6 +22,9 @@ pub(crate) struct App {
     pub(crate) guard: Guard,
     pub(crate) models: Arc<Models>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) tracer: Option<Arc<Tracer>>,
+    /// Answers that may be gone on from.
+    pub(crate) stored: Stored,
     /// Bytes of requests that there is room for.
     pub(crate) room: Arc<Semaphore>,
     pub(crate) started: Instant,
@@ -38,6 +43,7 @@ impl App {
         guard: Guard,
         models: Arc<Models>,
         metrics: Arc<Metrics>,
+        tracer: Option<Arc<Tracer>>,
     ) -> Self {
         let bytes = options.most_body_bytes.saturating_mul(body::LARGEST_AT_ONCE);
         Self {
@@ -45,6 +51,8 @@ impl App {
             guard,
             models,
             metrics,
+            tracer,
+            stored: Stored::default(),
             room: Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))),
             started: Instant::now(),
             created: unix_seconds(),

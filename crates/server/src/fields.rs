@@ -46,6 +46,11 @@ impl Fields {
         self.map.shift_remove(field).filter(|value| !value.is_null())
     }
 
+    /// A copy of a field, which is still to be taken.
+    pub(crate) fn as_is(&self, field: &str) -> Option<Value> {
+        self.map.get(field).filter(|value| !value.is_null()).cloned()
+    }
+
     /// Takes a text.
     pub(crate) fn text(&mut self, field: &str) -> Result<Option<String>, Failure> {
         match self.take(field) {

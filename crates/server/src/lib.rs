@@ -26,6 +26,7 @@
 //! | route | what it is |
 //! |---|---|
 //! | `POST /v1/chat/completions`, `POST /v1/completions` | OpenAI's, streamed or whole |
+//! | `POST /v1/responses`, `GET`, `DELETE /v1/responses/{id}` | OpenAI's, with what was said before |
 //! | `POST /v1/messages`, `POST /v1/messages/count_tokens` | Anthropic's, streamed or whole |
 //! | `POST /api/generate`, `POST /api/chat`, `GET /api/tags`, … | Ollama's, streamed or whole |
 //! | `GET /v1/models`, `GET /v1/models/{id}` | the models |
@@ -64,11 +65,12 @@ mod speech;
 mod stream;
 mod time;
 mod tools;
+mod trace;
 mod worker;
 
 pub use error::{Error, ErrorKind};
 pub use models::ServedModel;
 pub use observe::{Observer, Seen};
-pub use options::{Address, ServerOptions};
+pub use options::{Address, ServerOptions, Traces};
 pub use server::{Server, runtime, terminated};
 pub use worker::{Degradation, Kept, Loaded};

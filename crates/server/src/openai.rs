@@ -6,10 +6,12 @@
 
 pub(crate) mod chat;
 pub(crate) mod completions;
+mod effort;
 mod format;
 mod likelihoods;
 mod messages;
 pub(crate) mod parameters;
+pub(crate) mod responses;
 pub(crate) mod tools;
 
 use std::collections::hash_map::RandomState;

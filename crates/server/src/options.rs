@@ -98,6 +98,18 @@ pub struct ServerOptions {
     pub scheduler: SchedulerOptions,
     /// Who hears of each request.
     pub observer: Option<Observer>,
+    /// Where traces go, if they go anywhere.
+    pub traces: Option<Traces>,
+}
+
+/// Where traces go: an OpenTelemetry collector that takes OTLP over HTTP. They tell of routes, models,
+/// numbers and times, and nothing of texts.
+#[derive(Clone, Debug)]
+pub struct Traces {
+    /// Its address, such as `http://127.0.0.1:4318`.
+    pub endpoint: String,
+    /// What this server is called there.
+    pub service: String,
 }
 
 impl Default for ServerOptions {
@@ -119,6 +131,7 @@ impl Default for ServerOptions {
             memory_bytes: None,
             scheduler: SchedulerOptions::default(),
             observer: None,
+            traces: None,
         }
     }
 }

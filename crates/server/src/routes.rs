@@ -18,7 +18,8 @@ use crate::Seen;
 use crate::app::App;
 use crate::failure::Failure;
 use crate::guard::guard;
-use crate::openai::{chat, completions};
+use crate::openai::{chat, completions, responses};
+use crate::trace::{self, Span};
 use crate::{anthropic, dialect, ollama, page};
 
 /// All routes, behind the guard.
@@ -32,6 +33,9 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/v1/models/{*id}", get(models::one))
         .route("/v1/chat/completions", post(chat::create))
         .route("/v1/completions", post(completions::create))
+        .route("/v1/responses", post(responses::create))
+        .route("/v1/responses/{id}", get(responses::one).delete(responses::remove))
+        .route("/v1/responses/{id}/input_items", get(responses::input_items))
         .route("/tokenize", post(tokens::tokenize))
         .route("/detokenize", post(tokens::detokenize))
         .merge(anthropic::routes())
@@ -50,7 +54,19 @@ async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
     let begin = Instant::now();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let response = next.run(request).await;
+    let headers = request.headers().clone();
+    let named = route.as_ref().map_or("other", MatchedPath::as_str).to_owned();
+    let about = |response: &Response, span: &mut Span| {
+        span.name = format!("{method} {named}");
+        span.text("http.request.method", method.as_str());
+        span.text("http.route", named.clone());
+        span.integer("http.response.status_code", response.status().as_u16().into());
+        if response.status().is_server_error() {
+            span.fail();
+        }
+    };
+    let answer = next.run(request);
+    let response = trace::within(app.tracer.as_ref(), &headers, answer, about).await;
     let route = route.as_ref().map_or("other", MatchedPath::as_str);
     let status = response.status().as_u16();
     app.metrics.http(route, status);

@@ -16,7 +16,8 @@ use crate::app::App;
 use crate::guard::Guard;
 use crate::metrics::Metrics;
 use crate::models::{Models, ServedModel};
-use crate::options::{Address, ServerOptions};
+use crate::options::{Address, ServerOptions, Traces};
+use crate::trace::Tracer;
 use crate::{Error, routes};
 use connections::Connections;
 use listen::Listener;
@@ -34,18 +35,21 @@ pub struct Server {
     address: Address,
     guard: Guard,
     options: ServerOptions,
+    tracer: Option<Arc<Tracer>>,
 }
 
 impl Server {
     /// Begins to listen.
     ///
     /// # Errors
-    /// If the address cannot be listened on, the keys cannot be read, or others can reach the address
-    /// and there are no keys.
+    /// If the address cannot be listened on, the keys cannot be read, others can reach the address
+    /// and there are no keys, or the collector of traces has no address.
     pub async fn bind(options: ServerOptions) -> Result<Self, Error> {
         let guard = Guard::new(&options)?;
         let (listener, address) = Listener::bind(&options).await?;
-        Ok(Self { listener, address, guard, options })
+        let start = |traces: &Traces| Tracer::start(&traces.endpoint, &traces.service);
+        let tracer = options.traces.as_ref().map(start).transpose()?.map(Arc::new);
+        Ok(Self { listener, address, guard, options, tracer })
     }
 
     /// Where it listens: the port is the one that it has.
@@ -66,10 +70,10 @@ impl Server {
     where
         S: Future<Output = ()>,
     {
-        let Self { listener, guard, options, .. } = self;
+        let Self { listener, guard, options, tracer, .. } = self;
         let metrics = Arc::new(Metrics::new());
         let models = Models::new(models, &options, &metrics)?;
-        let app = Arc::new(App::new(options, guard, models.clone(), metrics));
+        let app = Arc::new(App::new(options, guard, models.clone(), metrics, tracer));
         let mut connections = Connections::new(&app.options, routes::router(&app));
         let outcome = {
             let accept = pin!(connections.accept(&listener));
@@ -86,6 +90,7 @@ impl Server {
         models.stop();
         connections.finish(app.options.grace).await;
         models.end(LAST).await;
+        app.tracer.iter().for_each(|tracer| tracer.finish());
         outcome
     }
 }

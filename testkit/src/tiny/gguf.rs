@@ -19,8 +19,21 @@ use std::path::Path;
 pub fn write_gguf(case: &Case, path: &Path) {
     let file = File::create(path).expect("the test's folder can be written");
     let f32 = |_: &[usize]| TensorType::F32;
-    write(case, BufWriter::new(file), f32).expect("the recipe is sound and the folder is writable");
+    write(case, BufWriter::new(file), None, f32).expect(SOUND);
 }
+
+/// As [`write_gguf`] with a chat template.
+///
+/// # Panics
+///
+/// When the file cannot be written.
+pub fn write_gguf_with_template(case: &Case, path: &Path, template: &str) {
+    let file = File::create(path).expect("the test's folder can be written");
+    let f32 = |_: &[usize]| TensorType::F32;
+    write(case, BufWriter::new(file), Some(template), f32).expect(SOUND);
+}
+
+const SOUND: &str = "the recipe is sound and the folder is writable";
 
 /// As [`write_gguf`] with matrices whose rows are whole blocks in Q8_0, as most models are
 /// published; what comes out is then only near [`Case::gguf_rows`].
@@ -34,7 +47,7 @@ pub fn write_gguf_q8_0(case: &Case, path: &Path) {
         [_, .., n] if n.is_multiple_of(BLOCK) => TensorType::Q8_0,
         _ => TensorType::F32,
     };
-    write(case, BufWriter::new(file), ty).expect("the recipe is sound and the folder is writable");
+    write(case, BufWriter::new(file), None, ty).expect(SOUND);
 }
 
 /// Values of a block of Q8_0.
@@ -43,6 +56,7 @@ const BLOCK: usize = 32;
 fn write<W: std::io::Write>(
     case: &Case,
     out: W,
+    template: Option<&str>,
     ty: impl Fn(&[usize]) -> TensorType,
 ) -> Result<W, Error> {
     let recipe = json(&case.folder().join("gguf.json"));
@@ -55,6 +69,9 @@ fn write<W: std::io::Write>(
     writer.set("tokenizer.ggml.token_type", &types[..])?;
     if let Some(merges) = merges {
         writer.set("tokenizer.ggml.merges", &merges[..])?;
+    }
+    if let Some(template) = template {
+        writer.set("tokenizer.chat_template", template)?;
     }
     let tensors = array(&recipe["tensors"]);
     let shape =
@@ -159,7 +176,7 @@ mod tests {
         for name in names() {
             let case = case(&name);
             let file =
-                write(&case, Vec::new(), |_| TensorType::F32).expect("memory can be written");
+                write(&case, Vec::new(), None, |_| TensorType::F32).expect("memory can be written");
             let gguf = Gguf::parse(&file).expect("a sound file");
             assert_eq!(
                 gguf.strings("tokenizer.ggml.tokens").expect("texts").map(Iterator::count),

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use rushlight_engine::SchedulerOptions;
-use rushlight_server::{Kept, Loaded, ServedModel, Server, ServerOptions, runtime, terminated};
+use rushlight_server::{
+    Kept, Loaded, ServedModel, Server, ServerOptions, Traces, runtime, terminated,
+};
 use rushlight_store::Resolved;
 use wanted::Wanted;
 
@@ -108,6 +110,9 @@ fn options(serve: &Serve) -> anyhow::Result<ServerOptions> {
     options.grace = Duration::from_secs(listen.grace);
     options.scheduler.most_running = serve.parallel;
     options.scheduler.most_queued = serve.queue;
+    let service = std::env::var("OTEL_SERVICE_NAME").unwrap_or_else(|_| "rushlight".to_owned());
+    let endpoint = listen.otlp.clone().filter(|endpoint| !endpoint.is_empty());
+    options.traces = endpoint.map(|endpoint| Traces { endpoint, service });
     options.memory_bytes = serve.load.memory.map(|mib| mib << 20);
     Ok(options)
 }

@@ -67,6 +67,11 @@ impl ModelMetrics {
         }
     }
 
+    /// What clients call the model.
+    pub(crate) fn model(&self) -> &str {
+        &self.model
+    }
+
     /// A request left the queue.
     pub(crate) fn begun(&self, waited: Duration, prompt_tokens: usize, cached_tokens: usize) {
         let [prompts, cached, ..] = &self.counters;

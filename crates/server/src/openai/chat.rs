@@ -3,7 +3,6 @@
 //! Messages become a prompt by the model's chat template; for a model that brings none, a built-in
 //! one that fits its vocabulary is used, which `/health` tells.
 
-mod effort;
 mod parts;
 mod reply;
 
@@ -16,7 +15,7 @@ use rushlight_text::Message;
 use serde_json::Value;
 
 use super::parameters::Parameters;
-use super::{Envelope, format, messages};
+use super::{Envelope, effort, format, messages};
 use crate::app::{App, Unnamed};
 use crate::failure::Failure;
 use crate::fields::Fields;

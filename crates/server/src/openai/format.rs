@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::fields::Fields;
 
 /// Characters that a schema's name may have, as the API says.
-const NAME: &str = "letters, digits, `_` and `-`, at most 64";
+pub(super) const NAME: &str = "letters, digits, `_` and `-`, at most 64";
 
 /// A grammar, and the parameter that asked for it.
 pub(super) type Asked = (&'static str, Grammar);

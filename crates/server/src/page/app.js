@@ -19,8 +19,7 @@ function showView() {
 
 async function loadModels() {
   try {
-    await settings.loadModels();
-    if (settings.model().context === 0) setTimeout(loadModels, 2000);
+    if (!(await settings.loadModels())) setTimeout(loadModels, 2000);
   } catch (error) {
     byId("model-line").textContent = error.message;
     announce(error.message);

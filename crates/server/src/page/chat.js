@@ -3,7 +3,7 @@
 import { answer as ask } from "./api.js";
 import { announce, byId, eachFrame } from "./dom.js";
 import * as files from "./files.js";
-import { answer, question, split } from "./message.js";
+import { answer, question } from "./message.js";
 import * as settings from "./settings.js";
 import * as store from "./store.js";
 
@@ -103,7 +103,7 @@ function prompt() {
   const list = system ? [{ role: "system", content: system }] : [];
   for (const message of messages) {
     const { role } = message;
-    const content = role === "user" ? files.withFiles(message) : split(message.content).words;
+    const content = role === "user" ? files.withFiles(message) : message.content.trim();
     const last = list.at(-1);
     if (content === "") continue;
     if (last?.role === role) last.content += `\n\n${content}`;
@@ -134,10 +134,12 @@ async function write() {
     else message.error = error.message;
   }
   if (running === own) running = null;
+  // A model that came for this answer has told how much it reads.
+  if (settings.model().context === 0) settings.loadModels().catch(() => {});
   draw();
   if (!view.node.isConnected) return;
   keep();
-  const words = split(message.content).words;
+  const words = message.content.trim();
   announce(message.error ?? (message.finish === "stopped" ? "Stopped." : `The answer: ${words}`));
 }
 
@@ -149,11 +151,13 @@ async function follow(message, parts, draw) {
   for await (const part of parts) {
     const [choice] = part.choices;
     const text = choice?.delta?.content;
+    const thought = choice?.delta?.reasoning_content;
     message.finish = choice?.finish_reason ?? message.finish;
-    if (text) {
+    if (text || thought) {
       const now = performance.now();
       first ||= now;
-      message.content += text;
+      message.content += text ?? "";
+      if (thought) message.thought = (message.thought ?? "") + thought;
       // One part for each token, nearly; the end brings the exact number.
       facts.tokens = (facts.tokens ?? 0) + 1;
       facts.first = (first - begin) / 1000;

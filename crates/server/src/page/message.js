@@ -3,9 +3,6 @@
 import { copyButton, count, element, seconds, size } from "./dom.js";
 import { render } from "./markdown.js";
 
-const THOUGHT = "<think>";
-const THOUGHT_END = "</think>";
-
 /** What a user wrote, and a button to change it. */
 export function question(message, edit) {
   const files = (message.files ?? []).map((file) => {
@@ -29,16 +26,16 @@ export function answer(message, again) {
   const text = element("div", { className: "markdown" });
   const error = element("p", { className: "error", hidden: true });
   const facts = element("span", { className: "quiet" });
-  const copy = copyButton("Copy the answer", () => split(message.content).words);
+  const copy = copyButton("Copy the answer", () => message.content.trim());
   const retry = button("Regenerate", "last", again);
   const foot = element("footer", {}, copy, retry, facts);
   const name = title("Answer", message.model);
   const article = element("article", { className: "answer" }, name, thinking, text, error, foot);
   const node = element("li", {}, article);
   const update = (busy = false) => {
-    const { thought, words } = split(message.content);
-    thinking.hidden = thought === "";
-    thoughts.textContent = thought;
+    const words = message.content.trim();
+    thinking.hidden = !message.thought;
+    thoughts.textContent = message.thought ?? "";
     render(text, words);
     article.ariaBusy = String(busy);
     copy.hidden = busy || words === "";
@@ -60,14 +57,6 @@ function button(label, kind, work) {
   const made = element("button", { type: "button", className: `small ${kind}`, textContent: label });
   made.addEventListener("click", work);
   return made;
-}
-
-/** What a model thought before it answered, and the answer. */
-export function split(content) {
-  const text = content.trimStart();
-  if (!text.startsWith(THOUGHT)) return { thought: "", words: text };
-  const [thought, ...rest] = text.slice(THOUGHT.length).split(THOUGHT_END);
-  return { thought: thought.trim(), words: rest.join(THOUGHT_END).trim() };
 }
 
 /** How an answer was written. */

@@ -54,7 +54,7 @@ export function close() {
   toggle.focus();
 }
 
-/** Asks the server which models there are. */
+/** Asks the server which models there are, and says whether the first one, which stays, is loaded. */
 export async function loadModels() {
   const list = await models();
   const ids = list.map((one) => one.id);
@@ -62,6 +62,7 @@ export async function loadModels() {
   if (!ids.includes(chosen.model)) chosen.model = ids[0] ?? "";
   byId("model").replaceChildren(...ids.map((id) => element("option", { value: id, textContent: id })));
   fill();
+  return (list[0]?.max_model_len ?? 0) > 0;
 }
 
 /** Shows which model answers, and how much of its context is used. */

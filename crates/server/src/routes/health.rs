@@ -109,6 +109,9 @@ pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
     value["uptime_seconds"] = json!(app.started.elapsed().as_secs());
     value["version"] = json!(env!("CARGO_PKG_VERSION"));
     value["models"] = json!(models);
+    if let Some((sent, dropped, failure)) = app.tracer.as_ref().map(|tracer| tracer.state()) {
+        value["traces"] = json!({ "sent": sent, "dropped": dropped, "failure": failure });
+    }
     body::json(code(status.answers()), &value)
 }
 
@@ -203,7 +206,7 @@ mod tests {
         let models = vec![ServedModel::new("tiny", load)];
         let models = Models::new(models, &options, &metrics).unwrap();
         let guard = Guard::new(&options).unwrap();
-        let app = Arc::new(App::new(options, guard, models.clone(), metrics));
+        let app = Arc::new(App::new(options, guard, models.clone(), metrics, None));
         crate::runtime().unwrap().block_on(models.load_pinned()).unwrap();
         wait(&app, Status::Degraded);
         app

@@ -19,6 +19,15 @@ const EFFORTS: [(&str, Option<usize>); 6] = [
     ("xhigh", None),
 ];
 
+/// What an effort asks for, which is the value of the parameter `name`.
+pub(super) fn of(served: &Served, name: &str, effort: &str) -> Result<Reasoning, Failure> {
+    let known = EFFORTS.iter().find(|(known, _)| *known == effort).ok_or_else(|| {
+        let names: Vec<_> = EFFORTS.iter().map(|(name, _)| format!("`{name}`")).collect();
+        wrong(name, &Value::from(effort), &names.join(", "))
+    })?;
+    Reasoning { enabled: Some(known.0 != "none"), most_tokens: known.1 }.check(served, name)
+}
+
 /// Takes how hard the model is to think, and what the template is told of it.
 pub(super) fn take(
     served: &Served,
@@ -27,12 +36,7 @@ pub(super) fn take(
     let mut reasoning = Reasoning::default();
     let effort = fields.text("reasoning_effort")?;
     if let Some(effort) = &effort {
-        let known = EFFORTS.iter().find(|(name, _)| name == effort).ok_or_else(|| {
-            let names: Vec<_> = EFFORTS.iter().map(|(name, _)| format!("`{name}`")).collect();
-            wrong("reasoning_effort", &Value::from(effort.as_str()), &names.join(", "))
-        })?;
-        reasoning = Reasoning { enabled: Some(known.0 != "none"), most_tokens: known.1 };
-        reasoning.check(served, "reasoning_effort")?;
+        reasoning = of(served, "reasoning_effort", effort)?;
     }
     if let Some(most) = fields.integer("thinking_budget", 0..=u32::MAX.into())? {
         reasoning = Reasoning { enabled: Some(most > 0), most_tokens: Some(most as usize) };
