@@ -10,8 +10,10 @@ mod admit;
 mod pass;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
+use rushlight_model::Adapter;
 use rushlight_text::constrain::Constraint;
 use sha2::{Digest, Sha256};
 
@@ -56,6 +58,9 @@ pub struct Request {
     pub top_log_probabilities: usize,
     /// What the answer must look like. It ends where nothing can follow.
     pub constraint: Option<Constraint>,
+    /// An adapter of the engine's model: that of a name ([`Engine::adapter`]), the same scaled, or a sum.
+    /// Texts that begin alike share keys and values only with the same one.
+    pub adapter: Option<Arc<Adapter>>,
     /// Control tokens whose names are part of the text: marks that somebody looks for there.
     pub shown: Vec<u32>,
     /// Who is told what happens.
@@ -72,6 +77,7 @@ impl Request {
             deadline: None,
             top_log_probabilities: 0,
             constraint: None,
+            adapter: None,
             shown: Vec::new(),
             sink,
         }
@@ -219,7 +225,7 @@ impl Scheduler {
     ///
     /// # Errors
     /// If too many wait already, the prompt is empty or does not fit the context, an option is out of
-    /// its range, or the model writes no text.
+    /// its range, the adapter is of another model, or the model writes no text.
     pub fn submit(&mut self, request: Request) -> Result<(), Error> {
         if self.queue.len() >= self.options.most_queued {
             return Err(Error::new(

@@ -1,7 +1,9 @@
 //! A request that waits or is served.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rushlight_model::Adapter;
 use rushlight_text::StreamDecoder;
 use rushlight_text::constrain::Constraint;
 
@@ -39,6 +41,7 @@ pub(super) struct Active {
     /// Made when the answer is alone for the first time: what it knows of the text takes memory.
     speculator: Option<Speculator>,
     constraint: Option<Constraint>,
+    adapter: Option<Arc<Adapter>>,
     /// The token that is to come next.
     chosen: Option<Result<Chosen, Error>>,
 }
@@ -56,10 +59,12 @@ impl Active {
             deadline,
             top_log_probabilities,
             constraint,
+            adapter,
             shown,
             sink,
         } = request;
         check_prompt(engine, &prompt)?;
+        engine.check_adapter(adapter.as_deref())?;
         let mut sampler = Sampler::new(options.sampler.clone(), engine.model().dims().v)?;
         prompt.iter().for_each(|t| sampler.accept(*t));
         Ok(Self {
@@ -79,6 +84,7 @@ impl Active {
             decoder: StreamDecoder::showing(shown),
             speculator: None,
             constraint,
+            adapter,
             chosen: None,
         })
     }
@@ -101,6 +107,11 @@ impl Active {
     /// Tokens that the answer may still have.
     pub(super) fn left(&self) -> usize {
         self.options.max_tokens.unwrap_or(usize::MAX).saturating_sub(self.answered())
+    }
+
+    /// What its tokens run with.
+    pub(super) fn adapter(&self) -> Option<&Arc<Adapter>> {
+        self.adapter.as_ref()
     }
 
     pub(super) fn sequence(&self) -> Option<Sequence> {
