@@ -33,7 +33,13 @@ fn loaded(args: &Args, serve: &Serve) -> Result<Loaded, Box<dyn std::error::Erro
         if let Some(unprepared) = unprepared {
             prepare::before(&unprepared);
         }
-        let engine = load::shared_engine(&serve.load, serve.parallel, serve.cache, model)?;
+        let engine = load::shared_engine(
+            &serve.load,
+            serve.parallel,
+            serve.cache,
+            model,
+            load::Named::new(),
+        )?;
         let needs = report::size(engine.plan().total_bytes());
         eprintln!(
             "a context of {} tokens, {} for all requests, {} threads, {}, at most {needs} of memory",
