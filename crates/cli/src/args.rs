@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::builder::FalseyValueParser;
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::builder::{ArgPredicate, FalseyValueParser};
+use clap::{Arg, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 /// Takes a generative model from a checkpoint to an answer on the machine at hand.
 #[derive(Debug, Parser)]
@@ -302,13 +302,29 @@ fn logit_bias(text: &str) -> Result<(u32, f32), String> {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(mut_arg("model", unless_listed))]
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) load: Load,
-    /// What clients call the model [default: MODEL, of a file its name].
+    /// Further models, which are loaded when a client asks for them and let go when nobody has for a
+    /// while, or when another one needs the room.
+    #[arg(value_name = "MORE")]
+    pub(crate) more: Vec<String>,
+    /// A file that says which models there are, each with settings of its own: see `docs/models.md`.
+    /// What it does not say is as the flags have it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) models: Option<PathBuf>,
+    /// Loads all models at the start and keeps them, not only MODEL.
+    #[arg(long)]
+    pub(crate) pin: bool,
+    /// Minutes in which nobody asks for a model before it is let go, if it is not pinned; 0 is for
+    /// good.
+    #[arg(long, value_name = "MINUTES", default_value_t = 15)]
+    pub(crate) idle: u64,
+    /// What clients call MODEL [default: MODEL, of a file its name].
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
-    /// Another name that clients may use; may be given several times.
+    /// Another name that clients may use for MODEL; may be given several times.
     #[arg(long, value_name = "NAME")]
     pub(crate) alias: Vec<String>,
     /// Answers that are written at once, at most; fewer than `--chunk` less 16.
@@ -318,7 +334,7 @@ pub(crate) struct Serve {
     /// context [default: four contexts, if a quarter of the memory holds them].
     #[arg(long, value_name = "N")]
     pub(crate) cache: Option<usize>,
-    /// Keeps what was read in this file across restarts. It holds the texts of requests as tokens, for
+    /// Keeps what MODEL read in this file across restarts. It holds the texts of requests as tokens, for
     /// your user alone.
     #[arg(long, value_name = "FILE")]
     pub(crate) keep: Option<PathBuf>,
@@ -360,6 +376,12 @@ pub(crate) struct Listen {
     /// Seconds that answers may go on when the server is told to end.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub(crate) grace: u64,
+}
+
+/// MODEL is needed where no file says which models there are.
+fn unless_listed(model: Arg) -> Arg {
+    let listed = ArgPredicate::IsPresent;
+    model.required(false).required_unless_present("models").default_value_if("models", listed, "")
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

@@ -79,7 +79,9 @@ pub(crate) fn asked(engine: &Engine) -> Option<Arc<Adapter>> {
 
 /// Prepares to run it.
 pub(crate) fn engine(load: &Load, model: Arc<Model>, adapters: Named) -> anyhow::Result<Engine> {
-    engine_for(load, None, model, adapters)
+    let mut options = options(load)?;
+    options.adapters = adapters;
+    Engine::new(model, &options).with_context(|| format!("cannot run `{}`", load.model))
 }
 
 /// Prepares to run it for so many requests at once, with a cache for so many positions in all.
@@ -88,25 +90,46 @@ pub(crate) fn shared_engine(
     answers: usize,
     positions: Option<usize>,
     model: Arc<Model>,
-    adapters: Named,
 ) -> anyhow::Result<Engine> {
+    let options = shared_options(load, answers, positions, &model)?;
+    Engine::new(model, &options).with_context(|| format!("cannot run `{}`", load.model))
+}
+
+/// The memory that [`shared_engine`] will have, in bytes.
+pub(crate) fn shared_bytes(
+    load: &Load,
+    answers: usize,
+    positions: Option<usize>,
+    model: &Model,
+) -> anyhow::Result<u64> {
+    let options = shared_options(load, answers, positions, model)?;
+    Ok(Plan::of(model, &options).total_bytes())
+}
+
+fn shared_options(
+    load: &Load,
+    answers: usize,
+    positions: Option<usize>,
+    model: &Model,
+) -> anyhow::Result<EngineOptions> {
     let context = load.ctx.unwrap_or(model.dims().context.min(EngineOptions::DEFAULT_CONTEXT));
-    let plan = Plan::new(&model, cache_type(load), context, load.chunk)
-        .with_adapters(adapters.iter().map(|(_, adapter)| &**adapter), load.chunk);
+    let plan = Plan::new(model, cache_type(load), context, load.chunk);
     let memory = memory_bytes(load);
     // Weights may be there twice, for a while: in the file's layout and in the kernels'.
     let others = plan.total_bytes() - plan.cache_bytes + plan.all_weights_bytes();
     let room = (memory / 4).min(memory.saturating_sub(others));
     let contexts = (room / plan.cache_bytes.max(1)).clamp(1, CONTEXTS) as usize;
     let positions = positions.unwrap_or(contexts * context);
-    engine_for(load, Some((answers, positions)), model, adapters)
+    let mut options = options(load)?;
+    (options.answers, options.positions) = (answers, Some(positions));
+    Ok(options)
 }
 
 /// Contexts that a cache for many requests holds if there is plenty of memory.
 const CONTEXTS: u64 = 4;
 
 /// Memory that may be used.
-fn memory_bytes(load: &Load) -> u64 {
+pub(crate) fn memory_bytes(load: &Load) -> u64 {
     let usable = || rushlight_host::memory(Path::new("/")).usable_bytes();
     load.memory.map_or_else(usable, |mib| mib << 20)
 }
@@ -118,18 +141,9 @@ fn cache_type(load: &Load) -> CacheType {
     }
 }
 
-/// `shared` has answers at once, and positions.
-fn engine_for(
-    load: &Load,
-    shared: Option<(usize, usize)>,
-    model: Arc<Model>,
-    adapters: Named,
-) -> anyhow::Result<Engine> {
+/// How the engine of a model runs it.
+fn options(load: &Load) -> anyhow::Result<EngineOptions> {
     let mut options = EngineOptions::default();
-    if let Some((answers, positions)) = shared {
-        (options.answers, options.positions) = (answers, Some(positions));
-    }
-    options.adapters = adapters;
     options.context = load.ctx;
     options.threads = load.threads;
     options.pin = !load.no_pin;
@@ -143,7 +157,7 @@ fn engine_for(
     options.cache = cache_type(load);
     options.row = Some(row(load)?);
     options.panels_in_memory = load.prepare() == Prepare::Memory;
-    Engine::new(model, &options).with_context(|| format!("cannot run `{}`", load.model))
+    Ok(options)
 }
 
 /// Loads the model that drafts for the one of `target`, in the memory that this leaves.

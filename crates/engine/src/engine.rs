@@ -71,6 +71,26 @@ pub struct EngineOptions {
 impl EngineOptions {
     /// The context when nothing else is asked for.
     pub const DEFAULT_CONTEXT: usize = 8192;
+
+    /// The context of a model that is run so.
+    pub(crate) fn context_of(&self, model: &Model) -> usize {
+        self.context.unwrap_or(model.dims().context.min(Self::DEFAULT_CONTEXT))
+    }
+
+    /// The kernels that run.
+    fn row(&self) -> &'static Row {
+        self.row.unwrap_or_else(best)
+    }
+
+    /// Whether panels of a model are still to be made in memory.
+    pub(crate) fn packs(&self, model: &Model) -> bool {
+        self.panels_in_memory && model.weights_from() == WeightsFrom::File
+    }
+
+    /// Whether products with a tensor read panels, where there are any.
+    pub(crate) fn takes(&self, source: &PanelSource) -> bool {
+        self.row().takes_panels(source.format(), source.cols())
+    }
 }
 
 impl Default for EngineOptions {
@@ -116,7 +136,7 @@ impl Engine {
     /// has not the memory, or threads cannot be started.
     pub fn new(model: Arc<Model>, options: &EngineOptions) -> Result<Self, Error> {
         let trained = model.dims().context;
-        let context = options.context.unwrap_or(trained.min(EngineOptions::DEFAULT_CONTEXT));
+        let context = options.context_of(&model);
         if context == 0 || context > trained {
             return Err(Error::new(
                 ErrorKind::Option,
@@ -129,24 +149,15 @@ impl Engine {
             return Err(Error::new(ErrorKind::Option, "chunks of `0` rows, expected at least 1"));
         }
         check_adapters(&model, &options.adapters)?;
-        let adapters = || options.adapters.iter().map(|(_, adapter)| &**adapter);
-        let row = options.row.unwrap_or_else(best);
-        let taken = |s: &PanelSource| row.takes_panels(s.format(), s.cols());
-        let pack = options.panels_in_memory && model.weights_from() == WeightsFrom::File;
-        let now = || {
-            let chunk = options.chunk.min(positions);
-            let plan = Plan::new(&model, options.cache, positions, chunk);
-            plan.with_answers(&model, options.answers.min(options.chunk))
-                .with_adapters(adapters(), chunk)
-        };
-        let mut plan = if pack { now().with_panels(&model, taken) } else { now() };
+        let row = options.row();
+        let mut plan = Plan::of(&model, options);
         // Adapters are in memory already.
         let usable = || rushlight_host::memory(Path::new("/")).usable_bytes() + plan.adapters_bytes;
         let available = options.memory_bytes.unwrap_or_else(usable);
         memory::check(&plan, available, &model, options)?;
-        if pack {
-            model.pack_panels(taken);
-            plan = now();
+        if options.packs(&model) {
+            model.pack_panels(|source| options.takes(source));
+            plan = Plan::of(&model, options);
         }
         let pool = Pool::new(PoolOptions { threads: options.threads, pin: options.pin })
             .map_err(|e| Error::new(ErrorKind::Threads, "threads cannot be started").because(e))?;

@@ -33,6 +33,7 @@ mod schedule;
 mod session;
 mod speculate;
 mod stop;
+mod thinking;
 
 pub use batch::Batch;
 pub use cache::{CacheType, Sequence};
@@ -43,3 +44,4 @@ pub use sample::{Choice, Sampler, SamplerOptions, top_log_probabilities};
 pub use schedule::{Counts, Event, Request, Scheduler, SchedulerOptions, Sink};
 pub use session::{Answer, Finish, GenerateOptions, Session};
 pub use speculate::{DraftModel, Speculation};
+pub use thinking::Thinking;

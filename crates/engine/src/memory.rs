@@ -51,8 +51,24 @@ impl Plan {
         model.panel_sources().iter().fold(plan, |plan, source| plan.with(source, source.from()))
     }
 
+    /// The plan of an engine with these options: before panels are made in memory, if they are to
+    /// be.
+    pub fn of(model: &Model, options: &EngineOptions) -> Self {
+        let context = options.context_of(model);
+        let positions = options.positions.unwrap_or(0).max(context);
+        let chunk = options.chunk.min(positions);
+        let plan = Plan::new(model, options.cache, positions, chunk);
+        let plan = plan.with_answers(model, options.answers.min(options.chunk));
+        let adapters = options.adapters.iter().map(|(_, adapter)| &**adapter);
+        let plan = plan.with_adapters(adapters, chunk);
+        match options.packs(model) {
+            true => plan.with_panels(model, |source| options.takes(source)),
+            false => plan,
+        }
+    }
+
     /// The plan when so many answers are written at once, each with a row of output.
-    pub(crate) fn with_answers(mut self, model: &Model, answers: usize) -> Self {
+    fn with_answers(mut self, model: &Model, answers: usize) -> Self {
         self.buffers_bytes += 4 * (model.dims().v * answers.saturating_sub(EXACT_ROWS)) as u64;
         self
     }
@@ -74,7 +90,7 @@ impl Plan {
     }
 
     /// The plan when panels of the tensors that `taken` names are made in memory.
-    pub(crate) fn with_panels(self, model: &Model, taken: impl Fn(&PanelSource) -> bool) -> Self {
+    fn with_panels(self, model: &Model, taken: impl Fn(&PanelSource) -> bool) -> Self {
         let sources = model.panel_sources().iter().filter(|source| taken(source));
         sources.fold(self, |plan, source| plan.with(source, WeightsFrom::Memory))
     }

@@ -131,6 +131,14 @@ impl Sampler {
         })
     }
 
+    /// A token that is given, as one that was chosen from logits of width `v`.
+    pub(crate) fn given(&self, logits: &[f32], token: u32) -> Choice {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let log_sum = log_sum(best(), logits, &mut scratch.probabilities);
+            Choice { token, log_probability: logits[token as usize] - log_sum }
+        })
+    }
+
     /// As [`Sampler::choose`], only from what `constraint` allows next.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use crate::forward::FINE;
 use crate::prefixes::Prefixes;
-use crate::{Choice, Engine, Error, ErrorKind, Finish, GenerateOptions};
+use crate::{Choice, Engine, Error, ErrorKind, Finish, GenerateOptions, Thinking};
 use active::Active;
 
 /// How requests are served.
@@ -56,8 +56,10 @@ pub struct Request {
     pub deadline: Option<Instant>,
     /// How many of the likeliest tokens are told at each place.
     pub top_log_probabilities: usize,
-    /// What the answer must look like. It ends where nothing can follow.
+    /// What the answer must look like, after its reasoning. It ends where nothing can follow.
     pub constraint: Option<Constraint>,
+    /// How the model thinks before it answers.
+    pub thinking: Option<Thinking>,
     /// An adapter of the engine's model: that of a name ([`Engine::adapter`]), the same scaled, or a sum.
     /// Texts that begin alike share keys and values only with the same one.
     pub adapter: Option<Arc<Adapter>>,
@@ -77,6 +79,7 @@ impl Request {
             deadline: None,
             top_log_probabilities: 0,
             constraint: None,
+            thinking: None,
             adapter: None,
             shown: Vec::new(),
             sink,

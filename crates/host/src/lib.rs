@@ -28,6 +28,7 @@ mod huge;
 mod mapping;
 mod memory;
 mod pool;
+mod pressure;
 mod resident;
 mod topology;
 
@@ -37,5 +38,6 @@ pub use huge::HugeMemory;
 pub use mapping::Mapping;
 pub use memory::{Limit, MemoryBudget, memory};
 pub use pool::{Pool, PoolOptions};
+pub use pressure::memory_pressure;
 pub use resident::{Resident, peak_rss_bytes, resident, resident_bytes};
 pub use topology::{Core, Topology};

@@ -11,7 +11,8 @@ use rushlight_engine::{Choice, Event, Finish, Sink};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use crate::failure::Failure;
-use crate::metrics::Metrics;
+use crate::metrics::ModelMetrics;
+use crate::models::Lease;
 
 /// What comes of a request.
 #[derive(Clone, Debug)]
@@ -65,7 +66,7 @@ impl Drop for Permit {
 /// longer than the context, and the engine must not wait for a slow client.
 pub(crate) struct Writer {
     pieces: UnboundedSender<Piece>,
-    metrics: Arc<Metrics>,
+    metrics: ModelMetrics,
     permit: Option<Permit>,
     prompt_tokens: usize,
     asked: Instant,
@@ -75,7 +76,7 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) fn new(
         pieces: UnboundedSender<Piece>,
-        metrics: Arc<Metrics>,
+        metrics: ModelMetrics,
         permit: Permit,
         prompt_tokens: usize,
     ) -> Self {
@@ -147,11 +148,24 @@ pub(crate) struct Answers {
     turn: usize,
     /// A piece that was looked at.
     held: Option<(usize, Piece)>,
+    /// What keeps the model.
+    lease: Option<Lease>,
 }
 
 impl Answers {
     pub(crate) fn new(receivers: Vec<UnboundedReceiver<Piece>>) -> Self {
-        Self { receivers: receivers.into_iter().map(Some).collect(), turn: 0, held: None }
+        Self {
+            receivers: receivers.into_iter().map(Some).collect(),
+            turn: 0,
+            held: None,
+            lease: None,
+        }
+    }
+
+    /// Keeps the model until they are dropped.
+    pub(crate) fn of(mut self, lease: Lease) -> Self {
+        self.lease = Some(lease);
+        self
     }
 
     /// How many there are.
@@ -211,6 +225,7 @@ impl Answers {
                 Piece::Token(token, text) => {
                     answer.tokens.push(token);
                     answer.text += &text;
+                    answer.pieces.push(text);
                 }
                 Piece::Finished(ended) => {
                     answer.text += &ended.text;
@@ -227,6 +242,8 @@ impl Answers {
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
     pub(crate) text: String,
+    /// The text that each token completed; what was held back at the end is not among them.
+    pub(crate) pieces: Vec<String>,
     pub(crate) tokens: Vec<Token>,
     pub(crate) ended: Option<Ended>,
 }

@@ -6,19 +6,19 @@ use std::time::{Instant, SystemTime};
 use axum::http::StatusCode;
 use tokio::sync::Semaphore;
 
-use crate::body;
+use crate::body::{self, Text};
 use crate::failure::Failure;
-use crate::fields::cut;
+use crate::fields::Fields;
 use crate::guard::Guard;
 use crate::metrics::Metrics;
+use crate::models::{Lease, Models};
 use crate::options::ServerOptions;
-use crate::worker::Handle;
 
 /// What all routes share.
 pub(crate) struct App {
     pub(crate) options: ServerOptions,
     pub(crate) guard: Guard,
-    pub(crate) engine: Handle,
+    pub(crate) models: Arc<Models>,
     pub(crate) metrics: Arc<Metrics>,
     /// Bytes of requests that there is room for.
     pub(crate) room: Arc<Semaphore>,
@@ -36,14 +36,14 @@ impl App {
     pub(crate) fn new(
         options: ServerOptions,
         guard: Guard,
-        engine: Handle,
+        models: Arc<Models>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let bytes = options.most_body_bytes.saturating_mul(body::LARGEST_AT_ONCE);
         Self {
             options,
             guard,
-            engine,
+            models,
             metrics,
             room: Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))),
             started: Instant::now(),
@@ -69,16 +69,31 @@ impl App {
         self.options.answer_timeout.and_then(|time| Instant::now().checked_add(time))
     }
 
-    /// Checks what a request calls the model; without a name it is the one there is.
-    pub(crate) fn check_model(&self, name: Option<&str>) -> Result<(), Failure> {
-        match name {
-            Some(name) if !self.options.is_model(name) => Err(Failure::new(
-                StatusCode::NOT_FOUND,
-                "model_not_found",
-                format!("there is no model `{}`, expected `{}`", cut(name), self.options.model),
-            )
-            .of("model")),
-            _ => Ok(()),
+    /// Reads a request: its model is opened, and `read` takes the rest, away from the thread that
+    /// everything shares. Without a name the model is the first one, if one `may` be left out.
+    pub(crate) async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        text: Text,
+        may: Unnamed,
+        read: impl FnOnce(&App, &Lease, Fields) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<(Lease, T), Failure> {
+        let mut fields = self.aside(move |_| body::parse(text)).await?;
+        let mut name = fields.text("model")?;
+        if may == Unnamed::Refused {
+            name = Some(fields.need("model", name)?);
         }
+        let lease = self.models.open(name.as_deref()).await?;
+        let held = lease.clone();
+        let value = self.aside(move |app| read(app, &held, fields)).await?;
+        Ok((lease, value))
     }
+}
+
+/// What a request means that names no model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unnamed {
+    /// The first one.
+    First,
+    /// Nothing: it is an error.
+    Refused,
 }

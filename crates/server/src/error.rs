@@ -10,6 +10,8 @@ pub enum ErrorKind {
     Keys,
     /// The model cannot be loaded, or wrote no token.
     Load,
+    /// There is no room for a model.
+    Memory,
     /// A thread cannot be started.
     Threads,
 }

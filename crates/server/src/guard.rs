@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     fn of(address: &str, hosts: &[&str], origins: &[&str]) -> Guard {
-        let mut options = ServerOptions::new("m");
+        let mut options = ServerOptions::default();
         options.address = address.parse().unwrap();
         options.allowed_hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
         options.allowed_origins = origins.iter().map(|origin| (*origin).to_owned()).collect();
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn others_reach_it_only_with_keys() {
-        let mut options = ServerOptions::new("m");
+        let mut options = ServerOptions::default();
         for address in ["0.0.0.0:80", "[::]:80", "192.0.2.1:80"] {
             options.address = address.parse().unwrap();
             let error = Guard::new(&options).unwrap_err();

@@ -2,24 +2,23 @@
 //!
 //! A [`Server`] listens on loopback or a Unix socket, answers the APIs of OpenAI,
 //! Anthropic and Ollama, says how it is
-//! (`/livez`, `/readyz`, `/health`) and what it did (`/metrics`). The engine runs on a thread of its
-//! own; everything else is cheap and shares one more.
+//! (`/livez`, `/readyz`, `/health`) and what it did (`/metrics`). Each model's engine runs on a thread of
+//! its own; everything else is cheap and shares one more.
 //!
 //! ```no_run
 //! use std::sync::Arc;
 //! use rushlight_engine::{Engine, EngineOptions};
 //! use rushlight_model::Model;
-//! use rushlight_server::{Loaded, Server, ServerOptions, runtime, terminated};
+//! use rushlight_server::{Loaded, ServedModel, Server, ServerOptions, runtime, terminated};
 //!
-//! let options = ServerOptions::new("smollm2");
+//! let load = || {
+//!     let model = Arc::new(Model::open("model.gguf".as_ref())?);
+//!     Ok(Loaded::new(Engine::new(model, &EngineOptions::default())?))
+//! };
 //! runtime()?.block_on(async {
-//!     let server = Server::bind(options).await?;
+//!     let server = Server::bind(ServerOptions::default()).await?;
 //!     println!("listening on {}", server.address());
-//!     let load = || {
-//!         let model = Arc::new(Model::open("model.gguf".as_ref())?);
-//!         Ok(Loaded::new(Engine::new(model, &EngineOptions::default())?))
-//!     };
-//!     server.run(load, terminated()).await
+//!     server.run(vec![ServedModel::new("smollm2", load)], terminated()).await
 //! })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -29,7 +28,7 @@
 //! | `POST /v1/chat/completions`, `POST /v1/completions` | OpenAI's, streamed or whole |
 //! | `POST /v1/messages`, `POST /v1/messages/count_tokens` | Anthropic's, streamed or whole |
 //! | `POST /api/generate`, `POST /api/chat`, `GET /api/tags`, … | Ollama's, streamed or whole |
-//! | `GET /v1/models`, `GET /v1/models/{id}` | the one model |
+//! | `GET /v1/models`, `GET /v1/models/{id}` | the models |
 //! | `POST /tokenize`, `POST /detokenize` | llama.cpp's |
 //! | `GET /` | a chat page, which also shows how the server is |
 //! | `GET /livez` | 200 while the process is worth keeping |
@@ -51,20 +50,24 @@ mod fields;
 mod guard;
 mod keys;
 mod metrics;
+mod models;
 mod observe;
 mod ollama;
 mod openai;
 mod options;
 mod page;
 mod prompt;
+mod reasoning;
 mod routes;
 mod server;
+mod speech;
 mod stream;
 mod time;
 mod tools;
 mod worker;
 
 pub use error::{Error, ErrorKind};
+pub use models::ServedModel;
 pub use observe::{Observer, Seen};
 pub use options::{Address, ServerOptions};
 pub use server::{Server, runtime, terminated};

@@ -1,8 +1,10 @@
 //! What the server counts, for Prometheus. Names and buckets are vLLM's where it has them
 //! (<https://docs.vllm.ai/en/latest/usage/metrics/>), with buckets below for small models.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+mod model;
+
+use std::sync::atomic::AtomicU64;
+use std::time::SystemTime;
 
 use prometheus_client::encoding::prometheus_text;
 use prometheus_client::metrics::counter::Counter;
@@ -11,7 +13,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
-use rushlight_engine::Counts;
+
+pub(crate) use model::{Gone, ModelMetrics};
 
 /// Seconds to a first token, and in the queue.
 const FIRST: [f64; 20] = [
@@ -30,60 +33,70 @@ const WHOLE: [f64; 20] = [
 ];
 
 type Labels<const N: usize> = [(&'static str, String); N];
+type PerModel<M> = Family<Labels<1>, M>;
+type Histograms = Family<Labels<1>, Histogram, fn() -> Histogram>;
+type Float = Gauge<f64, AtomicU64>;
 
 /// What the server counts.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
-    first_token: Histogram,
-    next_token: Histogram,
-    queue: Histogram,
-    whole: Histogram,
     http: Family<Labels<2>, Counter>,
-    finished: Family<Labels<1>, Counter>,
-    prompt_tokens: Counter,
-    cached_tokens: Counter,
-    answer_tokens: Counter,
-    preemptions: Counter,
-    passes: Counter,
-    running: Gauge,
-    waiting: Gauge,
-    pages: Gauge,
-    pages_used: Gauge,
-    pages_cached: Gauge,
-    usage: Gauge<f64, AtomicU64>,
+    first_token: Histograms,
+    next_token: Histograms,
+    queue: Histograms,
+    whole: Histograms,
+    finished: Family<Labels<2>, Counter>,
+    gone: Family<Labels<2>, Counter>,
+    counters: [PerModel<Counter>; COUNTERS.len()],
+    gauges: [PerModel<Gauge>; GAUGES.len()],
+    usage: PerModel<Float>,
 }
 
+/// Counters of a model: names and what they count.
+const COUNTERS: [(&str, &str); 6] = [
+    ("prompt_tokens", "Tokens of prompts"),
+    ("prompt_tokens_cached", "Tokens of prompts that were in the cache"),
+    ("generation_tokens", "Tokens of answers"),
+    ("num_preemptions", "Answers that had to wait for room in the cache"),
+    ("engine_passes", "Passes of the engine"),
+    ("model_loads", "How often the model was loaded"),
+];
+
+/// Gauges of a model.
+const GAUGES: [(&str, &str); 7] = [
+    ("num_requests_running", "Answers that are being written"),
+    ("num_requests_waiting", "Requests that wait"),
+    ("kv_cache_pages", "Pages of the cache"),
+    ("kv_cache_pages_used", "Pages that answers or earlier texts have"),
+    ("kv_cache_pages_cached", "Pages that only earlier texts have"),
+    ("model_loaded", "1 while the model is loaded"),
+    ("model_memory_bytes", "Memory that the model takes, at most"),
+];
+
 impl Metrics {
-    /// Nothing counted yet, of the model that clients call `model`.
-    pub(crate) fn new(model: &str) -> Self {
+    /// Nothing counted yet.
+    pub(crate) fn new() -> Self {
         let mut metrics = Self {
             registry: Registry::default(),
-            first_token: Histogram::new(FIRST),
-            next_token: Histogram::new(NEXT),
-            queue: Histogram::new(FIRST),
-            whole: Histogram::new(WHOLE),
             http: Family::default(),
+            first_token: Family::new_with_constructor(|| Histogram::new(FIRST)),
+            next_token: Family::new_with_constructor(|| Histogram::new(NEXT)),
+            queue: Family::new_with_constructor(|| Histogram::new(FIRST)),
+            whole: Family::new_with_constructor(|| Histogram::new(WHOLE)),
             finished: Family::default(),
-            prompt_tokens: Counter::default(),
-            cached_tokens: Counter::default(),
-            answer_tokens: Counter::default(),
-            preemptions: Counter::default(),
-            passes: Counter::default(),
-            running: Gauge::default(),
-            waiting: Gauge::default(),
-            pages: Gauge::default(),
-            pages_used: Gauge::default(),
-            pages_cached: Gauge::default(),
-            usage: Gauge::default(),
+            gone: Family::default(),
+            counters: Default::default(),
+            gauges: Default::default(),
+            usage: Family::default(),
         };
-        metrics.registry = metrics.register(model);
+        metrics.registry = metrics.register();
         metrics
     }
 
-    fn register(&self, model: &str) -> Registry {
+    fn register(&self) -> Registry {
         let mut process = Registry::default();
-        let start = Gauge::<f64, AtomicU64>::default();
+        let start = Float::default();
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         start.set(now.as_secs_f64());
         process.register("process_start_time_seconds", "When the server started", start);
@@ -91,7 +104,6 @@ impl Metrics {
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         all.register("build", "What runs", version);
         all.register("http_requests", "Requests by route and status", self.http.clone());
-        let of = all.sub_registry_with_label(("model".into(), model.to_owned().into()));
         let histograms = [
             (
                 "time_to_first_token_seconds",
@@ -103,42 +115,25 @@ impl Metrics {
             ("e2e_request_latency_seconds", "From the request to its end", &self.whole),
         ];
         for (name, help, histogram) in histograms {
-            of.register(name, help, histogram.clone());
+            all.register(name, help, histogram.clone());
         }
-        let counters = [
-            ("prompt_tokens", "Tokens of prompts", &self.prompt_tokens),
-            (
-                "prompt_tokens_cached",
-                "Tokens of prompts that were in the cache",
-                &self.cached_tokens,
-            ),
-            ("generation_tokens", "Tokens of answers", &self.answer_tokens),
-            (
-                "num_preemptions",
-                "Answers that had to wait for room in the cache",
-                &self.preemptions,
-            ),
-            ("engine_passes", "Passes of the engine", &self.passes),
-        ];
-        for (name, help, counter) in counters {
-            of.register(name, help, counter.clone());
+        for ((name, help), counter) in COUNTERS.iter().zip(&self.counters) {
+            all.register(*name, *help, counter.clone());
         }
-        let gauges = [
-            ("num_requests_running", "Answers that are being written", &self.running),
-            ("num_requests_waiting", "Requests that wait", &self.waiting),
-            ("kv_cache_pages", "Pages of the cache", &self.pages),
-            ("kv_cache_pages_used", "Pages that answers or earlier texts have", &self.pages_used),
-            ("kv_cache_pages_cached", "Pages that only earlier texts have", &self.pages_cached),
-        ];
-        for (name, help, gauge) in gauges {
-            of.register(name, help, gauge.clone());
+        for ((name, help), gauge) in GAUGES.iter().zip(&self.gauges) {
+            all.register(*name, *help, gauge.clone());
         }
-        of.register(
+        all.register(
             "kv_cache_usage_perc",
             "Share of pages in use, from 0 to 1",
             self.usage.clone(),
         );
-        of.register("request_finished", "Answers by how they ended", self.finished.clone());
+        all.register("request_finished", "Answers by how they ended", self.finished.clone());
+        all.register(
+            "model_unloads",
+            "How often the model was let go, by reason",
+            self.gone.clone(),
+        );
         process
     }
 
@@ -148,47 +143,13 @@ impl Metrics {
         self.http.get_or_create(&labels).inc();
     }
 
-    /// A request left the queue.
-    pub(crate) fn begun(&self, waited: Duration, prompt_tokens: usize, cached_tokens: usize) {
-        self.queue.observe(waited.as_secs_f64());
-        self.prompt_tokens.inc_by(prompt_tokens as u64);
-        self.cached_tokens.inc_by(cached_tokens as u64);
+    /// What is counted of the model that clients call `model`.
+    pub(crate) fn of(&self, model: &str) -> ModelMetrics {
+        ModelMetrics::new(self, model)
     }
 
-    /// The first token of an answer came.
-    pub(crate) fn first_token(&self, since_request: Duration) {
-        self.first_token.observe(since_request.as_secs_f64());
-        self.answer_tokens.inc();
-    }
-
-    /// Another token of an answer came.
-    pub(crate) fn next_token(&self, since_last: Duration) {
-        self.next_token.observe(since_last.as_secs_f64());
-        self.answer_tokens.inc();
-    }
-
-    /// An answer ended.
-    pub(crate) fn finished(&self, how: &'static str, since_request: Duration) {
-        self.whole.observe(since_request.as_secs_f64());
-        self.finished.get_or_create(&[("finished_reason", how.to_owned())]).inc();
-    }
-
-    /// Everything as text, with what the scheduler is doing now.
-    pub(crate) fn text(&self, now: &Counts) -> String {
-        let gauges = [
-            (&self.running, now.running),
-            (&self.waiting, now.queued),
-            (&self.pages, now.pages),
-            (&self.pages_used, now.pages_used),
-            (&self.pages_cached, now.pages_cached),
-        ];
-        for (gauge, value) in gauges {
-            gauge.set(value as i64);
-        }
-        self.usage.set(now.pages_used as f64 / now.pages.max(1) as f64);
-        for (counter, value) in [(&self.preemptions, now.preemptions), (&self.passes, now.passes)] {
-            counter.inner().store(value, Ordering::Relaxed);
-        }
+    /// Everything as text.
+    pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         prometheus_text::encode(&mut text, &self.registry).expect("a string takes all text");
         text

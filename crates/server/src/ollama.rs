@@ -9,6 +9,7 @@ mod census;
 mod chat;
 mod format;
 mod generate;
+mod keep_alive;
 mod messages;
 mod models;
 mod options;
@@ -25,10 +26,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::failure::Failure;
-use crate::fields::Fields;
-
-/// What a model's name ends with when nothing else was said.
-const LATEST: &str = ":latest";
+use crate::models::LATEST;
 
 /// The API's routes.
 pub(crate) fn routes() -> Router<Arc<App>> {
@@ -44,23 +42,6 @@ pub(crate) fn routes() -> Router<Arc<App>> {
 /// A failure, as it stands in a response or a stream.
 pub(crate) fn error(failure: &Failure) -> Value {
     json!({ "error": failure.message() })
-}
-
-/// Takes the model's name, which is told as it came.
-fn take_model(app: &App, fields: &mut Fields) -> Result<String, Failure> {
-    let name = fields.text("model")?;
-    let name = fields.need("model", name)?;
-    check_name(app, &name)?;
-    Ok(name)
-}
-
-/// Checks what a request calls the model: with and without `:latest`.
-fn check_name(app: &App, name: &str) -> Result<(), Failure> {
-    let plain = name.strip_suffix(LATEST).unwrap_or(name);
-    match [plain, &format!("{plain}{LATEST}")].iter().any(|name| app.options.is_model(name)) {
-        true => Ok(()),
-        false => app.check_model(Some(name)),
-    }
 }
 
 /// A name as Ollama lists it: with a tag.

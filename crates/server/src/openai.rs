@@ -19,8 +19,8 @@ use rushlight_engine::Finish;
 use serde_json::{Value, json};
 
 use crate::answers::Ended;
-use crate::app::{App, unix_seconds};
-use crate::worker::Served;
+use crate::app::unix_seconds;
+use crate::models::Lease;
 
 /// A number that no other request has, good enough for seeds and names.
 pub(crate) fn random() -> u64 {
@@ -46,13 +46,17 @@ struct Envelope {
 }
 
 impl Envelope {
-    fn new(app: &App, served: &Served, prefix: &str, object: &'static str) -> Self {
+    fn new(lease: &Lease, prefix: &str, object: &'static str) -> Self {
         Self {
             id: format!("{prefix}-{:016x}{:016x}", random(), random()),
             object,
             created: unix_seconds(),
-            model: app.options.model.clone(),
-            fingerprint: format!("rushlight-{}-{}", env!("CARGO_PKG_VERSION"), served.kernels),
+            model: lease.name().to_owned(),
+            fingerprint: format!(
+                "rushlight-{}-{}",
+                env!("CARGO_PKG_VERSION"),
+                lease.served().kernels
+            ),
         }
     }
 
@@ -75,6 +79,8 @@ struct Usage {
     prompt: usize,
     cached: usize,
     answers: usize,
+    /// Of these, those of reasoning.
+    reasoning: usize,
 }
 
 impl Usage {
@@ -93,6 +99,7 @@ impl Usage {
             "completion_tokens": self.answers,
             "total_tokens": self.prompt + self.answers,
             "prompt_tokens_details": { "cached_tokens": self.cached },
+            "completion_tokens_details": { "reasoning_tokens": self.reasoning },
         })
     }
 }

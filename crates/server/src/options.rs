@@ -66,10 +66,6 @@ pub struct ServerOptions {
     pub address: Address,
     /// Who may use a Unix socket, as `chmod` has it; by default its owner alone.
     pub socket_mode: u32,
-    /// What clients call the model.
-    pub model: String,
-    /// What they may call it too.
-    pub aliases: Vec<String>,
     /// A file with the SHA-256 of an API key on each line. Needed where others can reach the
     /// address.
     pub key_file: Option<PathBuf>,
@@ -95,20 +91,20 @@ pub struct ServerOptions {
     pub grace: Duration,
     /// How long a pass of the engine may take before it counts as stuck.
     pub step_limit: Duration,
-    /// How requests share the engine.
+    /// Bytes of memory that all models together may take; without a word what the machine and its
+    /// control groups leave when the server begins.
+    pub memory_bytes: Option<u64>,
+    /// How requests share an engine.
     pub scheduler: SchedulerOptions,
     /// Who hears of each request.
     pub observer: Option<Observer>,
 }
 
-impl ServerOptions {
-    /// Defaults for a model that clients call `model`.
-    pub fn new(model: impl Into<String>) -> Self {
+impl Default for ServerOptions {
+    fn default() -> Self {
         Self {
             address: Address::default(),
             socket_mode: 0o600,
-            model: model.into(),
-            aliases: Vec::new(),
             key_file: None,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
@@ -120,14 +116,10 @@ impl ServerOptions {
             answer_timeout: None,
             grace: Duration::from_secs(30),
             step_limit: Duration::from_secs(120),
+            memory_bytes: None,
             scheduler: SchedulerOptions::default(),
             observer: None,
         }
-    }
-
-    /// Whether clients may call the model so.
-    pub(crate) fn is_model(&self, name: &str) -> bool {
-        self.model == name || self.aliases.iter().any(|alias| alias == name)
     }
 }
 

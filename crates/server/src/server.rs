@@ -15,14 +15,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::app::App;
 use crate::guard::Guard;
 use crate::metrics::Metrics;
+use crate::models::{Models, ServedModel};
 use crate::options::{Address, ServerOptions};
-use crate::worker::{Loaded, Worker};
 use crate::{Error, routes};
 use connections::Connections;
 use listen::Listener;
 
 /// How long the engine's thread may take to end once nobody waits for answers.
-const LAST: Duration = Duration::from_secs(5);
+pub(crate) const LAST: Duration = Duration::from_secs(5);
 
 /// Threads for what would keep others waiting, at most: reading long prompts, for example.
 const ASIDE: usize = 2;
@@ -53,42 +53,46 @@ impl Server {
         &self.address
     }
 
-    /// Loads the engine on a thread of its own and answers until `shutdown` is ready. From then on
-    /// no one is let in, and answers may go on for [`ServerOptions::grace`].
+    /// Loads those of `models` that are pinned and answers until `shutdown` is ready; the others are
+    /// loaded when somebody asks for them. From then on no one is let in, and answers may go on for
+    /// [`ServerOptions::grace`]. The first model is the one that is meant by no name.
     ///
-    /// Before the engine is there, `/livez` is good and `/readyz` is not.
+    /// Before the pinned ones are there, `/livez` is good and `/readyz` is not.
     ///
     /// # Errors
-    /// If the engine cannot be loaded, or wrote no token.
-    pub async fn run<L, S>(self, load: L, shutdown: S) -> Result<(), Error>
+    /// If there are no models or two have the same name, or if a pinned one cannot be loaded, has no
+    /// room, or wrote no token.
+    pub async fn run<S>(self, models: Vec<ServedModel>, shutdown: S) -> Result<(), Error>
     where
-        L: FnOnce() -> Result<Loaded, Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
         S: Future<Output = ()>,
     {
         let Self { listener, guard, options, .. } = self;
-        let metrics = Arc::new(Metrics::new(&options.model));
-        let mut worker = Worker::start(Box::new(load), &options, metrics.clone())?;
-        let engine = worker.handle().clone();
-        let app = Arc::new(App::new(options, guard, engine, metrics));
+        let metrics = Arc::new(Metrics::new());
+        let models = Models::new(models, &options, &metrics)?;
+        let app = Arc::new(App::new(options, guard, models.clone(), metrics));
         let mut connections = Connections::new(&app.options, routes::router(&app));
         let outcome = {
             let accept = pin!(connections.accept(&listener));
-            let end = pin!(end(&mut worker, shutdown));
-            match select(accept, end).await {
-                Either::Left((never, _)) => match never {},
+            let tend = pin!(models.tend());
+            let end = pin!(end(&models, shutdown));
+            match select(select(accept, tend), end).await {
+                Either::Left((never, _)) => match never {
+                    Either::Left((never, _)) | Either::Right((never, _)) => match never {},
+                },
                 Either::Right((outcome, _)) => outcome,
             }
         };
         drop(listener);
+        models.stop();
         connections.finish(app.options.grace).await;
-        worker.stop(LAST).await;
+        models.end(LAST).await;
         outcome
     }
 }
 
-/// Waits until the server is to end, which it is too when the engine cannot be loaded.
-async fn end(worker: &mut Worker, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-    let loaded = pin!(worker.loaded());
+/// Waits until the server is to end, which it is too when a model that is to stay cannot be loaded.
+async fn end(models: &Arc<Models>, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+    let loaded = pin!(models.load_pinned());
     match select(loaded, pin!(shutdown)).await {
         Either::Left((Ok(()), shutdown)) => {
             shutdown.await;

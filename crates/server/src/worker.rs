@@ -8,21 +8,21 @@ mod kept;
 mod run;
 mod served;
 mod state;
+mod turn;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use rushlight_engine::{Counts, GenerateOptions, Request};
+use rushlight_engine::{Counts, GenerateOptions, Request, SchedulerOptions, Thinking};
 use rushlight_text::constrain::Constraint;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 use crate::answers::{Answers, Permit, Piece, Writer};
 use crate::failure::Failure;
-use crate::metrics::Metrics;
-use crate::options::ServerOptions;
+use crate::metrics::ModelMetrics;
 use crate::{Error, ErrorKind};
 use state::State;
 
@@ -30,10 +30,13 @@ pub use kept::Kept;
 pub(crate) use run::chain;
 pub(crate) use served::Served;
 pub use served::{Degradation, Loaded};
+pub(crate) use turn::Turn;
+
+/// Any error of a loader.
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Loads the engine.
-pub(crate) type Load =
-    Box<dyn FnOnce() -> Result<Loaded, Box<dyn std::error::Error + Send + Sync>> + Send>;
+pub(crate) type Load = Arc<dyn Fn() -> Result<Loaded, BoxError> + Send + Sync>;
 
 /// What the thread is told.
 enum Message {
@@ -56,14 +59,15 @@ impl Worker {
     /// Starts the thread, which loads the engine first.
     pub(crate) fn start(
         load: Load,
-        options: &ServerOptions,
-        metrics: Arc<Metrics>,
+        options: &SchedulerOptions,
+        metrics: ModelMetrics,
+        turn: Arc<Turn>,
     ) -> Result<Self, Error> {
         let (messages, inbox) = mpsc::channel();
         let (tell_loaded, loaded) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         let state = Arc::new(State::default());
-        let mut scheduler = options.scheduler.clone();
+        let mut scheduler = options.clone();
         let most = scheduler.most_running.saturating_add(scheduler.most_queued);
         // All are counted here, where it can be said at once. To the scheduler those that have just
         // come are waiting ones, even if there is a place for them.
@@ -80,7 +84,7 @@ impl Worker {
             .spawn(move || {
                 // It is dropped last, whatever happens before.
                 let _end: oneshot::Sender<()> = end;
-                run::run(load, &scheduler, &state, &inbox, tell_loaded);
+                run::run(&load, &scheduler, &state, &inbox, tell_loaded, &turn);
             })
             .map_err(|e| {
                 Error::new(ErrorKind::Threads, "the engine's thread cannot be started").because(e)
@@ -122,8 +126,10 @@ pub(crate) struct Ask {
     pub(crate) deadline: Option<Instant>,
     /// How many of the likeliest tokens are told at each place.
     pub(crate) likeliest: usize,
-    /// What the answer must look like.
+    /// What the answer must look like, after its reasoning.
     pub(crate) constraint: Option<Constraint>,
+    /// How the model thinks before it answers.
+    pub(crate) thinking: Option<Thinking>,
     /// Control tokens whose names are part of the text.
     pub(crate) shown: Vec<u32>,
 }
@@ -133,7 +139,7 @@ pub(crate) struct Ask {
 pub(crate) struct Handle {
     state: Arc<State>,
     messages: mpsc::Sender<Message>,
-    metrics: Arc<Metrics>,
+    metrics: ModelMetrics,
     /// Requests that were taken and have not ended.
     admitted: Arc<AtomicUsize>,
     /// How many there may be.
@@ -142,7 +148,7 @@ pub(crate) struct Handle {
 
 impl Handle {
     /// What is served; a failure while there is nothing to serve with.
-    pub(crate) fn served(&self) -> Result<&Served, Failure> {
+    pub(crate) fn served(&self) -> Result<Arc<Served>, Failure> {
         if self.state.failure().is_some() {
             return Err(Failure::unavailable("engine_failed", "the engine has failed"));
         }
@@ -169,6 +175,7 @@ impl Handle {
             request.deadline = ask.deadline;
             request.top_log_probabilities = ask.likeliest;
             request.constraint = ask.constraint;
+            request.thinking = ask.thinking;
             request.shown = ask.shown;
             self.messages
                 .send(Message::Ask(Box::new(request), pieces))

@@ -68,6 +68,11 @@ impl ReasoningFilter {
         Self { place, waiting: String::new() }
     }
 
+    /// Whether it is within the reasoning.
+    pub fn thinks(&self) -> bool {
+        matches!(self.place, Place::Inside { .. })
+    }
+
     /// What the next piece of text completes.
     pub fn push(&mut self, text: &str) -> Vec<Thought> {
         self.waiting.push_str(text);

@@ -1,62 +1,82 @@
 //! `serve`: answers over HTTP until a signal ends it.
 
+mod wanted;
+
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use rushlight_server::{Kept, Loaded, Server, ServerOptions, runtime, terminated};
+use rushlight_engine::SchedulerOptions;
+use rushlight_server::{Kept, Loaded, ServedModel, Server, ServerOptions, runtime, terminated};
 use rushlight_store::Resolved;
+use wanted::Wanted;
 
 use crate::args::{Args, Serve};
 use crate::{load, prepare, report};
 
-/// Serves one model.
+/// Serves models.
 pub(crate) fn serve(args: &'static Args, serve: &'static Serve) -> anyhow::Result<ExitCode> {
     let options = options(serve)?;
-    let (name, keys) = (options.model.clone(), options.key_file.is_some());
+    let wanted = Wanted::all(serve)?;
+    let keys = if options.key_file.is_some() { ", with an API key" } else { "" };
     let runtime = runtime().context("the network cannot be used")?;
     runtime.block_on(async {
         let server = Server::bind(options).await?;
-        let keys = if keys { ", with an API key" } else { "" };
-        eprintln!("loading `{name}`; it will be at {}{keys}", server.address());
-        server.run(|| loaded(args, serve), terminated()).await
+        for wanted in wanted.iter().filter(|wanted| wanted.pinned) {
+            eprintln!("loading `{}`; it will be at {}{keys}", wanted.name, server.address());
+        }
+        let models = wanted.into_iter().map(|wanted| served(args, wanted)).collect();
+        server.run(models, terminated()).await
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Loads the model and prepares to run it, on the thread that will.
-fn loaded(args: &Args, serve: &Serve) -> Result<Loaded, Box<dyn std::error::Error + Send + Sync>> {
-    let loaded = || -> anyhow::Result<Loaded> {
-        let (model, unprepared) = load::model(args, &serve.load)?;
-        if let Some(unprepared) = unprepared {
-            prepare::before(&unprepared);
-        }
-        let engine = load::shared_engine(
-            &serve.load,
-            serve.parallel,
-            serve.cache,
-            model,
-            load::Named::new(),
-        )?;
-        let needs = report::size(engine.plan().total_bytes());
-        eprintln!(
-            "a context of {} tokens, {} for all requests, {} threads, {}, at most {needs} of memory",
-            engine.context(),
-            engine.positions(),
-            engine.threads(),
-            engine.row().name(),
-        );
-        let mut loaded = Loaded::new(engine);
-        if let Some(path) = &serve.keep {
-            let weights = weights(&load::resolve(args, &serve.load.model)?)?;
-            let most_bytes = serve.keep_size << 20;
-            loaded.kept = Some(Kept { path: path.clone(), most_bytes, weights });
-        }
-        Ok(loaded)
-    };
-    loaded().map_err(Into::into)
+/// A model as the server has it.
+fn served(args: &'static Args, wanted: Wanted) -> ServedModel {
+    let wanted = Arc::new(wanted);
+    let (to_load, to_count) = (wanted.clone(), wanted.clone());
+    let load = move || loaded(args, &to_load).map_err(Into::into);
+    let needs = move || needs(args, &to_count).map_err(Into::into);
+    let mut model = ServedModel::new(&wanted.name, load).with_needs(needs);
+    model.aliases.clone_from(&wanted.aliases);
+    (model.pinned, model.priority, model.idle) = (wanted.pinned, wanted.priority, wanted.idle);
+    let mut scheduler = SchedulerOptions::default();
+    (scheduler.most_running, scheduler.most_queued) = (wanted.parallel, wanted.queue);
+    model.scheduler = Some(scheduler);
+    model
+}
+
+/// The memory that a model will take, in bytes; it is pulled if need be, but not loaded.
+fn needs(args: &Args, wanted: &Wanted) -> anyhow::Result<u64> {
+    let (model, _) = load::model(args, &wanted.load)?;
+    load::shared_bytes(&wanted.load, wanted.parallel, wanted.cache, &model)
+}
+
+/// Loads a model and prepares to run it, on the thread that will.
+fn loaded(args: &Args, wanted: &Wanted) -> anyhow::Result<Loaded> {
+    let (model, unprepared) = load::model(args, &wanted.load)?;
+    if let Some(unprepared) = unprepared {
+        prepare::before(&unprepared);
+    }
+    let engine = load::shared_engine(&wanted.load, wanted.parallel, wanted.cache, model)?;
+    let needs = report::size(engine.plan().total_bytes());
+    eprintln!(
+        "`{}`: a context of {} tokens, {} for all requests, {} threads, {}, at most {needs} of memory",
+        wanted.name,
+        engine.context(),
+        engine.positions(),
+        engine.threads(),
+        engine.row().name(),
+    );
+    let mut loaded = Loaded::new(engine);
+    if let Some(path) = &wanted.keep {
+        let weights = weights(&load::resolve(args, &wanted.load.model)?)?;
+        let most_bytes = wanted.keep_size << 20;
+        loaded.kept = Some(Kept { path: path.clone(), most_bytes, weights });
+    }
+    Ok(loaded)
 }
 
 /// What tells the weights of a model from all others: the digest of one in the store, of a file where
@@ -78,10 +98,8 @@ fn weights(resolved: &Resolved) -> anyhow::Result<String> {
 /// What the flags ask for.
 fn options(serve: &Serve) -> anyhow::Result<ServerOptions> {
     let listen = &serve.listen;
-    let name = serve.name.clone().unwrap_or_else(|| name_of(&serve.load.model));
-    let mut options = ServerOptions::new(name);
+    let mut options = ServerOptions::default();
     options.address = listen.address.parse()?;
-    options.aliases.clone_from(&serve.alias);
     options.key_file.clone_from(&listen.api_keys);
     options.allowed_hosts.clone_from(&listen.allow_host);
     options.allowed_origins.clone_from(&listen.allow_origin);
@@ -90,15 +108,6 @@ fn options(serve: &Serve) -> anyhow::Result<ServerOptions> {
     options.grace = Duration::from_secs(listen.grace);
     options.scheduler.most_running = serve.parallel;
     options.scheduler.most_queued = serve.queue;
+    options.memory_bytes = serve.load.memory.map(|mib| mib << 20);
     Ok(options)
-}
-
-/// What clients call a model that is asked for like this.
-fn name_of(model: &str) -> String {
-    let path = Path::new(model);
-    if !path.exists() {
-        return model.to_owned();
-    }
-    let name = if path.is_dir() { path.file_name() } else { path.file_stem() };
-    name.map_or_else(|| model.to_owned(), |name| name.to_string_lossy().into_owned())
 }

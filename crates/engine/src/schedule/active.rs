@@ -11,6 +11,7 @@ use super::{Event, Request, Sink};
 use crate::session::check_prompt;
 use crate::speculate::Speculator;
 use crate::stop::StopFilter;
+use crate::thinking::Thinker;
 use crate::{
     Choice, Engine, Error, ErrorKind, Finish, GenerateOptions, Sampler, Sequence, Speculation,
     top_log_probabilities,
@@ -41,6 +42,7 @@ pub(super) struct Active {
     /// Made when the answer is alone for the first time: what it knows of the text takes memory.
     speculator: Option<Speculator>,
     constraint: Option<Constraint>,
+    thinker: Thinker,
     adapter: Option<Arc<Adapter>>,
     /// The token that is to come next.
     chosen: Option<Result<Chosen, Error>>,
@@ -59,6 +61,7 @@ impl Active {
             deadline,
             top_log_probabilities,
             constraint,
+            thinking,
             adapter,
             shown,
             sink,
@@ -84,6 +87,7 @@ impl Active {
             decoder: StreamDecoder::showing(shown),
             speculator: None,
             constraint,
+            thinker: Thinker::new(thinking),
             adapter,
             chosen: None,
         })
@@ -176,9 +180,11 @@ impl Active {
 
     /// Chooses the next token from the logits of a pass.
     pub(super) fn choose(&mut self, engine: &Engine, logits: &[f32]) {
-        let choice = match &mut self.constraint {
-            None => Ok(self.sampler.choose(logits)),
-            Some(constraint) => self.sampler.choose_within(logits, constraint),
+        let constraint = self.constraint.as_mut().filter(|_| !self.thinker.thinks());
+        let choice = match (self.thinker.forced(), constraint) {
+            (Some(token), _) => Ok(self.sampler.given(logits, token)),
+            (None, None) => Ok(self.sampler.choose(logits)),
+            (None, Some(constraint)) => self.sampler.choose_within(logits, constraint),
         };
         let likeliest = match self.top {
             0 => Vec::new(),
@@ -202,6 +208,7 @@ impl Active {
             return Ok(Some(Finish::End));
         }
         let complete = self.constrain(choice.token)?;
+        self.thinker.took(choice.token);
         self.sampler.accept(choice.token);
         self.tokens.push(choice.token);
         let (text, stopped) = self.filter.push(self.decoder.push(tokenizer, choice.token));
@@ -221,6 +228,9 @@ impl Active {
 
     /// Takes a token past the grammar, if there is one. Gives whether nothing can follow.
     fn constrain(&mut self, token: u32) -> Result<bool, Error> {
+        if self.thinker.thinks() {
+            return Ok(false);
+        }
         let Some(constraint) = &mut self.constraint else { return Ok(false) };
         constraint.accept(token).map_err(|e| {
             Error::new(ErrorKind::Constraint, "the answer left its grammar").because(e)

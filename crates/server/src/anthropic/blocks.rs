@@ -1,35 +1,37 @@
 //! The blocks of an answer: its text, and its calls of tools.
 
-use rushlight_text::tools::ToolEvent;
 use serde_json::{Map, Value, json};
 
-use crate::calls::{Call, Caller};
+use crate::calls::Call;
+use crate::speech::{Said, Speech};
 
 /// Puts an answer into blocks, and tells of each as it comes.
 pub(super) struct Blocks {
-    /// Finds calls; `None` where there are no tools.
-    caller: Option<Caller>,
+    speech: Speech,
+    /// Whether what the model thinks is told.
+    tells_thoughts: bool,
     list: Vec<Block>,
     /// Whether the last is not complete.
     is_open: bool,
 }
 
 enum Block {
+    Thinking(String),
     Text(String),
     /// The call of this number.
     Call(usize),
 }
 
 impl Blocks {
-    pub(super) fn new(caller: Option<Caller>) -> Self {
-        let caller = caller.map(|caller| caller.with_prefix("toolu_"));
-        Self { caller, list: Vec::new(), is_open: false }
+    pub(super) fn new(speech: Speech, tells_thoughts: bool) -> Self {
+        Self { speech, tells_thoughts, list: Vec::new(), is_open: false }
     }
 
-    /// The events before anything was written. Where there are no tools, it can only be a text.
+    /// The events before anything was written. Where there are no tools and no thoughts, it can only
+    /// be a text.
     pub(super) fn open(&mut self) -> Vec<Value> {
         let mut out = Vec::new();
-        if self.caller.is_none() {
+        if !self.speech.has_tools() && !self.speech.may_think() {
             self.begin(Block::Text(String::new()), &mut out);
         }
         out
@@ -37,24 +39,17 @@ impl Blocks {
 
     /// The events of the next piece of the answer.
     pub(super) fn push(&mut self, text: &str) -> Vec<Value> {
-        let (begun, events) = match &mut self.caller {
-            None if text.is_empty() => return Vec::new(),
-            None => (0, vec![ToolEvent::Content(text.to_owned())]),
-            Some(caller) => (caller.calls().len(), caller.push(text)),
-        };
-        self.events(begun, events)
+        let begun = self.speech.calls().len();
+        let said = self.speech.push(text);
+        self.events(begun, said)
     }
 
     /// The events of the end.
     pub(super) fn finish(&mut self) -> Vec<Value> {
-        let mut out = match &mut self.caller {
-            None => Vec::new(),
-            Some(caller) => {
-                let (begun, events) = (caller.calls().len(), caller.finish());
-                self.events(begun, events)
-            }
-        };
-        if self.list.is_empty() {
+        let begun = self.speech.calls().len();
+        let said = self.speech.finish();
+        let mut out = self.events(begun, said);
+        if !self.list.iter().any(|block| !matches!(block, Block::Thinking(_))) {
             self.begin(Block::Text(String::new()), &mut out);
         }
         self.end(&mut out);
@@ -69,6 +64,10 @@ impl Blocks {
     /// The blocks so far.
     pub(super) fn content(&self) -> Vec<Value> {
         let content = |block: &Block| match block {
+            // There is nobody who would check a signature.
+            Block::Thinking(text) => {
+                json!({ "type": "thinking", "thinking": text, "signature": "" })
+            }
             Block::Text(text) => json!({ "type": "text", "text": text }),
             // One that was cut is told all the same, as in a stream; `stop_reason` says so.
             Block::Call(at) => self.call(*at, |call| call.object().unwrap_or_default()),
@@ -77,7 +76,7 @@ impl Blocks {
     }
 
     fn calls(&self) -> &[Call] {
-        self.caller.as_ref().map_or(&[], Caller::calls)
+        self.speech.calls()
     }
 
     fn call(&self, at: usize, input: impl Fn(&Call) -> Map<String, Value>) -> Value {
@@ -86,12 +85,22 @@ impl Blocks {
         })
     }
 
-    /// Takes events, before which so many calls had begun.
-    fn events(&mut self, mut begun: usize, events: Vec<ToolEvent>) -> Vec<Value> {
+    /// Takes parts, before which so many calls had begun.
+    fn events(&mut self, mut begun: usize, said: Vec<Said>) -> Vec<Value> {
         let mut out = Vec::new();
-        for event in events {
-            match event {
-                ToolEvent::Content(text) => {
+        for said in said {
+            match said {
+                Said::Reasoning(_) if !self.tells_thoughts => {}
+                Said::Reasoning(text) => {
+                    if !self.is_open || !matches!(self.list.last(), Some(Block::Thinking(_))) {
+                        self.begin(Block::Thinking(String::new()), &mut out);
+                    }
+                    self.delta(&json!({ "type": "thinking_delta", "thinking": text }), &mut out);
+                    if let Some(Block::Thinking(whole)) = self.list.last_mut() {
+                        *whole += &text;
+                    }
+                }
+                Said::Content(text) => {
                     if !self.is_open || !matches!(self.list.last(), Some(Block::Text(_))) {
                         self.begin(Block::Text(String::new()), &mut out);
                     }
@@ -100,15 +109,15 @@ impl Blocks {
                         *whole += &text;
                     }
                 }
-                ToolEvent::Begin { .. } => {
+                Said::Call => {
                     self.begin(Block::Call(begun), &mut out);
                     begun += 1;
                 }
-                ToolEvent::Arguments(json) => {
+                Said::Arguments(json) => {
                     let delta = json!({ "type": "input_json_delta", "partial_json": json });
                     self.delta(&delta, &mut out);
                 }
-                ToolEvent::End => self.end(&mut out),
+                Said::End => self.end(&mut out),
             }
         }
         out
@@ -117,6 +126,9 @@ impl Blocks {
     fn begin(&mut self, block: Block, out: &mut Vec<Value>) {
         self.end(out);
         let content = match &block {
+            Block::Thinking(text) => {
+                json!({ "type": "thinking", "thinking": text, "signature": "" })
+            }
             Block::Text(text) => json!({ "type": "text", "text": text }),
             Block::Call(at) => self.call(*at, |_| Map::new()),
         };
@@ -143,9 +155,11 @@ impl Blocks {
 
 #[cfg(test)]
 mod tests {
+    use rushlight_text::ReasoningFilter;
     use rushlight_text::tools::{Convention, ToolCallParser};
 
     use super::*;
+    use crate::calls::Caller;
 
     #[test]
     fn texts_and_calls_have_blocks_in_their_order() {
@@ -163,7 +177,7 @@ mod tests {
         for (text, want) in cases {
             for size in [1, 7, 1000] {
                 let parser = ToolCallParser::new(Convention::Hermes, ["f", "g"]);
-                let mut blocks = Blocks::new(Some(Caller::new(parser)));
+                let mut blocks = Blocks::new(Speech::new(None, Some(Caller::new(parser))), false);
                 let mut events = blocks.open();
                 for piece in text.as_bytes().chunks(size) {
                     events.extend(blocks.push(std::str::from_utf8(piece).unwrap()));
@@ -189,6 +203,26 @@ mod tests {
                 let all: Vec<_> = (0..content.len()).map(|at| (at, true)).collect();
                 assert_eq!(told, all, "{text} {size}");
             }
+        }
+    }
+
+    #[test]
+    fn thoughts_have_a_block_of_their_own_or_none() {
+        for (tells, want) in [(true, "thinking Hm. text Well."), (false, "text Well.")] {
+            let filter = ReasoningFilter::after_prompt("<think>");
+            let mut blocks = Blocks::new(Speech::new(Some(filter), None), tells);
+            assert!(blocks.open().is_empty());
+            let pieces = ["Hm", ".</thi", "nk>\n", "Well."];
+            let mut events: Vec<Value> = pieces.iter().flat_map(|text| blocks.push(text)).collect();
+            events.extend(blocks.finish());
+            let block = |block: Value| {
+                let kind = block["type"].as_str().unwrap().to_owned();
+                format!("{kind} {}", block[&kind].as_str().unwrap())
+            };
+            let found: Vec<String> = blocks.content().into_iter().map(block).collect();
+            assert_eq!(found.join(" "), want);
+            let starts = events.iter().filter(|e| e["type"] == "content_block_start").count();
+            assert_eq!(starts, blocks.content().len());
         }
     }
 }

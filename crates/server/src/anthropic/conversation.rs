@@ -4,10 +4,10 @@ use rushlight_text::Message;
 use serde_json::Value;
 
 use super::{messages, tools, unsupported};
-use crate::app::App;
 use crate::failure::Failure;
-use crate::fields::Fields;
+use crate::fields::{Fields, wrong};
 use crate::prompt;
+use crate::reasoning::Reasoning;
 use crate::tools::Tools;
 use crate::worker::Served;
 
@@ -28,19 +28,19 @@ pub(super) struct Conversation {
     begun: String,
     /// What the answer may call.
     pub(super) tools: Option<Tools>,
+    /// How the model is to think.
+    pub(super) reasoning: Reasoning,
 }
 
 impl Conversation {
-    /// Takes the fields of the conversation and checks the model's name.
-    pub(super) fn take(app: &App, fields: &mut Fields) -> Result<Self, Failure> {
-        let model = fields.text("model")?;
-        app.check_model(Some(&fields.need("model", model)?))?;
+    /// Takes the fields of the conversation.
+    pub(super) fn take(served: &Served, fields: &mut Fields) -> Result<Self, Failure> {
         for name in UNSUPPORTED {
             if fields.take(name).is_some() {
                 return Err(unsupported(name));
             }
         }
-        thinking(fields)?;
+        let reasoning = thinking(fields)?.check(served, "thinking")?;
         // Prompts are cached whether they are marked or not.
         fields.map("cache_control")?;
         if fields.text("speed")?.is_some_and(|speed| speed != "standard") {
@@ -52,23 +52,37 @@ impl Conversation {
         if let Some(system) = messages::take_text(fields, "system")? {
             messages.insert(0, Message::system(system));
         }
-        Ok(Self { messages, begun, tools })
+        Ok(Self { messages, begun, tools, reasoning })
     }
 
-    /// The tokens that an answer is to follow. Templates that know thinking are told that there is
-    /// none.
+    /// The tokens that an answer is to follow. Templates that know thinking are told whether there is
+    /// any.
     pub(super) fn prompt(self, served: &Served) -> Result<Vec<u32>, Failure> {
-        let extra = [("enable_thinking".to_owned(), Value::Bool(false))];
+        let extra: Vec<_> = self.reasoning.variable().into_iter().collect();
         prompt::of_chat(served, self.messages, &extra, self.tools.as_ref(), &self.begun)
     }
 }
 
-/// Takes how the model is to think: it is not.
-fn thinking(fields: &mut Fields) -> Result<(), Failure> {
-    let Some(mut thinking) = fields.object("thinking")? else { return Ok(()) };
+/// Takes how the model is to think: without a word it is not, as the API has it.
+fn thinking(fields: &mut Fields) -> Result<Reasoning, Failure> {
+    let none = Reasoning { enabled: Some(false), most_tokens: None };
+    let Some(mut thinking) = fields.object("thinking")? else { return Ok(none) };
     let kind = thinking.text("type")?;
-    match thinking.need("type", kind)?.as_str() {
-        "disabled" => thinking.end(),
-        _ => Err(unsupported("thinking")),
-    }
+    let most = thinking.integer("budget_tokens", 1..=u32::MAX.into())?;
+    // How it is shown: as it is.
+    thinking.text("display")?;
+    let reasoning = match thinking.need("type", kind)?.as_str() {
+        "disabled" => none,
+        "enabled" => {
+            let most = Some(thinking.need("budget_tokens", most)? as usize);
+            Reasoning { enabled: Some(true), most_tokens: most }
+        }
+        "adaptive" => Reasoning { enabled: Some(true), most_tokens: None },
+        other => {
+            let want = "`enabled`, `adaptive` or `disabled`";
+            return Err(wrong(&thinking.name("type"), &Value::from(other), want));
+        }
+    };
+    thinking.end()?;
+    Ok(reasoning)
 }

@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde_json::json;
 
 use super::conversation::Conversation;
-use crate::app::App;
+use crate::app::{App, Unnamed};
 use crate::body;
 use crate::failure::Failure;
 
@@ -17,13 +17,12 @@ pub(super) async fn count(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Response, Failure> {
-    app.engine.served()?;
     let text = body::read(request, &app).await?;
-    let read = app.aside(move |app| {
-        let mut fields = body::parse(text)?;
-        let conversation = Conversation::take(app, &mut fields)?;
+    let read = app.read(text, Unnamed::Refused, |_, lease, mut fields| {
+        let conversation = Conversation::take(lease.served(), &mut fields)?;
         fields.end()?;
-        conversation.prompt(app.engine.served()?)
+        conversation.prompt(lease.served())
     });
-    Ok(body::json(StatusCode::OK, &json!({ "input_tokens": read.await?.len() })))
+    let (_, prompt) = read.await?;
+    Ok(body::json(StatusCode::OK, &json!({ "input_tokens": prompt.len() })))
 }

@@ -6,7 +6,7 @@ use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use rushlight_engine::{GenerateOptions, SamplerOptions};
+use rushlight_engine::{GenerateOptions, SamplerOptions, Thinking};
 use rushlight_text::constrain::Constraint;
 
 use super::blocks::Blocks;
@@ -14,13 +14,14 @@ use super::conversation::Conversation;
 use super::reply::Reply;
 use super::stopped::Stopped;
 use super::unsupported;
-use crate::app::App;
-use crate::calls::Caller;
+use crate::app::{App, Unnamed};
 use crate::dialect::RequestId;
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::openai::parameters::stops;
 use crate::openai::random;
+use crate::reasoning;
+use crate::speech::Speech;
 use crate::worker::{Ask, Served};
 use crate::{body, stream, tools};
 
@@ -33,13 +34,17 @@ struct Create {
     constraint: Option<Constraint>,
     /// Control tokens whose names are part of the text.
     shown: Vec<u32>,
-    /// Finds calls of tools.
-    caller: Option<Caller>,
+    /// How the model thinks before it answers.
+    thinking: Option<Thinking>,
+    /// Finds the parts of the answer.
+    speech: Speech,
+    /// Whether what the model thinks is told.
+    tells_thoughts: bool,
 }
 
 impl Create {
-    fn read(app: &App, served: &Served, mut fields: Fields) -> Result<Self, Failure> {
-        let conversation = Conversation::take(app, &mut fields)?;
+    fn read(served: &Served, mut fields: Fields) -> Result<Self, Failure> {
+        let conversation = Conversation::take(served, &mut fields)?;
         fields.map("metadata")?;
         if fields.text("service_tier")?.is_some_and(|t| t != "auto" && t != "standard_only") {
             return Err(unsupported("service_tier"));
@@ -55,10 +60,15 @@ impl Create {
         if let Some(tools) = &conversation.tools {
             constraint = tools.constraint(served)?;
             shown = tools::marks(served)?;
-            caller = Some(tools.caller(served));
+            caller = Some(tools.caller(served).with_prefix("toolu_"));
         }
+        shown.extend(reasoning::marks(served)?);
+        let reasoning = conversation.reasoning;
         let prompt = conversation.prompt(served)?;
-        Ok(Self { prompt, options, stream, constraint, shown, caller })
+        let (thinking, filter) = reasoning.found(served, &prompt)?.unzip();
+        let speech = Speech::new(filter, caller);
+        let tells_thoughts = reasoning.enabled == Some(true);
+        Ok(Self { prompt, options, stream, constraint, shown, thinking, speech, tells_thoughts })
     }
 }
 
@@ -78,13 +88,14 @@ pub(super) async fn create(
     Extension(id): Extension<RequestId>,
     request: Request,
 ) -> Result<Response, Failure> {
-    app.engine.served()?;
     let text = body::read(request, &app).await?;
-    let read = app.aside(move |app| Create::read(app, app.engine.served()?, body::parse(text)?));
-    let Create { prompt, options, stream, constraint, shown, caller } = read.await?;
-    let served = app.engine.served()?;
-    let (prompt_tokens, model) = (prompt.len(), app.options.model.clone());
-    let stopped = Stopped::new(&served.model, &options.stop, &shown);
+    let read =
+        app.read(text, Unnamed::Refused, |_, lease, fields| Create::read(lease.served(), fields));
+    let (lease, create) = read.await?;
+    let Create { prompt, options, stream, constraint, shown, thinking, speech, tells_thoughts } =
+        create;
+    let (prompt_tokens, model) = (prompt.len(), lease.name().to_owned());
+    let stopped = Stopped::new(&lease.served().model, &options.stop, &shown);
     let ask = Ask {
         prompt,
         options,
@@ -92,11 +103,12 @@ pub(super) async fn create(
         deadline: app.deadline(),
         likeliest: 0,
         constraint,
+        thinking,
         shown,
     };
-    let mut answers = app.engine.ask(vec![ask])?;
+    let mut answers = lease.ask(vec![ask])?;
     let reused_tokens = answers.begun().await?;
-    let blocks = Blocks::new(caller);
+    let blocks = Blocks::new(speech, tells_thoughts);
     let reply = Reply::new(model, id, prompt_tokens, reused_tokens, stopped, blocks);
     if stream {
         return Ok(stream::respond(answers, reply));

@@ -77,6 +77,9 @@ impl Turns {
         for (block, kind) in blocks {
             let message = match (kind.as_str(), role) {
                 ("text", _) => Message::new(role, text(block)?),
+                ("thinking", "assistant") => thought(block)?,
+                // Only who wrote it can read it.
+                ("redacted_thinking", "assistant") => continue,
                 ("tool_use", "assistant") => self.call(block)?,
                 ("tool_result", "user") => self.result(block)?,
                 _ => return Err(unread(&block, kind)),
@@ -94,6 +97,8 @@ impl Turns {
                 let texts = [last.content.take(), message.content].into_iter().flatten();
                 last.content = texts.reduce(|text, next| format!("{text}\n{next}"));
                 last.tool_calls.extend(message.tool_calls);
+                last.reasoning_content =
+                    last.reasoning_content.take().or(message.reasoning_content);
             }
         }
     }
@@ -163,6 +168,17 @@ fn blocks(fields: &mut Fields, field: &str) -> Result<Option<Vec<(Fields, String
     blocks.into_iter().enumerate().map(block).collect::<Result<_, _>>().map(Some)
 }
 
+/// What the assistant thought, which the template may leave out.
+fn thought(mut block: Fields) -> Result<Message, Failure> {
+    let text = block.text("thinking")?;
+    let text = block.need("thinking", text)?;
+    block.text("signature")?;
+    block.map("cache_control")?;
+    block.end()?;
+    let role = "assistant".to_owned();
+    Ok(Message { role, reasoning_content: Some(text), ..Message::default() })
+}
+
 fn text(mut block: Fields) -> Result<String, Failure> {
     let text = block.text("text")?;
     let text = block.need("text", text)?;
@@ -176,8 +192,8 @@ fn text(mut block: Fields) -> Result<String, Failure> {
 
 /// A block that is not for this place.
 fn unread(block: &Fields, kind: String) -> Failure {
-    let want = "`text`, `tool_use` of the assistant or `tool_result` of the user, which is all that \
-                this server reads";
+    let want = "`text`, `thinking` and `tool_use` of the assistant or `tool_result` of the user, \
+                which is all that this server reads";
     let name = block.name("type");
     let found = wrong(&name, &Value::from(kind), want);
     Failure::unsupported(name, found.message())

@@ -9,7 +9,7 @@ use axum::response::Response;
 use super::messages;
 use super::reply::Kind;
 use super::shared::{Shared, answer};
-use crate::app::App;
+use crate::app::{App, Unnamed};
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::openai::tools::read as read_tool;
@@ -18,12 +18,8 @@ use crate::worker::Served;
 use crate::{body, prompt};
 
 /// Reads a request; without messages it is to load the model.
-fn read(
-    app: &App,
-    served: &Served,
-    mut fields: Fields,
-) -> Result<(Shared, Option<Vec<u32>>), Failure> {
-    let mut shared = Shared::take(app, served, &mut fields)?;
+fn read(served: &Served, mut fields: Fields) -> Result<(Shared, Option<Vec<u32>>), Failure> {
+    let mut shared = Shared::take(served, &mut fields)?;
     // The API has no word for how they are to be called.
     let tools = tools::take(&mut fields, read_tool)?;
     let tools = Tools::new(tools, Some(Choice::Auto), true)?;
@@ -38,7 +34,7 @@ fn read(
             return Err(Failure::value("format", message));
         }
         shared.constraint = tools.constraint(served)?;
-        shared.shown = tools::marks(served)?;
+        shared.shown.extend(tools::marks(served)?);
         shared.caller = Some(tools.caller(served));
     }
     let begun = messages::take_begun(&mut messages)?;
@@ -52,9 +48,8 @@ pub(super) async fn create(
     request: Request,
 ) -> Result<Response, Failure> {
     let asked = Instant::now();
-    app.engine.served()?;
     let text = body::read_untyped(request, &app).await?;
-    let read = app.aside(move |app| read(app, app.engine.served()?, body::parse(text)?));
-    let (shared, prompt) = read.await?;
-    answer(&app, Kind::Chat, asked, shared, prompt).await
+    let read = app.read(text, Unnamed::Refused, |_, lease, fields| read(lease.served(), fields));
+    let (lease, (shared, prompt)) = read.await?;
+    answer(&app, lease, Kind::Chat, asked, shared, prompt).await
 }

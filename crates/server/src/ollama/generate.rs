@@ -9,7 +9,7 @@ use rushlight_text::Message;
 
 use super::reply::Kind;
 use super::shared::{Shared, answer, refuse};
-use crate::app::App;
+use crate::app::{App, Unnamed};
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::worker::Served;
@@ -20,12 +20,8 @@ const UNSUPPORTED: [&str; 7] =
     ["suffix", "template", "context", "images", "width", "height", "steps"];
 
 /// Reads a request; without a prompt it is to load the model.
-fn read(
-    app: &App,
-    served: &Served,
-    mut fields: Fields,
-) -> Result<(Shared, Option<Vec<u32>>), Failure> {
-    let shared = Shared::take(app, served, &mut fields)?;
+fn read(served: &Served, mut fields: Fields) -> Result<(Shared, Option<Vec<u32>>), Failure> {
+    let shared = Shared::take(served, &mut fields)?;
     for name in UNSUPPORTED {
         refuse(&mut fields, name)?;
     }
@@ -54,9 +50,8 @@ pub(super) async fn create(
     request: Request,
 ) -> Result<Response, Failure> {
     let asked = Instant::now();
-    app.engine.served()?;
     let text = body::read_untyped(request, &app).await?;
-    let read = app.aside(move |app| read(app, app.engine.served()?, body::parse(text)?));
-    let (shared, prompt) = read.await?;
-    answer(&app, Kind::Generate, asked, shared, prompt).await
+    let read = app.read(text, Unnamed::Refused, |_, lease, fields| read(lease.served(), fields));
+    let (lease, (shared, prompt)) = read.await?;
+    answer(&app, lease, Kind::Generate, asked, shared, prompt).await
 }

@@ -1,6 +1,7 @@
-//! `GET /api/tags`, `GET /api/ps` and `GET /api/version`: the one model and this server.
+//! `GET /api/tags`, `GET /api/ps` and `GET /api/version`: the models and this server.
 
 use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,27 +13,31 @@ use super::show::details;
 use super::tagged;
 use crate::app::App;
 use crate::body;
-use crate::time::rfc3339_of_seconds;
+use crate::models::Entry;
+use crate::time::{rfc3339, rfc3339_of_seconds};
 
 /// When a model that stays is let go: never, which the API has no word for.
 const NEVER: &str = "2999-12-31T23:59:59Z";
 
-/// The model by all its names.
+/// The models by all their names.
 pub(super) async fn tags(State(app): State<Arc<App>>) -> Response {
-    let models: Vec<Value> = names(&app).map(|name| entry(&app, name)).collect();
+    let all = app.models.entries().iter();
+    let all = all.flat_map(|model| model.model.names().map(move |name| (model, name)));
+    let models: Vec<Value> = all.map(|(model, name)| entry(&app, model, name)).collect();
     body::json(StatusCode::OK, &json!({ "models": models }))
 }
 
 /// What is loaded: nothing until the model has written a token.
 pub(super) async fn ps(State(app): State<Arc<App>>) -> Response {
-    let served = app.engine.served().ok();
-    let models: Vec<Value> = served.map_or(Vec::new(), |served| {
-        let mut entry = entry(&app, &app.options.model);
-        entry["expires_at"] = json!(NEVER);
+    let loaded = app.models.entries().iter().filter_map(|model| {
+        let served = model.served()?;
+        let mut entry = entry(&app, model, &model.model.name);
+        entry["expires_at"] = json!(model.goes().map_or(NEVER.to_owned(), later));
         entry["size_vram"] = json!(0);
         entry["context_length"] = json!(served.context);
-        vec![entry]
+        Some(entry)
     });
+    let models: Vec<Value> = loaded.collect();
     body::json(StatusCode::OK, &json!({ "models": models }))
 }
 
@@ -41,26 +46,28 @@ pub(super) async fn version() -> Response {
     body::json(StatusCode::OK, &json!({ "version": env!("CARGO_PKG_VERSION") }))
 }
 
-fn names(app: &App) -> impl Iterator<Item = &String> {
-    std::iter::once(&app.options.model).chain(&app.options.aliases)
+/// The time of day of a moment.
+fn later(moment: Instant) -> String {
+    rfc3339(SystemTime::now() + moment.saturating_duration_since(Instant::now()))
 }
 
-fn entry(app: &App, name: &str) -> Value {
-    let model = app.engine.served().ok().map(|served| &served.model);
-    let size = model.map_or(0, |model| model.file_bytes());
+/// What is known of a model: its size and details once it was loaded.
+fn entry(app: &App, entry: &Entry, name: &str) -> Value {
+    let model = entry.served().map(|served| served.model.clone());
+    let size = model.as_ref().map_or(0, |model| model.file_bytes());
     json!({
         "name": tagged(name),
         "model": tagged(name),
         "modified_at": rfc3339_of_seconds(app.created),
         "size": size,
-        "digest": digest(app, size),
-        "details": model.map_or_else(|| json!({}), |model| details(model)),
+        "digest": digest(entry, size),
+        "details": model.map_or_else(|| json!({}), |model| details(&model)),
     })
 }
 
 /// What clients shorten and compare: not the digest of the file, which the server does not know, but
 /// one of the model's name and size.
-fn digest(app: &App, size: u64) -> String {
-    let digest = Sha256::digest(format!("{} {size}", app.options.model));
+fn digest(entry: &Entry, size: u64) -> String {
+    let digest = Sha256::digest(format!("{} {size}", entry.model.name));
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -34,11 +34,19 @@ impl Kind {
         })
     }
 
-    /// The response to a request that asks for no more than that the model is there.
-    pub(super) fn loaded(self, model: &str) -> Value {
+    /// Puts what the model thinks into a line.
+    fn think(self, line: &mut Value, text: String) {
+        match self {
+            Kind::Generate => line["thinking"] = text.into(),
+            Kind::Chat => line["message"]["thinking"] = text.into(),
+        }
+    }
+
+    /// The response to a request that asks for no more than that the model is there, or leaves.
+    pub(super) fn loaded(self, model: &str, leaves: bool) -> Value {
         let mut line = self.line(model, "");
         line["done"] = json!(true);
-        line["done_reason"] = json!("load");
+        line["done_reason"] = json!(if leaves { "unload" } else { "load" });
         line
     }
 }
@@ -82,14 +90,18 @@ impl Reply {
 
     /// The response of a whole answer.
     fn message(&mut self, text: &str, ended: &Ended) -> Value {
-        let (mut content, mut calls) = (String::new(), Vec::new());
+        let (mut content, mut thoughts, mut calls) = (String::new(), String::new(), Vec::new());
         for part in self.spoken.push(text).into_iter().chain(self.spoken.finish()) {
             match part {
+                Part::Thought(text) => thoughts += &text,
                 Part::Text(text) => content += &text,
                 Part::Call(call) => calls.push(call),
             }
         }
         let mut line = self.last(&content, ended);
+        if !thoughts.is_empty() {
+            self.kind.think(&mut line, thoughts);
+        }
         if !calls.is_empty() {
             line["message"]["tool_calls"] = calls.into();
         }
@@ -99,6 +111,11 @@ impl Reply {
     /// A line of each part.
     fn lines(&self, parts: Vec<Part>) -> Vec<Value> {
         let line = |part| match part {
+            Part::Thought(text) => {
+                let mut line = self.line("");
+                self.kind.think(&mut line, text);
+                line
+            }
             Part::Text(text) => self.line(&text),
             Part::Call(call) => {
                 let mut line = self.line("");

@@ -9,20 +9,24 @@ use rushlight_engine::GenerateOptions;
 use rushlight_text::constrain::Constraint;
 use serde_json::Value;
 
+use super::keep_alive::KeepAlive;
 use super::reply::{Kind, Reply};
 use super::spoken::Spoken;
-use super::{format, options, take_model};
+use super::{format, options};
 use crate::app::App;
 use crate::calls::Caller;
 use crate::failure::Failure;
-use crate::fields::Fields;
+use crate::fields::{Fields, wrong};
+use crate::models::Lease;
+use crate::reasoning::{self, Reasoning};
+use crate::speech::Speech;
 use crate::worker::{Ask, Served};
 use crate::{body, stream};
 
 /// The fields that both requests have.
 pub(super) struct Shared {
-    /// As it came.
-    pub(super) model: String,
+    /// How long the model is to stay, if that is said.
+    pub(super) keep_alive: Option<KeepAlive>,
     pub(super) options: GenerateOptions,
     pub(super) stream: bool,
     /// Variables of the template.
@@ -33,29 +37,48 @@ pub(super) struct Shared {
     pub(super) shown: Vec<u32>,
     /// Finds calls of tools.
     pub(super) caller: Option<Caller>,
+    /// How the model is to think.
+    pub(super) reasoning: Reasoning,
 }
 
 impl Shared {
-    pub(super) fn take(app: &App, served: &Served, fields: &mut Fields) -> Result<Self, Failure> {
-        let model = take_model(app, fields)?;
+    pub(super) fn take(served: &Served, fields: &mut Fields) -> Result<Self, Failure> {
+        let keep_alive = KeepAlive::take(fields)?;
         let stream = fields.flag("stream")?.unwrap_or(true);
-        // The model is there as long as the server is.
-        fields.take("keep_alive");
         let constraint = format::take(served, fields)?;
         for name in ["logprobs", "top_logprobs", "truncate", "shift"] {
             refuse(fields, name)?;
         }
-        let extra = match fields.take("think") {
-            None => Vec::new(),
-            Some(Value::Bool(false)) => vec![("enable_thinking".to_owned(), Value::Bool(false))],
-            Some(_) => return Err(unsupported("think")),
-        };
+        let reasoning = think(served, fields)?;
+        let extra = reasoning.variable().into_iter().collect();
         let options = fields.object("options")?;
         let options = options::read(served, options)?;
-        let (shown, caller) = (Vec::new(), None);
-        Ok(Self { model, options, stream, extra, constraint, shown, caller })
+        let (shown, caller) = (reasoning::marks(served)?, None);
+        Ok(Self { keep_alive, options, stream, extra, constraint, shown, caller, reasoning })
     }
 }
+
+/// Takes how the model is to think: whether, or how hard.
+fn think(served: &Served, fields: &mut Fields) -> Result<Reasoning, Failure> {
+    let (enabled, most_tokens) = match fields.take("think") {
+        None => return Ok(Reasoning::default()),
+        Some(Value::Bool(enabled)) => (enabled, None),
+        Some(Value::String(effort)) => match effort.as_str() {
+            "low" => (true, Some(LOW)),
+            "medium" => (true, Some(MEDIUM)),
+            "high" | "max" => (true, None),
+            _ => return Err(wrong("think", &Value::from(effort), EFFORTS)),
+        },
+        Some(other) => return Err(wrong("think", &other, EFFORTS)),
+    };
+    Reasoning { enabled: Some(enabled), most_tokens }.check(served, "think")
+}
+
+/// What `think` may be.
+const EFFORTS: &str = "`true`, `false`, `low`, `medium` or `high`";
+/// Tokens of reasoning that efforts allow: rushlight's own, as for OpenAI's.
+const LOW: usize = 1024;
+const MEDIUM: usize = 4096;
 
 /// Takes what this server has not, which may be there with a value that says nothing.
 pub(super) fn refuse(fields: &mut Fields, name: &str) -> Result<(), Failure> {
@@ -75,18 +98,24 @@ pub(super) fn unsupported(name: impl Into<String>) -> Failure {
     Failure::unsupported(name, message)
 }
 
-/// Answers a prompt; without one the model is to be loaded, which it is.
+/// Answers a prompt; without one the model is to be loaded, which it is, or to be let go.
 pub(super) async fn answer(
     app: &Arc<App>,
+    lease: Lease,
     kind: Kind,
     asked: Instant,
     shared: Shared,
     prompt: Option<Vec<u32>>,
 ) -> Result<Response, Failure> {
-    let Shared { model, options, stream, constraint, shown, caller, .. } = shared;
+    let Shared { keep_alive, options, stream, constraint, shown, caller, reasoning, .. } = shared;
+    if let Some(keep_alive) = keep_alive {
+        lease.keep(keep_alive.idle());
+    }
     let Some(prompt) = prompt else {
-        return Ok(body::json(StatusCode::OK, &kind.loaded(&model)));
+        let leaves = keep_alive.is_some_and(KeepAlive::ends);
+        return Ok(body::json(StatusCode::OK, &kind.loaded(lease.asked(), leaves)));
     };
+    let (thinking, filter) = reasoning.found(lease.served(), &prompt)?.unzip();
     let ask = Ask {
         prompt,
         options,
@@ -94,11 +123,14 @@ pub(super) async fn answer(
         deadline: app.deadline(),
         likeliest: 0,
         constraint,
+        thinking,
         shown,
     };
-    let mut answers = app.engine.ask(vec![ask])?;
+    let mut answers = lease.ask(vec![ask])?;
     answers.begun().await?;
-    let reply = Reply::new(kind, model, asked, Spoken::new(caller));
+    let tells_thoughts = reasoning.enabled != Some(false);
+    let spoken = Spoken::new(Speech::new(filter, caller), tells_thoughts);
+    let reply = Reply::new(kind, lease.asked().to_owned(), asked, spoken);
     if stream {
         return Ok(stream::respond(answers, reply));
     }

@@ -9,7 +9,6 @@ use rushlight_model::Model;
 use serde_json::{Map, Value, json};
 
 use super::census::Census;
-use super::check_name;
 use crate::app::App;
 use crate::body;
 use crate::failure::Failure;
@@ -21,21 +20,22 @@ pub(super) async fn show(
     request: Request,
 ) -> Result<Response, Failure> {
     let text = body::read_untyped(request, &app).await?;
-    let mut fields = body::parse(text)?;
+    let mut fields = app.aside(move |_| body::parse(text)).await?;
     // `name` is the older word.
     let old = fields.text("name")?;
     let name = fields.text("model")?.or(old);
-    check_name(&app, &fields.need("model", name)?)?;
+    let name = fields.need("model", name)?;
     // There is no more to tell.
     fields.flag("verbose")?;
     fields.end()?;
-    let served = app.engine.served()?;
+    let lease = app.models.open(Some(&name)).await?;
+    let served = lease.served();
     let model = &served.model;
     let template = served.template().map_or("", |template| template.source());
-    let capabilities: &[&str] = match served.takes_tools() {
-        true => &["completion", "tools"],
-        false => &["completion"],
-    };
+    let can =
+        [("completion", true), ("tools", served.takes_tools()), ("thinking", served.thinks())];
+    let capabilities: Vec<&str> =
+        can.iter().filter(|(_, can)| *can).map(|(name, _)| *name).collect();
     let value = json!({
         "license": model.license().unwrap_or_default(),
         "modelfile": "",

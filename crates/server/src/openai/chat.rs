@@ -3,7 +3,8 @@
 //! Messages become a prompt by the model's chat template; for a model that brings none, a built-in
 //! one that fits its vocabulary is used, which `/health` tells.
 
-mod caller;
+mod effort;
+mod parts;
 mod reply;
 
 use std::sync::Arc;
@@ -16,9 +17,11 @@ use serde_json::Value;
 
 use super::parameters::Parameters;
 use super::{Envelope, format, messages};
-use crate::app::App;
+use crate::app::{App, Unnamed};
 use crate::failure::Failure;
 use crate::fields::Fields;
+use crate::reasoning::{self, Reasoning};
+use crate::speech::Speech;
 use crate::tools::{self, Tools};
 use crate::worker::Served;
 use crate::{body, prompt, stream};
@@ -28,13 +31,12 @@ use reply::Reply;
 const MOST_LIKELIEST: i64 = 20;
 
 /// What the API has and this server has not.
-const UNSUPPORTED: [&str; 8] = [
+const UNSUPPORTED: [&str; 7] = [
     "functions",
     "function_call",
     "modalities",
     "audio",
     "prediction",
-    "reasoning_effort",
     "verbosity",
     "web_search_options",
 ];
@@ -46,12 +48,11 @@ struct Chat {
     /// Further variables of the template.
     extra: Vec<(String, Value)>,
     tools: Option<Tools>,
+    reasoning: Reasoning,
 }
 
 impl Chat {
     fn read(app: &App, served: &Served, mut fields: Fields) -> Result<Self, Failure> {
-        let model = fields.text("model")?;
-        app.check_model(model.as_deref())?;
         for name in UNSUPPORTED {
             if fields.take(name).is_some() {
                 let message = format!("`{name}` is not supported by this server");
@@ -64,7 +65,10 @@ impl Chat {
         let mut parameters = Parameters::take(app, served, &mut fields)?;
         parameters.set_most_tokens(most_tokens(&mut fields)?);
         parameters.likeliest = likeliest(&mut fields)?;
-        let extra = fields.map("chat_template_kwargs")?.unwrap_or_default().into_iter().collect();
+        let (reasoning, effort) = effort::take(served, &mut fields)?;
+        let given = fields.map("chat_template_kwargs")?.unwrap_or_default();
+        // What is given by its own name comes last, and holds.
+        let extra = reasoning.variable().into_iter().chain(effort).chain(given).collect();
         fields.end()?;
         if let Some((name, grammar)) = &format {
             parameters.constrain(served, name, grammar)?;
@@ -79,7 +83,8 @@ impl Chat {
             }
             parameters.shown = tools::marks(served)?;
         }
-        Ok(Self { parameters, messages, extra, tools })
+        parameters.shown.extend(reasoning::marks(served)?);
+        Ok(Self { parameters, messages, extra, tools, reasoning })
     }
 }
 
@@ -115,29 +120,31 @@ pub(crate) async fn create(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Response, Failure> {
-    app.engine.served()?;
     let text = body::read(request, &app).await?;
-    let read = app.aside(move |app| {
-        let served = app.engine.served()?;
-        let chat = Chat::read(app, served, body::parse(text)?)?;
-        let Chat { parameters, messages, extra, tools } = chat;
+    let read = app.read(text, Unnamed::First, |app, lease, fields| {
+        let served = lease.served();
+        let chat = Chat::read(app, served, fields)?;
+        let Chat { mut parameters, messages, extra, tools, reasoning } = chat;
         let prompt = prompt::of_chat(served, messages, &extra, tools.as_ref(), "")?;
-        Ok((parameters, prompt, tools))
+        let (thinking, filter) = reasoning.found(served, &prompt)?.unzip();
+        parameters.thinking = thinking;
+        let caller = || tools.as_ref().map(|tools| tools.caller(served));
+        let speech = |_| Speech::new(filter.clone(), caller());
+        let speeches: Vec<Speech> = (0..parameters.n).map(speech).collect();
+        Ok((parameters, prompt, speeches))
     });
-    let (parameters, prompt, tools) = read.await?;
-    let served = app.engine.served()?;
-    let mut answers = app.engine.ask(parameters.asks(&prompt))?;
+    let (lease, (parameters, prompt, speeches)) = read.await?;
+    let mut answers = lease.ask(parameters.asks(&prompt))?;
     answers.begun().await?;
     let object = if parameters.stream { "chat.completion.chunk" } else { "chat.completion" };
     let reply = Reply {
-        envelope: Envelope::new(&app, served, "chatcmpl", object),
-        model: served.model.clone(),
+        envelope: Envelope::new(&lease, "chatcmpl", object),
+        model: lease.served().model.clone(),
         n: parameters.n,
         likeliest: parameters.likeliest.is_some(),
         include_usage: parameters.include_usage,
         usage: super::Usage::default(),
-        callers: tools
-            .map_or(Vec::new(), |tools| (0..parameters.n).map(|_| tools.caller(served)).collect()),
+        speeches,
     };
     if parameters.stream {
         return Ok(stream::respond(answers, reply));

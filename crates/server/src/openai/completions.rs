@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::parameters::Parameters;
 use super::{Envelope, format};
-use crate::app::App;
+use crate::app::{App, Unnamed};
 use crate::failure::Failure;
 use crate::fields::{Fields, wrong};
 use crate::worker::Served;
@@ -42,8 +42,6 @@ struct Prompt {
 
 impl Completion {
     fn read(app: &App, served: &Served, mut fields: Fields) -> Result<Self, Failure> {
-        let model = fields.text("model")?;
-        app.check_model(model.as_deref())?;
         if fields.take("suffix").is_some() {
             let message = "`suffix` is not supported by this server";
             return Err(Failure::unsupported("suffix", message));
@@ -109,14 +107,13 @@ pub(crate) async fn create(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Response, Failure> {
-    app.engine.served()?;
     let text = body::read(request, &app).await?;
-    let read =
-        app.aside(move |app| Completion::read(app, app.engine.served()?, body::parse(text)?));
-    let Completion { parameters, prompts, echo } = read.await?;
-    let served = app.engine.served()?;
+    let read = app.read(text, Unnamed::First, |app, lease, fields| {
+        Completion::read(app, lease.served(), fields)
+    });
+    let (lease, Completion { parameters, prompts, echo }) = read.await?;
     let asks = prompts.iter().flat_map(|prompt| parameters.asks(&prompt.tokens)).collect();
-    let mut answers = app.engine.ask(asks)?;
+    let mut answers = lease.ask(asks)?;
     answers.begun().await?;
     let n = parameters.n;
     let echoes: Vec<String> = match echo {
@@ -124,8 +121,8 @@ pub(crate) async fn create(
         false => Vec::new(),
     };
     let reply = Reply {
-        envelope: Envelope::new(&app, served, "cmpl", "text_completion"),
-        model: served.model.clone(),
+        envelope: Envelope::new(&lease, "cmpl", "text_completion"),
+        model: lease.served().model.clone(),
         n,
         echoes,
         likeliest: parameters.likeliest.is_some(),

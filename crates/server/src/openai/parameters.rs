@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rushlight_engine::{GenerateOptions, SamplerOptions};
+use rushlight_engine::{GenerateOptions, SamplerOptions, Thinking};
 use rushlight_text::constrain::{Constraint, Grammar};
 use serde_json::{Map, Value};
 
@@ -32,6 +32,8 @@ pub(super) struct Parameters {
     pub(super) n: usize,
     /// How many of the likeliest tokens are told at each place; `None` tells nothing of tokens.
     pub(super) likeliest: Option<usize>,
+    /// How the model thinks before it answers.
+    pub(super) thinking: Option<Thinking>,
     /// What the answers must look like.
     constraint: Option<Constraint>,
     /// Control tokens whose names are part of the text.
@@ -75,6 +77,7 @@ impl Parameters {
             deadline: time.and_then(|time| Instant::now().checked_add(time)),
             n: fields.integer("n", 1..=MOST_ANSWERS)?.unwrap_or(1) as usize,
             likeliest: None,
+            thinking: None,
             constraint: None,
             shown: Vec::new(),
             stream,
@@ -114,6 +117,7 @@ impl Parameters {
                 deadline: self.deadline,
                 likeliest: self.likeliest.unwrap_or(0),
                 constraint: self.constraint.clone(),
+                thinking: self.thinking.clone(),
                 shown: self.shown.clone(),
             }
         };

@@ -1,6 +1,7 @@
 //! How the server is.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -8,34 +9,47 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::models::Entry;
+use crate::worker::Handle;
 use crate::{body, metrics};
 
-/// How the engine is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How the server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Status {
-    /// It is not there yet.
-    Loading,
     /// All is as it should be.
     Good,
     /// It answers, but something is not as it should be.
     Degraded,
+    /// A model that is to be there is not there yet.
+    Loading,
     /// A pass takes longer than any should.
     Stuck,
-    /// It has ended, or is being ended.
+    /// The engine of a model that is to be there has ended, or is being ended.
     Failed,
 }
 
 impl Status {
+    /// The worst of all models: one that is loaded when somebody asks is only degraded when it cannot
+    /// be.
     fn of(app: &App) -> Self {
-        if app.engine.failure().is_some() {
-            return Status::Failed;
+        let all = app.models.entries().iter().map(|entry| Status::of_model(app, entry));
+        all.max().unwrap_or(Status::Failed)
+    }
+
+    fn of_model(app: &App, entry: &Entry) -> Self {
+        let pinned = entry.model.pinned;
+        if entry.failure().is_some() {
+            return if pinned { Status::Failed } else { Status::Degraded };
         }
-        if app.engine.step_time().is_some_and(|time| time > app.options.step_limit) {
+        let Some(handle) = entry.handle() else {
+            return if pinned { Status::Loading } else { Status::Good };
+        };
+        if handle.step_time().is_some_and(|time| time > app.options.step_limit) {
             return Status::Stuck;
         }
-        match app.engine.served() {
+        match handle.served() {
             Err(_) => Status::Loading,
-            Ok(served) if served.degradations.is_empty() && app.engine.noted().is_none() => {
+            Ok(served) if served.degradations.is_empty() && handle.noted().is_none() => {
                 Status::Good
             }
             Ok(_) => Status::Degraded,
@@ -82,21 +96,41 @@ fn code(good: bool) -> StatusCode {
     if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
-/// Everything that is known.
+/// Everything that is known. What is said of one model alone is said of the first one, and of each
+/// in `models`.
 pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
     let status = Status::of(&app);
-    let counts = app.engine.counts();
-    let served = app.engine.served().ok();
-    let degradations: Vec<Value> = served
-        .into_iter()
-        .flat_map(|served| served.degradations.clone())
-        .chain(app.engine.noted())
-        .map(|d| json!({ "what": d.what, "reason": d.reason }))
-        .collect();
-    let value = json!({
-        "status": status.name(),
-        "model": app.options.model,
-        "backend": "cpu",
+    let models: Vec<Value> =
+        app.models.entries().iter().map(|entry| of_model(&app, entry)).collect();
+    let mut value = of_model(&app, app.models.first());
+    value["status"] = json!(status.name());
+    value["backend"] = json!("cpu");
+    value["memory_budget_bytes"] = json!(app.models.budget());
+    value["uptime_seconds"] = json!(app.started.elapsed().as_secs());
+    value["version"] = json!(env!("CARGO_PKG_VERSION"));
+    value["models"] = json!(models);
+    body::json(code(status.answers()), &value)
+}
+
+/// Everything that is known of a model.
+fn of_model(app: &App, entry: &Entry) -> Value {
+    let handle = entry.handle();
+    let counts = handle.as_ref().map(Handle::counts).unwrap_or_default();
+    let served = entry.served();
+    let noted = handle.as_ref().and_then(Handle::noted);
+    let started = served.iter().flat_map(|served| served.degradations.clone());
+    let degradations: Vec<Value> =
+        started.chain(noted).map(|d| json!({ "what": d.what, "reason": d.reason })).collect();
+    let served = served.as_ref();
+    json!({
+        "status": Status::of_model(app, entry).name(),
+        "model": entry.model.name,
+        "stage": entry.stage().name(),
+        "pinned": entry.model.pinned,
+        "priority": entry.model.priority,
+        "unloads_in_seconds":
+            entry.goes().map(|at| at.saturating_duration_since(Instant::now()).as_secs()),
+        "memory_bytes": served.map(|s| s.bytes),
         "kernels": served.map(|s| s.kernels),
         "threads": served.map(|s| s.threads),
         "weights": served.map(|s| s.model.weights_from().name()),
@@ -109,18 +143,18 @@ pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
             "pages_cached": counts.pages_cached,
         },
         "degradations": degradations,
-        "failure": app.engine.failure(),
-        "step_seconds": app.engine.step_time().map(|time| time.as_secs_f64()),
-        "uptime_seconds": app.started.elapsed().as_secs(),
-        "version": env!("CARGO_PKG_VERSION"),
-    });
-    body::json(code(status.answers()), &value)
+        "failure": entry.failure(),
+        "step_seconds": handle.and_then(|h| h.step_time()).map(|time| time.as_secs_f64()),
+    })
 }
 
 /// For Prometheus.
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let text = app.metrics.text(&app.engine.counts());
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response()
+    for entry in app.models.entries() {
+        let now = entry.handle().map(|handle| (handle.counts(), entry.bytes()));
+        entry.metrics.set_now(now);
+    }
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], app.metrics.text()).into_response()
 }
 
 #[cfg(test)]
@@ -135,8 +169,9 @@ mod tests {
     use super::*;
     use crate::guard::Guard;
     use crate::metrics::Metrics;
+    use crate::models::{Models, ServedModel};
     use crate::options::ServerOptions;
-    use crate::worker::{Ask, Loaded, Worker};
+    use crate::worker::{Ask, Loaded};
 
     /// Does something when it hears of an answer.
     struct When<F>(F);
@@ -153,23 +188,29 @@ mod tests {
         Request::new(vec![1, 2, 3], GenerateOptions::default(), Box::new(When(what)))
     }
 
-    fn start() -> (Arc<App>, Worker) {
+    fn start() -> Arc<App> {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("tiny.gguf");
         tiny::write_gguf(&tiny::case("llama2"), &file);
-        let mut options = ServerOptions::new("tiny");
+        let mut options = ServerOptions::default();
         options.step_limit = Duration::from_millis(20);
-        let metrics = Arc::new(Metrics::new("tiny"));
+        let metrics = Arc::new(Metrics::new());
         let load = move || {
             let mut options = EngineOptions::default();
             options.threads = Some(1);
             Ok(Loaded::new(Engine::new(Arc::new(Model::open(&file)?), &options)?))
         };
-        let worker = Worker::start(Box::new(load), &options, metrics.clone()).unwrap();
+        let models = vec![ServedModel::new("tiny", load)];
+        let models = Models::new(models, &options, &metrics).unwrap();
         let guard = Guard::new(&options).unwrap();
-        let app = Arc::new(App::new(options, guard, worker.handle().clone(), metrics));
+        let app = Arc::new(App::new(options, guard, models.clone(), metrics));
+        crate::runtime().unwrap().block_on(models.load_pinned()).unwrap();
         wait(&app, Status::Degraded);
-        (app, worker)
+        app
+    }
+
+    fn handle(app: &App) -> Handle {
+        app.models.first().handle().unwrap()
     }
 
     fn wait(app: &App, status: Status) {
@@ -192,9 +233,9 @@ mod tests {
 
     #[test]
     fn a_pass_that_takes_too_long_is_told_while_it_lasts() {
-        let (app, _worker) = start();
+        let app = start();
         let (release, held) = mpsc::channel::<()>();
-        app.engine.send(when(move || held.recv().unwrap_or_default()));
+        handle(&app).send(when(move || held.recv().unwrap_or_default()));
         wait(&app, Status::Stuck);
         crate::runtime().unwrap().block_on(async {
             assert_eq!(codes(&app).await, [503; 3]);
@@ -206,7 +247,7 @@ mod tests {
 
     #[test]
     fn an_engine_that_panics_is_told_and_so_are_those_who_wait() {
-        let (app, _worker) = start();
+        let app = start();
         let ask = Ask {
             prompt: vec![1, 2, 3],
             options: GenerateOptions::default(),
@@ -214,23 +255,24 @@ mod tests {
             deadline: None,
             likeliest: 0,
             constraint: None,
+            thinking: None,
             shown: Vec::new(),
         };
         let (release, held) = mpsc::channel::<()>();
-        app.engine.send(when(move || {
+        handle(&app).send(when(move || {
             held.recv().unwrap_or_default();
             panic!("a bug");
         }));
-        let answers = app.engine.ask(vec![ask.clone()]).unwrap();
+        let answers = handle(&app).ask(vec![ask.clone()]).unwrap();
         drop(release);
         crate::runtime().unwrap().block_on(async {
             let failure = answers.collect().await.unwrap_err().to_json();
             assert_eq!(failure["error"]["code"], "engine_failed");
             wait(&app, Status::Failed);
             assert_eq!(codes(&app).await, [503; 3]);
-            let refused = app.engine.ask(vec![ask]).unwrap_err().to_json();
+            let refused = handle(&app).ask(vec![ask]).unwrap_err().to_json();
             assert_eq!(refused["error"]["code"], "engine_failed");
         });
-        assert!(app.engine.failure().unwrap().contains("a bug"));
+        assert!(app.models.first().failure().unwrap().contains("a bug"));
     }
 }

@@ -1,4 +1,4 @@
-//! The one model, as OpenAI and Anthropic list models: each finds its own fields.
+//! The models, as OpenAI and Anthropic list models: each finds its own fields.
 
 use std::sync::Arc;
 
@@ -10,12 +10,14 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::body;
 use crate::failure::Failure;
+use crate::models::Entry;
 use crate::time::rfc3339_of_seconds;
 
 /// All models.
 pub(super) async fn list(State(app): State<Arc<App>>) -> Response {
-    let names = std::iter::once(&app.options.model).chain(&app.options.aliases);
-    let data: Vec<Value> = names.map(|name| entry(&app, name)).collect();
+    let all = app.models.entries().iter();
+    let all = all.flat_map(|model| model.model.names().map(move |name| (model, name)));
+    let data: Vec<Value> = all.map(|(model, name)| entry(&app, model, name)).collect();
     body::json(StatusCode::OK, &json!({ "object": "list", "data": data, "has_more": false }))
 }
 
@@ -24,12 +26,12 @@ pub(super) async fn one(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
 ) -> Result<Response, Failure> {
-    app.check_model(Some(&name))?;
-    Ok(body::json(StatusCode::OK, &entry(&app, &name)))
+    let model = app.models.find(Some(&name))?;
+    Ok(body::json(StatusCode::OK, &entry(&app, model, &name)))
 }
 
-/// A model; how much it can read is vLLM's addition.
-fn entry(app: &App, name: &str) -> Value {
+/// A model; how much it can read, which is known once it was loaded, is vLLM's addition.
+fn entry(app: &App, model: &Entry, name: &str) -> Value {
     json!({
         "id": name,
         "object": "model",
@@ -38,6 +40,6 @@ fn entry(app: &App, name: &str) -> Value {
         "type": "model",
         "display_name": name,
         "created_at": rfc3339_of_seconds(app.created),
-        "max_model_len": app.engine.served().ok().map(|served| served.context),
+        "max_model_len": model.served().map(|served| served.context),
     })
 }

@@ -8,7 +8,7 @@ use axum::response::Response;
 use rushlight_text::{DecodeOptions, EncodeOptions};
 use serde_json::{Value, json};
 
-use crate::app::App;
+use crate::app::{App, Unnamed};
 use crate::failure::Failure;
 use crate::{body, prompt};
 
@@ -18,17 +18,14 @@ pub(super) async fn tokenize(
     request: Request,
 ) -> Result<Response, Failure> {
     let text = body::read(request, &app).await?;
-    let value = app.aside(move |app| {
-        let mut fields = body::parse(text)?;
-        let model = fields.text("model")?;
-        app.check_model(model.as_deref())?;
+    let read = app.read(text, Unnamed::First, |_, lease, mut fields| {
         let content = fields.text("content")?;
         let content = fields.need("content", content)?;
         let special = fields.flag("add_special")?.unwrap_or(false);
         let parse_special = fields.flag("parse_special")?.unwrap_or(true);
         let with_pieces = fields.flag("with_pieces")?.unwrap_or(false);
         fields.end()?;
-        let tokenizer = prompt::tokenizer(app.engine.served()?)?;
+        let tokenizer = prompt::tokenizer(lease.served())?;
         let options = EncodeOptions { special, parse_special };
         let tokens = tokenizer.encode(&content, options).map_err(|e| prompt::unreadable(&e))?;
         let tokens: Vec<Value> = match with_pieces {
@@ -40,7 +37,7 @@ pub(super) async fn tokenize(
         };
         Ok(json!({ "tokens": tokens }))
     });
-    Ok(body::json(StatusCode::OK, &value.await?))
+    Ok(body::json(StatusCode::OK, &read.await?.1))
 }
 
 /// The text of a token, or its bytes where it is a part of a character.
@@ -54,17 +51,14 @@ pub(super) async fn detokenize(
     request: Request,
 ) -> Result<Response, Failure> {
     let text = body::read(request, &app).await?;
-    let value = app.aside(move |app| {
-        let mut fields = body::parse(text)?;
-        let model = fields.text("model")?;
-        app.check_model(model.as_deref())?;
+    let read = app.read(text, Unnamed::First, |_, lease, mut fields| {
         let tokens = fields.list("tokens")?;
         let tokens = fields.need("tokens", tokens)?;
         fields.end()?;
-        let served = app.engine.served()?;
+        let served = lease.served();
         let tokens = prompt::of_ids(served, "tokens", &tokens)?;
         let content = prompt::tokenizer(served)?.decode(&tokens, DecodeOptions::default());
         Ok(json!({ "content": content }))
     });
-    Ok(body::json(StatusCode::OK, &value.await?))
+    Ok(body::json(StatusCode::OK, &read.await?.1))
 }

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::kept::Keeper;
 use super::state::State;
-use super::{Load, Message, Served};
+use super::{Load, Message, Served, Turn};
 use crate::answers::Piece;
 use crate::failure::Failure;
 use crate::{Error, ErrorKind};
@@ -21,11 +21,12 @@ const NAP: Duration = Duration::from_millis(5);
 
 /// Loads, proves that a token comes out, and answers until it is told to stop.
 pub(super) fn run(
-    load: Load,
+    load: &Load,
     options: &SchedulerOptions,
     state: &State,
     inbox: &Receiver<Message>,
     loaded: oneshot::Sender<Result<(), Error>>,
+    turn: &Turn,
 ) {
     let start = || {
         let loaded = load()
@@ -53,7 +54,8 @@ pub(super) fn run(
             return;
         }
     };
-    let ended = catch_unwind(AssertUnwindSafe(|| serve(&mut scheduler, &mut keeper, state, inbox)));
+    let ended =
+        catch_unwind(AssertUnwindSafe(|| serve(&mut scheduler, &mut keeper, state, inbox, turn)));
     match ended {
         Ok(Ok(())) => {
             state.set_saving(true);
@@ -72,6 +74,7 @@ fn serve(
     keeper: &mut Keeper,
     state: &State,
     inbox: &Receiver<Message>,
+    turn: &Turn,
 ) -> Result<(), rushlight_engine::Error> {
     let mut stopping = false;
     loop {
@@ -101,9 +104,11 @@ fn serve(
         while let Ok(message) = inbox.try_recv() {
             stopping |= take(scheduler, message);
         }
+        let turned = turn.take();
         state.begin_step();
         let ran = scheduler.step()?;
         state.end_step();
+        drop(turned);
         state.set_counts(scheduler.counts());
         if !ran && !scheduler.is_idle() {
             match inbox.recv_timeout(NAP) {

@@ -10,6 +10,7 @@ use rushlight_text::tools::Convention;
 
 use super::Kept;
 use crate::failure::Failure;
+use crate::reasoning::is_of_thinker;
 
 /// Something that is not as it should be while the server serves.
 #[derive(Clone, Debug)]
@@ -58,6 +59,8 @@ pub(crate) struct Served {
     /// The row of kernels.
     pub(crate) kernels: &'static str,
     pub(crate) degradations: Vec<Degradation>,
+    /// What it takes of memory, at most.
+    pub(crate) bytes: u64,
 }
 
 impl Served {
@@ -80,14 +83,20 @@ impl Served {
             ));
         }
         let (context, threads) = (engine.context(), engine.threads());
+        let bytes = engine.plan().total_bytes();
         let constraints = model.tokenizer().ok().map(|t| Constraints::new(t.clone()));
-        Self { model, template, constraints, context, threads, kernels, degradations }
+        Self { model, template, constraints, context, threads, kernels, degradations, bytes }
     }
 
     /// How the model writes calls of tools.
     pub(crate) fn convention(&self) -> Convention {
         let source = self.template.as_ref().map_or("", |template| template.source());
         Convention::of(source)
+    }
+
+    /// Whether it may think before it answers, as its template knows.
+    pub(crate) fn thinks(&self) -> bool {
+        self.template.as_ref().is_ok_and(|template| is_of_thinker(template.source()))
     }
 
     /// Whether the template has a place for tools.

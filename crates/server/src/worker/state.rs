@@ -1,7 +1,7 @@
 //! What others may know of the engine's thread without asking it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rushlight_engine::Counts;
@@ -13,7 +13,7 @@ pub(super) struct State {
     /// What the times below are since.
     start: Instant,
     /// Set once the model has written a token.
-    served: OnceLock<Served>,
+    served: OnceLock<Arc<Served>>,
     /// Why the thread ended, if it should not have.
     failure: OnceLock<String>,
     /// What is not as it should be now, beside what was so from the start.
@@ -44,11 +44,11 @@ impl Default for State {
 impl State {
     pub(super) fn serve(&self, served: Served) {
         // The thread loads one model.
-        let _ = self.served.set(served);
+        let _ = self.served.set(Arc::new(served));
     }
 
-    pub(super) fn served(&self) -> Option<&Served> {
-        self.served.get()
+    pub(super) fn served(&self) -> Option<Arc<Served>> {
+        self.served.get().cloned()
     }
 
     pub(super) fn fail(&self, why: String) {

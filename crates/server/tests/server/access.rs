@@ -95,7 +95,7 @@ fn routes_and_methods_that_are_not_there() {
 #[test]
 fn addresses_that_cannot_be_are_refused_at_start() {
     let bind = |change: &dyn Fn(&mut ServerOptions)| {
-        let mut options = ServerOptions::new("tiny");
+        let mut options = ServerOptions::default();
         options.address = "127.0.0.1:0".parse().unwrap();
         change(&mut options);
         runtime().unwrap().block_on(Server::bind(options)).map(|server| server.address().clone())
@@ -136,7 +136,7 @@ fn a_unix_socket_is_its_owners_alone_and_goes_with_the_server() {
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     assert!(text.starts_with("HTTP/1.1 200"), "{text}");
-    let mut second = ServerOptions::new("tiny");
+    let mut second = ServerOptions::default();
     second.address = Address::Unix(path.clone());
     assert!(runtime().unwrap().block_on(Server::bind(second)).is_err(), "it is in use");
     server.tell_to_stop();

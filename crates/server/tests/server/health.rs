@@ -1,6 +1,6 @@
 //! `/livez`, `/readyz`, `/health`, `/metrics`.
 
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 
 use rushlight_server::{Degradation, ErrorKind};
 use rushlight_testkit::tiny;
@@ -14,9 +14,10 @@ fn it_lives_before_it_is_ready_and_is_ready_once_a_token_came() {
     let file = dir.path().join("tiny.gguf");
     tiny::write_gguf(&tiny::case("llama2"), &file);
     let (open, gate) = mpsc::channel();
+    let gate = Mutex::new(gate);
     let server = Running::start_with(
         move || {
-            gate.recv()?;
+            gate.lock().unwrap().recv()?;
             let mut loaded = load(&file)?;
             loaded.degradations.push(Degradation::new("weights", "they are not prepared"));
             Ok(loaded)

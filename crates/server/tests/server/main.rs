@@ -8,6 +8,7 @@ mod completions;
 mod constrained;
 mod health;
 mod limits;
+mod models;
 mod ollama;
 mod page;
 mod real;

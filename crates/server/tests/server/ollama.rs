@@ -119,7 +119,7 @@ fn nothing_to_answer_asks_for_the_model() {
 
 #[test]
 fn names_have_a_tag_or_none() {
-    let server = Running::start(|options| options.aliases = vec!["own:1b".to_owned()]);
+    let server = Running::start_named("tiny", &["own:1b"]);
     for (name, status) in
         [("tiny", 200), ("tiny:latest", 200), ("own:1b", 200), ("own", 404), ("tiny:1b", 404)]
     {
@@ -407,7 +407,7 @@ fn what_fails_before_it_is_read_is_said_in_the_same_words() {
 
 #[test]
 fn the_model_is_listed_and_shown() {
-    let server = Running::start(|options| options.aliases = vec!["own:1b".to_owned()]);
+    let server = Running::start_named("tiny", &["own:1b"]);
     let tags = server.get("/api/tags").json();
     let models = tags["models"].as_array().unwrap();
     let names: Vec<&str> = models.iter().map(|model| model["name"].as_str().unwrap()).collect();

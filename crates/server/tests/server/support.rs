@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use rushlight_engine::{Engine, EngineOptions};
 use rushlight_model::Model;
-use rushlight_server::{Address, Error, Loaded, Server, ServerOptions, runtime};
+use rushlight_server::{Address, Error, Loaded, ServedModel, Server, ServerOptions, runtime};
 use rushlight_testkit::tiny;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-type LoadResult = Result<Loaded, Box<dyn std::error::Error + Send + Sync>>;
+pub(crate) type LoadResult = Result<Loaded, Box<dyn std::error::Error + Send + Sync>>;
 
 /// How long anything may take, at most.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -45,12 +45,33 @@ impl Running {
         server
     }
 
+    /// A server of the tiny model `llama2` with these names.
+    pub(crate) fn start_named(name: &str, aliases: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tiny.gguf");
+        tiny::write_gguf(&tiny::case("llama2"), &file);
+        let mut model = ServedModel::new(name, move || load(&file));
+        model.aliases = aliases.iter().map(|alias| (*alias).to_owned()).collect();
+        let mut server = Self::start_models(vec![model], |_| {});
+        server._dir = Some(dir);
+        server.wait();
+        server
+    }
+
     /// A server that may not be ready yet.
     pub(crate) fn start_with(
-        load: impl FnOnce() -> LoadResult + Send + 'static,
+        load: impl Fn() -> LoadResult + Send + Sync + 'static,
         change: impl FnOnce(&mut ServerOptions),
     ) -> Self {
-        let mut options = ServerOptions::new("tiny");
+        Self::start_models(vec![ServedModel::new("tiny", load)], change)
+    }
+
+    /// A server of several models, which may not be ready yet.
+    pub(crate) fn start_models(
+        models: Vec<ServedModel>,
+        change: impl FnOnce(&mut ServerOptions),
+    ) -> Self {
+        let mut options = ServerOptions::default();
         options.address = "127.0.0.1:0".parse().unwrap();
         options.grace = Duration::from_secs(10);
         change(&mut options);
@@ -60,7 +81,7 @@ impl Running {
             runtime().unwrap().block_on(async {
                 let server = Server::bind(options).await?;
                 tell.send(server.address().clone()).unwrap();
-                server.run(load, async { stopped.await.unwrap_or_default() }).await
+                server.run(models, async { stopped.await.unwrap_or_default() }).await
             })
         });
         let address = told.recv().unwrap();

@@ -42,10 +42,7 @@ fn what_is_wrong_is_named() {
 
 #[test]
 fn the_model_is_listed_by_all_its_names() {
-    let server = Running::start(|options| {
-        options.model = "hub/tiny:f32".to_owned();
-        options.aliases = vec!["tiny".to_owned()];
-    });
+    let server = Running::start_named("hub/tiny:f32", &["tiny"]);
     let list = server.get("/v1/models").json();
     assert_eq!(list["object"], "list");
     assert_eq!(list["data"][0]["id"], "hub/tiny:f32");

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use rushlight_model::Model;
 use serde_json::{Value, json};
 
-use super::caller;
+use super::parts;
 use crate::answers::{Answer, Ended, Token};
-use crate::calls::Caller;
-use crate::openai::{Envelope, Usage, finish_reason, likelihoods, put};
+use crate::openai::{Envelope, Usage, likelihoods, put};
+use crate::speech::Speech;
 use crate::stream::Shape;
 
 /// What all parts of a response have in common.
@@ -22,8 +22,8 @@ pub(super) struct Reply {
     /// Whether a stream ends with what it took.
     pub(super) include_usage: bool,
     pub(super) usage: Usage,
-    /// Finds calls of tools in each answer; empty where there are no tools.
-    pub(super) callers: Vec<Caller>,
+    /// Finds the parts of each answer.
+    pub(super) speeches: Vec<Speech>,
 }
 
 impl Reply {
@@ -35,16 +35,10 @@ impl Reply {
                 self.usage.add(ended, at == 0);
             }
             let logprobs = self.likelihoods(&answer.tokens);
-            let (message, finish) = match self.callers.get_mut(at) {
-                None => (
-                    json!({ "role": "assistant", "content": answer.text, "refusal": null }),
-                    answer.ended.map(|ended| finish_reason(ended.finish)),
-                ),
-                Some(calls) => (
-                    caller::message(calls, &answer.text),
-                    answer.ended.map(|ended| caller::reason(calls, ended.finish)),
-                ),
-            };
+            let speech = &mut self.speeches[at];
+            let message = parts::message(speech, &answer);
+            self.usage.reasoning += speech.reasoning_tokens();
+            let finish = answer.ended.map(|ended| parts::reason(speech, ended.finish));
             choices.push(json!({
                 "index": at,
                 "message": message,
@@ -85,16 +79,11 @@ impl Shape for Reply {
     }
 
     fn token(&mut self, at: usize, token: &Token, text: &str) -> Vec<Value> {
-        if text.is_empty() && !self.likeliest {
-            return Vec::new();
-        }
         let logprobs = self.likelihoods(std::slice::from_ref(token));
-        let Some(calls) = self.callers.get_mut(at) else {
-            return vec![self.chunk(at, json!({ "content": text }), logprobs, None)];
-        };
-        let mut deltas = caller::deltas(calls, text);
+        let mut deltas = parts::deltas(&mut self.speeches[at], text);
         if deltas.is_empty() && self.likeliest {
-            deltas.push(json!({}));
+            let plain = !self.speeches[at].has_tools() && !self.speeches[at].may_think();
+            deltas.push(if plain { json!({ "content": text }) } else { json!({}) });
         }
         // What is told of a token is told once.
         let told = std::iter::once(logprobs).chain(std::iter::repeat(Value::Null));
@@ -104,14 +93,10 @@ impl Shape for Reply {
 
     fn finished(&mut self, at: usize, ended: &Ended) -> Vec<Value> {
         self.usage.add(ended, at == 0);
-        let (rest, finish) = match self.callers.get_mut(at) {
-            None if ended.text.is_empty() => (Vec::new(), finish_reason(ended.finish)),
-            None => (vec![json!({ "content": ended.text })], finish_reason(ended.finish)),
-            Some(calls) => {
-                let rest = [caller::deltas(calls, &ended.text), caller::last_deltas(calls)];
-                (rest.concat(), caller::reason(calls, ended.finish))
-            }
-        };
+        let speech = &mut self.speeches[at];
+        let rest = parts::last_deltas(speech, &ended.text);
+        self.usage.reasoning += speech.reasoning_tokens();
+        let finish = parts::reason(speech, ended.finish);
         let end = self.chunk(at, json!({}), Value::Null, Some(finish));
         let rest = rest.into_iter().map(|delta| self.chunk(at, delta, Value::Null, None));
         rest.chain([end]).collect()

@@ -1,0 +1,161 @@
+//! The models that are to be served, and how.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use serde::Deserialize;
+
+use crate::args::{KvType, Load, Serve};
+use crate::load;
+
+/// A model that is to be served.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) load: Load,
+    /// What clients call it.
+    pub(super) name: String,
+    pub(super) aliases: Vec<String>,
+    pub(super) pinned: bool,
+    pub(super) priority: i32,
+    pub(super) idle: Option<Duration>,
+    pub(super) parallel: usize,
+    pub(super) queue: usize,
+    pub(super) cache: Option<usize>,
+    pub(super) keep: Option<PathBuf>,
+    /// MiB.
+    pub(super) keep_size: u64,
+}
+
+/// The file of `--models`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Listed {
+    model: Vec<Row>,
+}
+
+/// A model in the file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    source: String,
+    name: Option<String>,
+    #[serde(default)]
+    aliases: Vec<String>,
+    #[serde(default)]
+    pinned: bool,
+    #[serde(default)]
+    priority: i32,
+    idle_minutes: Option<u64>,
+    ctx: Option<usize>,
+    kv: Option<String>,
+    chunk: Option<usize>,
+    threads: Option<usize>,
+    parallel: Option<usize>,
+    queue: Option<usize>,
+    cache: Option<usize>,
+    keep: Option<PathBuf>,
+    keep_size: Option<u64>,
+}
+
+impl Wanted {
+    /// All that the command line and its file ask for, the one that is meant by no name first.
+    pub(super) fn all(serve: &Serve) -> anyhow::Result<Vec<Self>> {
+        let mut all = Vec::new();
+        if !serve.load.model.is_empty() {
+            let mut first = Self::of(serve, &serve.load.model);
+            if let Some(name) = &serve.name {
+                first.name.clone_from(name);
+            }
+            first.aliases.clone_from(&serve.alias);
+            first.keep.clone_from(&serve.keep);
+            first.pinned = true;
+            all.push(first);
+        }
+        all.extend(serve.more.iter().map(|model| Self::of(serve, model)));
+        if let Some(path) = &serve.models {
+            let rows = read(path).with_context(|| format!("the models of `{}`", path.display()))?;
+            for row in rows {
+                let name = row.name.clone().unwrap_or_else(|| name_of(&row.source));
+                let wanted = Self::of_row(serve, row);
+                all.push(
+                    wanted
+                        .with_context(|| format!("the model `{name}` of `{}`", path.display()))?,
+                );
+            }
+        }
+        Ok(all)
+    }
+
+    /// A model that is run as the flags say.
+    fn of(serve: &Serve, model: &str) -> Self {
+        let mut load = Load { model: model.to_owned(), ..serve.load.clone() };
+        // What others take later changes nothing of how this one is run.
+        load.memory = Some(load::memory_bytes(&load) >> 20);
+        Self {
+            load,
+            name: name_of(model),
+            aliases: Vec::new(),
+            pinned: serve.pin,
+            priority: 0,
+            idle: minutes(serve.idle),
+            parallel: serve.parallel,
+            queue: serve.queue,
+            cache: serve.cache,
+            keep: None,
+            keep_size: serve.keep_size,
+        }
+    }
+
+    fn of_row(serve: &Serve, row: Row) -> anyhow::Result<Self> {
+        let mut wanted = Self::of(serve, &row.source);
+        let load = &mut wanted.load;
+        if let Some(kv) = &row.kv {
+            load.kv = KvType::from_str(kv, false)
+                .map_err(|_| anyhow::anyhow!("`kv` is `{kv}`, expected one of those of `--kv`"))?;
+        }
+        load.ctx = row.ctx.or(load.ctx);
+        load.threads = row.threads.or(load.threads);
+        load.chunk = row.chunk.unwrap_or(load.chunk);
+        wanted.name = row.name.unwrap_or(wanted.name);
+        wanted.aliases = row.aliases;
+        wanted.pinned |= row.pinned;
+        wanted.priority = row.priority;
+        wanted.idle = row.idle_minutes.map_or(wanted.idle, minutes);
+        wanted.parallel = row.parallel.unwrap_or(wanted.parallel);
+        wanted.queue = row.queue.unwrap_or(wanted.queue);
+        wanted.cache = row.cache.or(wanted.cache);
+        wanted.keep = row.keep;
+        wanted.keep_size = row.keep_size.unwrap_or(wanted.keep_size);
+        if wanted.parallel == 0 {
+            bail!("`parallel` is `0`, expected at least 1");
+        }
+        Ok(wanted)
+    }
+}
+
+/// Reads the file of `--models`.
+fn read(path: &Path) -> anyhow::Result<Vec<Row>> {
+    let text = std::fs::read_to_string(path)?;
+    let listed: Listed = toml::from_str(&text)?;
+    if listed.model.is_empty() {
+        bail!("there are none, expected a table `[[model]]` with a `source` for each");
+    }
+    Ok(listed.model)
+}
+
+/// 0 is for good.
+fn minutes(minutes: u64) -> Option<Duration> {
+    (minutes > 0).then(|| Duration::from_secs(minutes.saturating_mul(60)))
+}
+
+/// What clients call a model that is asked for like this.
+fn name_of(model: &str) -> String {
+    let path = Path::new(model);
+    if !path.exists() {
+        return model.to_owned();
+    }
+    let name = if path.is_dir() { path.file_name() } else { path.file_stem() };
+    name.map_or_else(|| model.to_owned(), |name| name.to_string_lossy().into_owned())
+}

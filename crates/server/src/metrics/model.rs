@@ -1,0 +1,134 @@
+//! What is counted of one model.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use rushlight_engine::Counts;
+
+use super::{COUNTERS, Float, GAUGES, Labels, Metrics};
+
+/// Why a model was let go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gone {
+    /// Nobody had used it for a while.
+    Idle,
+    /// Another one needed the room.
+    Room,
+    /// Memory was short.
+    Pressure,
+}
+
+impl Gone {
+    fn name(self) -> &'static str {
+        match self {
+            Gone::Idle => "idle",
+            Gone::Room => "room",
+            Gone::Pressure => "pressure",
+        }
+    }
+}
+
+/// What is counted of one model.
+#[derive(Clone, Debug)]
+pub(crate) struct ModelMetrics {
+    model: String,
+    first_token: Histogram,
+    next_token: Histogram,
+    queue: Histogram,
+    whole: Histogram,
+    finished: Family<Labels<2>, Counter>,
+    gone: Family<Labels<2>, Counter>,
+    /// In the order of [`COUNTERS`].
+    counters: [Counter; COUNTERS.len()],
+    /// In the order of [`GAUGES`].
+    gauges: [Gauge; GAUGES.len()],
+    usage: Float,
+}
+
+impl ModelMetrics {
+    pub(super) fn new(all: &Metrics, model: &str) -> Self {
+        let labels = [("model", model.to_owned())];
+        let histogram = |family: &super::Histograms| family.get_or_create(&labels).clone();
+        Self {
+            model: model.to_owned(),
+            first_token: histogram(&all.first_token),
+            next_token: histogram(&all.next_token),
+            queue: histogram(&all.queue),
+            whole: histogram(&all.whole),
+            finished: all.finished.clone(),
+            gone: all.gone.clone(),
+            counters: all.counters.each_ref().map(|of| of.get_or_create(&labels).clone()),
+            gauges: all.gauges.each_ref().map(|of| of.get_or_create(&labels).clone()),
+            usage: all.usage.get_or_create(&labels).clone(),
+        }
+    }
+
+    /// A request left the queue.
+    pub(crate) fn begun(&self, waited: Duration, prompt_tokens: usize, cached_tokens: usize) {
+        let [prompts, cached, ..] = &self.counters;
+        self.queue.observe(waited.as_secs_f64());
+        prompts.inc_by(prompt_tokens as u64);
+        cached.inc_by(cached_tokens as u64);
+    }
+
+    /// The first token of an answer came.
+    pub(crate) fn first_token(&self, since_request: Duration) {
+        self.first_token.observe(since_request.as_secs_f64());
+        self.counters[2].inc();
+    }
+
+    /// Another token of an answer came.
+    pub(crate) fn next_token(&self, since_last: Duration) {
+        self.next_token.observe(since_last.as_secs_f64());
+        self.counters[2].inc();
+    }
+
+    /// An answer ended.
+    pub(crate) fn finished(&self, how: &'static str, since_request: Duration) {
+        self.whole.observe(since_request.as_secs_f64());
+        self.finished.get_or_create(&self.labels("finished_reason", how)).inc();
+    }
+
+    /// The model was loaded.
+    pub(crate) fn loaded(&self) {
+        self.counters[5].inc();
+    }
+
+    /// The model was let go.
+    pub(crate) fn gone(&self, why: Gone) {
+        self.gone.get_or_create(&self.labels("reason", why.name())).inc();
+    }
+
+    fn labels(&self, name: &'static str, value: &'static str) -> Labels<2> {
+        [("model", self.model.clone()), (name, value.to_owned())]
+    }
+
+    /// What the scheduler is doing now, and how many bytes the model takes; `None` while it is not
+    /// loaded.
+    pub(crate) fn set_now(&self, now: Option<(Counts, u64)>) {
+        let loaded = now.is_some();
+        let (now, bytes) = now.unwrap_or_default();
+        let values = [
+            now.running as i64,
+            now.queued as i64,
+            now.pages as i64,
+            now.pages_used as i64,
+            now.pages_cached as i64,
+            i64::from(loaded),
+            bytes as i64,
+        ];
+        for (gauge, value) in self.gauges.iter().zip(values) {
+            gauge.set(value);
+        }
+        self.usage.set(now.pages_used as f64 / now.pages.max(1) as f64);
+        if loaded {
+            for (counter, value) in self.counters[3..5].iter().zip([now.preemptions, now.passes]) {
+                counter.inner().store(value, Ordering::Relaxed);
+            }
+        }
+    }
+}

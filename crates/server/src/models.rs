@@ -1,0 +1,201 @@
+//! The models that clients may ask for. Each is loaded when somebody asks for it, stays while it is
+//! used, and goes when it has not been used for a while or when another one needs the room.
+//!
+//! One is loaded at a time. Its memory is known before it is loaded; where there is no room, those
+//! that nobody uses go first: of the lowest priority, and of these the one that was used longest ago.
+
+mod entry;
+mod lease;
+mod room;
+mod served_model;
+mod tend;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use tokio::sync::{Mutex, watch};
+
+use crate::failure::Failure;
+use crate::fields::cut;
+use crate::metrics::Metrics;
+use crate::options::ServerOptions;
+use crate::worker::{Turn, Worker, chain};
+use crate::{Error, ErrorKind};
+use entry::Opened;
+
+pub(crate) use entry::Entry;
+pub(crate) use lease::Lease;
+pub use served_model::ServedModel;
+
+/// What a model's name ends with in Ollama's world when nothing else was said.
+pub(crate) const LATEST: &str = ":latest";
+
+/// The models that clients may ask for.
+pub(crate) struct Models {
+    entries: Vec<Arc<Entry>>,
+    options: ServerOptions,
+    /// Bytes that all models together may take.
+    budget: u64,
+    /// One model is loaded, or let go, at a time.
+    turn: Mutex<()>,
+    /// Whose pass it is: two models that run at once would take each other's cores.
+    passes: Arc<Turn>,
+    /// Changes when something that somebody may wait for has happened.
+    changed: watch::Sender<()>,
+    stopping: AtomicBool,
+}
+
+impl Models {
+    /// None of them is loaded yet.
+    ///
+    /// # Errors
+    /// If there are none, or two have the same name.
+    pub(crate) fn new(
+        models: Vec<ServedModel>,
+        options: &ServerOptions,
+        metrics: &Metrics,
+    ) -> Result<Arc<Self>, Error> {
+        if models.is_empty() {
+            return Err(Error::new(ErrorKind::Load, "there is no model to be served"));
+        }
+        let mut names: Vec<&str> = models.iter().flat_map(ServedModel::names).collect();
+        names.sort_unstable();
+        if let Some(twice) = names.windows(2).find(|two| two[0] == two[1]) {
+            let message = format!("two models are called `{}`", twice[0]);
+            return Err(Error::new(ErrorKind::Load, message).with_hint("give one another name"));
+        }
+        let usable = || rushlight_host::memory("/".as_ref()).usable_bytes();
+        let entry = |model: ServedModel| {
+            let metrics = metrics.of(&model.name);
+            Arc::new(Entry::new(model, metrics))
+        };
+        Ok(Arc::new(Self {
+            entries: models.into_iter().map(entry).collect(),
+            options: options.clone(),
+            budget: options.memory_bytes.unwrap_or_else(usable),
+            turn: Mutex::new(()),
+            passes: Arc::default(),
+            changed: watch::Sender::new(()),
+            stopping: AtomicBool::new(false),
+        }))
+    }
+
+    /// All of them, the one that is meant by no name first.
+    pub(crate) fn entries(&self) -> &[Arc<Entry>] {
+        &self.entries
+    }
+
+    /// The one that is meant by no name.
+    pub(crate) fn first(&self) -> &Arc<Entry> {
+        &self.entries[0]
+    }
+
+    /// Bytes that all models together may take.
+    pub(crate) fn budget(&self) -> u64 {
+        self.budget
+    }
+
+    /// The one of a name, which may end with Ollama's tag or lack it.
+    pub(crate) fn find(&self, name: Option<&str>) -> Result<&Arc<Entry>, Failure> {
+        let Some(name) = name else { return Ok(self.first()) };
+        let plain = name.strip_suffix(LATEST).unwrap_or(name);
+        let tagged = format!("{plain}{LATEST}");
+        let called = |name: &str| self.entries.iter().find(|e| e.model.names().any(|n| n == name));
+        called(name).or_else(|| called(plain)).or_else(|| called(&tagged)).ok_or_else(|| {
+            let names: Vec<String> =
+                self.entries.iter().map(|e| format!("`{}`", e.model.name)).collect();
+            let message =
+                format!("there is no model `{}`, expected {}", cut(name), names.join(" or "));
+            Failure::new(StatusCode::NOT_FOUND, "model_not_found", message).of("model")
+        })
+    }
+
+    /// The model of a name, to be used until the lease is dropped; waits until it is loaded.
+    ///
+    /// One that the server loads at its start is not waited for: that is said at once.
+    pub(crate) async fn open(self: &Arc<Self>, name: Option<&str>) -> Result<Lease, Failure> {
+        let entry = self.find(name)?;
+        let mut waits = None;
+        loop {
+            if self.stopping.load(Ordering::Acquire) {
+                return Err(Failure::unavailable("stopping", "the server is being stopped"));
+            }
+            let mut changed = self.changed.subscribe();
+            match entry.open()? {
+                Opened::Ready(handle, served) => {
+                    return Ok(Lease::new(self.clone(), entry.clone(), handle, served, name));
+                }
+                Opened::Absent | Opened::Loading if entry.model.pinned => {
+                    return Err(Failure::unavailable("loading", "the model is being loaded"));
+                }
+                Opened::Absent => {
+                    entry.set_loading();
+                    let (models, entry) = (self.clone(), entry.clone());
+                    // Who asked may go: others may have asked since.
+                    tokio::spawn(async move { models.load(&entry).await });
+                }
+                Opened::Loading => {}
+            }
+            if waits.is_none() {
+                waits = Some(entry.wait(&self.options.scheduler)?);
+            }
+            // The sender is here.
+            let _ = changed.changed().await;
+        }
+    }
+
+    /// Loads those that are to stay.
+    pub(crate) async fn load_pinned(self: &Arc<Self>) -> Result<(), Error> {
+        for entry in self.entries.iter().filter(|entry| entry.model.pinned) {
+            self.load(entry).await?;
+        }
+        Ok(())
+    }
+
+    /// Loads a model, letting others go for it.
+    async fn load(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<(), Error> {
+        let _turn = self.turn.lock().await;
+        entry.set_loading();
+        let outcome = self.load_now(entry).await;
+        if let Err(error) = &outcome {
+            entry.fail(&chain(error));
+        }
+        self.tell();
+        outcome
+    }
+
+    async fn load_now(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<(), Error> {
+        let model = entry.model.clone();
+        let needs = tokio::task::spawn_blocking(move || (model.needs)()).await;
+        let cannot = || Error::new(ErrorKind::Load, "the model cannot be loaded");
+        let needs = needs.map_err(|panic| cannot().because(panic))?;
+        let needs = needs.map_err(|error| cannot().because(error))?;
+        self.make_room(entry, needs).await?;
+        let (load, passes) = (entry.model.load.clone(), self.passes.clone());
+        let scheduler = entry.model.scheduler.as_ref().unwrap_or(&self.options.scheduler);
+        let mut worker = Worker::start(load, scheduler, entry.metrics.clone(), passes)?;
+        worker.loaded().await?;
+        entry.serve(worker);
+        Ok(())
+    }
+
+    /// Something has happened that somebody may wait for.
+    fn tell(&self) {
+        self.changed.send_replace(());
+    }
+
+    /// Lets nobody in any more.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.tell();
+    }
+
+    /// Ends all engines, waiting for each so long.
+    pub(crate) async fn end(&self, most: Duration) {
+        for worker in self.entries.iter().filter_map(|entry| entry.take()) {
+            worker.stop(most).await;
+        }
+    }
+}
