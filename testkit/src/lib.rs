@@ -5,6 +5,7 @@ mod bounded;
 mod cache;
 mod clients;
 pub mod raw_gguf;
+mod raw_safetensors;
 mod real_model;
 pub mod tiny;
 
@@ -12,4 +13,5 @@ pub use bounded::cost;
 pub use cache::{cache_dir, is_root};
 pub use clients::{CLIENT_PACKAGES, CLIENTS_FOLDER, CLIENTS_VARIABLE, clients_path};
 pub use raw_gguf::RawGguf;
+pub use raw_safetensors::raw_safetensors;
 pub use real_model::{MODEL_FILE, MODEL_VARIABLE, model_path};

@@ -14,6 +14,7 @@
 //! Everything here panics when a file of the repository is not as it should be: the tests that
 //! use it could do nothing else.
 
+mod adapter;
 mod checkpoint;
 mod gguf;
 mod tokenizer;
@@ -23,6 +24,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+pub use adapter::{AdapterCase, adapter, adapter_names};
 pub use checkpoint::write_hf;
 pub use gguf::{write_gguf, write_gguf_q8_0, write_gguf_with_template};
 
@@ -94,6 +96,8 @@ impl Case {
 pub(crate) struct Tensor {
     pub(crate) name: String,
     pub(crate) shape: Vec<usize>,
+    /// The tensor whose values these are, if not its own.
+    seed: Option<String>,
     base: f32,
     spread: f32,
 }
@@ -104,6 +108,7 @@ impl Tensor {
         let number = |key: &str| value[key].as_f64().expect("a number") as f32;
         Tensor {
             name: string(&value["name"]),
+            seed: value["as"].as_str().map(str::to_owned),
             shape: array(&value["shape"]).iter().map(integer).collect(),
             base: number("base"),
             spread: number("spread"),
@@ -112,7 +117,8 @@ impl Tensor {
 
     /// The values, row-major.
     pub(crate) fn values(&self) -> Vec<f32> {
-        weights::values(&self.name, self.shape.iter().product(), self.base, self.spread)
+        let seed = self.seed.as_ref().unwrap_or(&self.name);
+        weights::values(seed, self.shape.iter().product(), self.base, self.spread)
     }
 }
 

@@ -52,7 +52,7 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Shows what a model is and what it needs.
+    /// Shows what a model is and what it needs, or what an adapter adds to.
     Show(Show),
     /// Reads models again and compares their digests.
     Verify {
@@ -125,6 +125,33 @@ impl Load {
     }
 }
 
+/// What is added to the model.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub(crate) struct Adapters {
+    /// Adds a low-rank adapter of the model, a GGUF file or a directory of PEFT, SCALE times [default:
+    /// 1]; may be given several times, for their sum.
+    #[arg(long, value_name = "PATH[:SCALE]", value_parser = lora)]
+    pub(crate) lora: Vec<Lora>,
+}
+
+/// An adapter and how often it is added.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Lora {
+    pub(crate) path: PathBuf,
+    pub(crate) scale: f32,
+}
+
+fn lora(text: &str) -> Result<Lora, String> {
+    let (path, scale) = match text.rsplit_once(':').map(|(path, scale)| (path, scale.parse())) {
+        Some((path, Ok(scale))) => (path, scale),
+        _ => (text, 1.0),
+    };
+    if path.is_empty() || !f32::is_finite(scale) {
+        return Err(format!("`{text}` is not a path with a number, such as a.gguf:0.5"));
+    }
+    Ok(Lora { path: path.into(), scale })
+}
+
 /// Whether the disk stays without prepared weights.
 #[derive(Clone, Copy, Debug, ClapArgs)]
 pub(crate) struct NoPrepare {
@@ -193,6 +220,8 @@ pub(crate) enum KvType {
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) load: Load,
+    #[command(flatten)]
+    pub(crate) adapters: Adapters,
     /// The prompt; `-` reads it from standard input. Without one a chat begins on a terminal.
     pub(crate) prompt: Option<String>,
     /// Instructions that stand before the conversation.
@@ -370,6 +399,8 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 pub(crate) struct Bench {
     #[command(flatten)]
     pub(crate) load: Load,
+    #[command(flatten)]
+    pub(crate) adapters: Adapters,
     /// Prompt lengths to measure.
     #[arg(long, short, value_name = "N", value_delimiter = ',', default_value = "512")]
     pub(crate) prompt: Vec<usize>,
@@ -394,6 +425,8 @@ pub(crate) struct Bench {
 pub(crate) struct Perplexity {
     #[command(flatten)]
     pub(crate) load: Load,
+    #[command(flatten)]
+    pub(crate) adapters: Adapters,
     /// The text.
     pub(crate) file: PathBuf,
     /// Tokens of a window; the second half of each is scored.
@@ -409,4 +442,27 @@ pub(crate) struct Perplexity {
     /// Prints JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_adapter_may_have_a_scale() {
+        let one = |path: &str, scale| Ok(Lora { path: path.into(), scale });
+        let cases = [
+            ("a.gguf", one("a.gguf", 1.0)),
+            ("a.gguf:0.5", one("a.gguf", 0.5)),
+            ("dir:-2", one("dir", -2.0)),
+            ("dir:with/colon", one("dir:with/colon", 1.0)),
+            ("dir:7/x:1e1", one("dir:7/x", 10.0)),
+        ];
+        for (text, want) in cases {
+            assert_eq!(lora(text), want, "{text}");
+        }
+        for text in ["", ":1", "a:nan", "a:inf"] {
+            assert!(lora(text).is_err(), "{text}");
+        }
+    }
 }

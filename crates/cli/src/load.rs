@@ -6,10 +6,10 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use rushlight_engine::{Activations, CacheType, DraftModel, Engine, EngineOptions, Plan};
 use rushlight_kernels::Row;
-use rushlight_model::Model;
+use rushlight_model::{Adapter, AdapterFile, Model};
 use rushlight_store::{Resolved, Store};
 
-use crate::args::{ActivationBits, Args, KvType, Load, Prepare, Run};
+use crate::args::{ActivationBits, Adapters, Args, KvType, Load, Prepare, Run};
 use crate::prepare::Unprepared;
 use crate::progress::Bars;
 
@@ -32,9 +32,14 @@ pub(crate) fn resolve(args: &Args, model: &str) -> anyhow::Result<Resolved> {
 
 /// Loads a model, with its prepared weights if they are there; else those that can be made.
 pub(crate) fn model(args: &Args, load: &Load) -> anyhow::Result<(Arc<Model>, Option<Unprepared>)> {
+    let open =
+        |path: &Path| Model::open(path).with_context(|| format!("cannot load `{}`", load.model));
+    if AdapterFile::is_at(load.model.as_ref()) {
+        // It is no model, which the error says.
+        open(load.model.as_ref())?;
+    }
     let resolved = resolve(args, &load.model)?;
-    let model =
-        Model::open(&resolved.path).with_context(|| format!("cannot load `{}`", load.model))?;
+    let model = open(&resolved.path)?;
     let model = Arc::new(model);
     let mut unprepared = None;
     if load.prepare() == Prepare::Auto {
@@ -49,9 +54,34 @@ fn row(load: &Load) -> anyhow::Result<&'static Row> {
     load.kernels.as_deref().map_or_else(|| Ok(rushlight_kernels::best()), kernels)
 }
 
+/// Adapters that an engine has, each with its name.
+pub(crate) type Named = Vec<(String, Arc<Adapter>)>;
+
+/// The name of the adapter that a command line asks for.
+const ASKED: &str = "--lora";
+
+/// The sum of the adapters that are asked for, by the name under which [`asked`] finds it.
+pub(crate) fn adapters(model: &Model, adapters: &Adapters) -> anyhow::Result<Named> {
+    let open = |path: &Path, scale| Adapter::open(path, model)?.scaled(scale);
+    let one = |lora: &crate::args::Lora| {
+        open(&lora.path, lora.scale)
+            .with_context(|| format!("cannot use the adapter `{}`", lora.path.display()))
+    };
+    let all = adapters.lora.iter().map(one).collect::<anyhow::Result<Vec<_>>>()?;
+    let sum = Adapter::sum(&all)?;
+    Ok(sum.map(|sum| (ASKED.to_owned(), Arc::new(sum))).into_iter().collect())
+}
+
+/// The adapter that the command line asks for.
+pub(crate) fn asked(engine: &Engine) -> Option<Arc<Adapter>> {
+    engine.adapter(ASKED).cloned()
+}
+
 /// Prepares to run it.
-pub(crate) fn engine(load: &Load, model: Arc<Model>) -> anyhow::Result<Engine> {
-    Engine::new(model, &options(load)?).with_context(|| format!("cannot run `{}`", load.model))
+pub(crate) fn engine(load: &Load, model: Arc<Model>, adapters: Named) -> anyhow::Result<Engine> {
+    let mut options = options(load)?;
+    options.adapters = adapters;
+    Engine::new(model, &options).with_context(|| format!("cannot run `{}`", load.model))
 }
 
 /// Prepares to run it for so many requests at once, with a cache for so many positions in all.
@@ -140,7 +170,7 @@ pub(crate) fn draft(args: &Args, run: &Run, target: &Engine) -> anyhow::Result<O
     load.ctx = load.ctx.map(|n| n.min(small.dims().context));
     let bytes = memory_bytes(&load);
     load.memory = Some(bytes.saturating_sub(target.plan().total_bytes()) >> 20);
-    let draft = DraftModel::new(engine(&load, small)?, target.model());
+    let draft = DraftModel::new(engine(&load, small, Named::new())?, target.model());
     draft.map(Some).with_context(|| format!("`{name}` cannot draft for `{}`", run.load.model))
 }
 

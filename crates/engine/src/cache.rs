@@ -5,11 +5,12 @@
 //! any more. Sequences that begin alike may share pages; who writes to a shared one gets a copy.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytemuck::{cast_slice, cast_slice_mut};
 use rushlight_host::HugeMemory;
 use rushlight_kernels::{PAGE, Page, PageMut, f16};
-use rushlight_model::Dims;
+use rushlight_model::{Adapter, Dims};
 
 use crate::{Error, ErrorKind};
 
@@ -70,6 +71,8 @@ pub(crate) struct Cache {
 struct Pages {
     pages: Vec<usize>,
     len: usize,
+    /// With which the keys and values are computed.
+    adapter: Option<Arc<Adapter>>,
 }
 
 impl Cache {
@@ -102,22 +105,31 @@ impl Cache {
         dims.layers.len() * dims.g * head_bytes(kind, dims.k)
     }
 
-    pub(crate) fn start(&mut self) -> Sequence {
+    /// Begins a sequence whose keys and values are computed with an adapter, or with none.
+    pub(crate) fn start(&mut self, adapter: Option<Arc<Adapter>>) -> Sequence {
         let free = self.sequences.iter().position(Option::is_none);
         let at = free.unwrap_or_else(|| {
             self.sequences.push(None);
             self.sequences.len() - 1
         });
-        self.sequences[at] = Some(Pages::default());
+        self.sequences[at] = Some(Pages { adapter, ..Pages::default() });
         Sequence(at)
     }
 
-    /// Begins a sequence with `len` positions that other holders have on these pages.
-    pub(crate) fn start_with(&mut self, pages: Vec<usize>, len: usize) -> Sequence {
+    /// Begins a sequence with `len` positions that other holders have on these pages, computed with
+    /// the same adapter.
+    pub(crate) fn start_with(
+        &mut self,
+        adapter: Option<Arc<Adapter>>,
+        pages: Vec<usize>,
+        len: usize,
+    ) -> Sequence {
         debug_assert!(len.div_ceil(PAGE) == pages.len());
         pages.iter().for_each(|page| self.hold(*page));
-        let sequence = self.start();
-        self.sequences[sequence.0] = Some(Pages { pages, len });
+        let sequence = self.start(adapter);
+        if let Some(s) = &mut self.sequences[sequence.0] {
+            (s.pages, s.len) = (pages, len);
+        }
         sequence
     }
 
@@ -143,6 +155,11 @@ impl Cache {
     /// How many hold a page.
     pub(crate) fn holders(&self, page: usize) -> u32 {
         self.holders[page]
+    }
+
+    /// The adapter of a sequence.
+    pub(crate) fn adapter(&self, sequence: Sequence) -> Option<&Arc<Adapter>> {
+        self.sequences.get(sequence.0)?.as_ref()?.adapter.as_ref()
     }
 
     /// The pages of a sequence, in the order of its text.
@@ -411,13 +428,13 @@ mod tests {
         let model = Model::open(&file).unwrap();
         for (capacity, pages) in [(7, 1), (7, 2), (8, 3), (5, 9)] {
             let mut cache = Cache::with_chunks(model.dims(), CacheType::F16, capacity, pages);
-            let [a, b] = [cache.start(), cache.start()];
+            let [a, b] = [cache.start(None), cache.start(None)];
             for sequence in [a, b, a] {
                 cache.grow(sequence, PAGE).unwrap();
             }
             cache.end(b);
             cache.truncate(a, PAGE + 1);
-            let c = cache.start();
+            let c = cache.start(None);
             cache.grow(c, (capacity - 2) * PAGE).unwrap();
             assert_eq!(cache.grow(c, 1).unwrap_err().kind(), ErrorKind::Context);
             assert_eq!((cache.len(c), cache.len(a)), (Some((capacity - 2) * PAGE), Some(PAGE + 1)));

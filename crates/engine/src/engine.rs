@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use rushlight_host::{Pool, PoolOptions};
 use rushlight_kernels::{PAGE, Row, best};
-use rushlight_model::{Model, PanelSource, WeightsFrom};
+use rushlight_model::{Adapter, Model, PanelSource, WeightsFrom};
 
 use crate::batch::BatchRow;
 use crate::cache::Cache;
-use crate::forward::{Buffers, Pass, choose_fine};
+use crate::forward::{Adapted, Buffers, Pass, choose_fine};
 use crate::machine::Machine;
 use crate::memory::{self, Plan};
 use crate::{Batch, CacheType, Error, ErrorKind, Sequence};
@@ -62,6 +62,8 @@ pub struct EngineOptions {
     /// Whether panels of the weights that the kernels take as such are made in memory, unless the
     /// model has panels.
     pub panels_in_memory: bool,
+    /// Adapters of the model that answers may ask for by name.
+    pub adapters: Vec<(String, Arc<Adapter>)>,
     /// Bytes that may be used; by default what the machine and its control groups leave.
     pub memory_bytes: Option<u64>,
 }
@@ -104,6 +106,7 @@ impl Default for EngineOptions {
             activations: Activations::Mixed,
             row: None,
             panels_in_memory: false,
+            adapters: Vec::new(),
             memory_bytes: None,
         }
     }
@@ -119,6 +122,7 @@ pub struct Engine {
     context: usize,
     chunk: usize,
     activations: Activations,
+    adapters: Vec<(String, Arc<Adapter>)>,
     plan: Plan,
     /// Rows of the output of the last pass.
     wanted: usize,
@@ -128,7 +132,8 @@ impl Engine {
     /// Prepares to run a model: starts the threads, proves that the memory suffices.
     ///
     /// # Errors
-    /// If an option is out of range, the machine has not the memory, or threads cannot be started.
+    /// If an option is out of range, an adapter is of another model or two have one name, the machine
+    /// has not the memory, or threads cannot be started.
     pub fn new(model: Arc<Model>, options: &EngineOptions) -> Result<Self, Error> {
         let trained = model.dims().context;
         let context = options.context_of(&model);
@@ -143,11 +148,12 @@ impl Engine {
         if options.chunk == 0 {
             return Err(Error::new(ErrorKind::Option, "chunks of `0` rows, expected at least 1"));
         }
+        check_adapters(&model, &options.adapters)?;
         let row = options.row();
         let mut plan = Plan::of(&model, options);
-        let available = options
-            .memory_bytes
-            .unwrap_or_else(|| rushlight_host::memory(Path::new("/")).usable_bytes());
+        // Adapters are in memory already.
+        let usable = || rushlight_host::memory(Path::new("/")).usable_bytes() + plan.adapters_bytes;
+        let available = options.memory_bytes.unwrap_or_else(usable);
         memory::check(&plan, available, &model, options)?;
         if options.packs(&model) {
             model.pack_panels(|source| options.takes(source));
@@ -159,7 +165,19 @@ impl Engine {
         let cache = Cache::new(model.dims(), options.cache, positions);
         let buffers = Buffers::default();
         let EngineOptions { chunk, activations, .. } = *options;
-        Ok(Self { model, machine, cache, buffers, context, chunk, activations, plan, wanted: 0 })
+        let adapters = options.adapters.clone();
+        Ok(Self {
+            model,
+            machine,
+            cache,
+            buffers,
+            context,
+            chunk,
+            activations,
+            adapters,
+            plan,
+            wanted: 0,
+        })
     }
 
     /// The model.
@@ -207,6 +225,16 @@ impl Engine {
         &self.plan
     }
 
+    /// The adapters that it was prepared with, by name.
+    pub fn adapters(&self) -> impl Iterator<Item = (&str, &Arc<Adapter>)> {
+        self.adapters.iter().map(|(name, adapter)| (name.as_str(), adapter))
+    }
+
+    /// The adapter of this name.
+    pub fn adapter(&self, name: &str) -> Option<&Arc<Adapter>> {
+        self.adapters().find(|(other, _)| *other == name).map(|(_, adapter)| adapter)
+    }
+
     pub(crate) fn cache(&self) -> &Cache {
         &self.cache
     }
@@ -222,7 +250,27 @@ impl Engine {
 
     /// Begins a sequence.
     pub fn start(&mut self) -> Sequence {
-        self.cache.start()
+        self.cache.start(None)
+    }
+
+    /// Begins a sequence all of whose tokens run with an adapter, or with none. It may be any adapter
+    /// of the model: one that the engine was prepared with, the same scaled, or a sum.
+    ///
+    /// # Errors
+    /// If the adapter is of another model.
+    pub fn start_with(&mut self, adapter: Option<Arc<Adapter>>) -> Result<Sequence, Error> {
+        self.check_adapter(adapter.as_deref())?;
+        Ok(self.cache.start(adapter))
+    }
+
+    /// The adapter of a sequence.
+    pub fn adapter_of(&self, sequence: Sequence) -> Option<&Arc<Adapter>> {
+        self.cache.adapter(sequence)
+    }
+
+    /// Whether an adapter is one of the model.
+    pub(crate) fn check_adapter(&self, adapter: Option<&Adapter>) -> Result<(), Error> {
+        adapter.map_or(Ok(()), |adapter| check_adapter(&self.model, adapter))
     }
 
     /// Ends a sequence; its pages are free for others.
@@ -251,6 +299,7 @@ impl Engine {
         if rows.is_empty() {
             return Ok(());
         }
+        let adapted = Adapted::new(rows.iter().map(|row| self.cache.adapter(row.sequence)));
         Pass {
             model: &self.model,
             machine: &self.machine,
@@ -259,6 +308,7 @@ impl Engine {
             rows: &rows,
             context: self.context,
             fine: choose_fine(&rows, self.activations),
+            adapted,
         }
         .run();
         Ok(())
@@ -333,4 +383,22 @@ impl Engine {
         }
         Ok(rows)
     }
+}
+
+fn check_adapter(model: &Model, adapter: &Adapter) -> Result<(), Error> {
+    adapter
+        .check(model)
+        .map_err(|e| Error::new(ErrorKind::Option, "the adapter does not fit the model").because(e))
+}
+
+/// Whether all are of the model, and each name is of one.
+fn check_adapters(model: &Model, adapters: &[(String, Arc<Adapter>)]) -> Result<(), Error> {
+    for (i, (name, adapter)) in adapters.iter().enumerate() {
+        check_adapter(model, adapter)?;
+        if adapters[..i].iter().any(|(other, _)| other == name) {
+            let message = format!("two adapters are named `{name}`, expected a name for each");
+            return Err(Error::new(ErrorKind::Option, message));
+        }
+    }
+    Ok(())
 }

@@ -7,21 +7,24 @@
 //! x += post_ffn_norm(down . (activation(gate . h) * up . h)),                           h = ffn_norm(x)
 //! ```
 
+mod adapted;
 mod attention;
 mod experts;
 mod fine;
 
+pub(crate) use adapted::Adapted;
 pub(crate) use attention::SEEN_FLOATS;
 pub(crate) use fine::{FINE, choose as choose_fine};
 
 use rushlight_kernels::{AttendState, PAGE};
 use rushlight_model::{
-    Activation, Dims, FeedForward, Ffn, Layer, Model, Norm, NormKind, Rope, RopeTable, RopeUse,
+    Activation, AdapterFfn, AdapterLayer, Dims, FeedForward, Ffn, Layer, LowRank, Model, Norm,
+    NormKind, Rope, RopeTable, RopeUse,
 };
 
 use crate::batch::BatchRow;
 use crate::cache::Cache;
-use crate::machine::{Machine, Rounded, Tokens};
+use crate::machine::{Added, Machine, Rounded, Tokens};
 
 /// Activations of one batch, kept between calls.
 #[derive(Debug, Default)]
@@ -62,6 +65,7 @@ pub(crate) struct Pass<'a> {
     pub(crate) context: usize,
     /// The rows with finer activations, rising.
     pub(crate) fine: Vec<usize>,
+    pub(crate) adapted: Adapted,
 }
 
 impl Pass<'_> {
@@ -75,7 +79,7 @@ impl Pass<'_> {
         for (index, layer) in model.weights().layers.iter().enumerate() {
             let table = tables.of(dims.layers[index].rope);
             self.attention_part(index, layer, table);
-            self.feed_forward_part(layer);
+            self.feed_forward_part(index, layer);
         }
         self.output(machine);
     }
@@ -120,7 +124,15 @@ impl Pass<'_> {
         let b = &mut *self.buffers;
         let matrices = [&layer.q.weight, &layer.k.weight, &layer.v.weight];
         let input = machine.input(&b.h, tokens, &mut b.rounded, matrices);
-        machine.linears(&input, [(&layer.q, &mut b.q), (&layer.k, &mut b.k), (&layer.v, &mut b.v)]);
+        machine.linears(
+            &input,
+            [(&layer.q, &mut b.q), (&layer.k, &mut b.k), (&layer.v, &mut b.v)],
+            [
+                self.adapted.at(index, |a| &a.q),
+                self.adapted.at(index, |a| &a.k),
+                self.adapted.at(index, |a| &a.v),
+            ],
+        );
         heads(machine, dims, &mut b.q, dims.h, layer.q_norm.as_ref(), table);
         heads(machine, dims, &mut b.k, dims.g, layer.k_norm.as_ref(), table);
         self.store(index);
@@ -128,12 +140,13 @@ impl Pass<'_> {
         let tokens = Tokens { count: self.rows.len(), fine: &self.fine };
         let b = &mut *self.buffers;
         let input = machine.input(&b.attended, tokens, &mut b.rounded, [&layer.o.weight]);
-        machine.linears(&input, [(&layer.o, &mut b.h)]);
+        let added = self.adapted.at(index, |a| &a.o);
+        machine.linears(&input, [(&layer.o, &mut b.h)], [added]);
         self.add_part(layer.post_attn_norm.as_ref());
         self.norm_sum(layer.attn_sum_norm.as_ref());
     }
 
-    fn feed_forward_part(&mut self, layer: &Layer) {
+    fn feed_forward_part(&mut self, index: usize, layer: &Layer) {
         self.norm_into(layer.ffn_norm.as_ref());
         match &layer.ffn {
             Ffn::Dense(ffn) => {
@@ -148,9 +161,10 @@ impl Pass<'_> {
                     [&mut b.gate, &mut b.up],
                     &mut b.rounded,
                     tokens,
+                    ffn_added(&self.adapted, index, 0),
                 );
             }
-            Ffn::Experts { router, experts } => self.mix(router, experts),
+            Ffn::Experts { router, experts } => self.mix(index, router, experts),
         }
         self.add_part(layer.post_ffn_norm.as_ref());
         self.norm_sum(layer.ffn_sum_norm.as_ref());
@@ -245,7 +259,10 @@ impl Pass<'_> {
         let fine = if self.fine.is_empty() { &[] } else { &*all };
         let tokens = Tokens { count: tokens, fine };
         let input = machine.input(&b.h, tokens, &mut b.rounded, [&weights.output.weight]);
-        machine.linears(&input, [(&weights.output, &mut b.out)]);
+        let wanted = self.rows.iter().enumerate().filter(|(_, row)| row.wanted);
+        let adapted = self.adapted.of(wanted.map(|(t, _)| t));
+        let added = adapted.to(|adapter| adapter.output());
+        machine.linears(&input, [(&weights.output, &mut b.out)], [added]);
         if dims.logit_scale != 1.0 || dims.logit_softcap.is_some() {
             machine.each_row(&mut b.out, dims.v, |_, logits| {
                 machine.row.scale(logits, dims.logit_scale);
@@ -285,7 +302,24 @@ fn heads(
     });
 }
 
+/// What adapters add to gate, way in and way out of a feed-forward part, or of one expert.
+fn ffn_added(adapted: &Adapted, layer: usize, expert: usize) -> [Vec<Added<'_>>; 3] {
+    fn part(
+        layer: &AdapterLayer,
+        expert: usize,
+        what: fn(&AdapterFfn) -> &[LowRank],
+    ) -> &[LowRank] {
+        layer.ffns.get(expert).map_or(&[], what)
+    }
+    [
+        adapted.at(layer, |a| part(a, expert, |ffn| &ffn.gate)),
+        adapted.at(layer, |a| part(a, expert, |ffn| &ffn.up)),
+        adapted.at(layer, |a| part(a, expert, |ffn| &ffn.down)),
+    ]
+}
+
 /// `h = down . (activation(gate . h) * up . h)`.
+#[expect(clippy::too_many_arguments, reason = "the borrowed parts of a pass")]
 fn feed_forward(
     machine: &Machine,
     activation: Activation,
@@ -294,6 +328,7 @@ fn feed_forward(
     [gate_out, up_out]: [&mut Vec<f32>; 2],
     rounded: &mut Rounded,
     tokens: Tokens<'_>,
+    [to_gate, to_up, to_down]: [Vec<Added<'_>>; 3],
 ) {
     let (row, f) = (machine.row, ffn.up.weight.rows());
     let matrices = ffn.gate.iter().map(|g| &g.weight).chain([&ffn.up.weight]);
@@ -301,7 +336,8 @@ fn feed_forward(
     let (gate_out, up_out) = (&mut gate_out[..tokens.count * f], &mut up_out[..tokens.count * f]);
     let inner: &[f32] = match &ffn.gate {
         Some(gate) => {
-            machine.linears(&input, [(gate, &mut *gate_out), (&ffn.up, &mut *up_out)]);
+            let jobs = [(gate, &mut *gate_out), (&ffn.up, &mut *up_out)];
+            machine.linears(&input, jobs, [to_gate, to_up]);
             let up = &*up_out;
             machine.each_row(gate_out, f, |t, gate| {
                 let up = &up[t * f..][..f];
@@ -314,7 +350,7 @@ fn feed_forward(
             gate_out
         }
         None => {
-            machine.linears(&input, [(&ffn.up, &mut *up_out)]);
+            machine.linears(&input, [(&ffn.up, &mut *up_out)], [to_up]);
             machine.each_row(up_out, f, |_, up| match activation {
                 Activation::GeluTanh => row.gelu_tanh(up),
                 Activation::Gelu => row.gelu(up),
@@ -324,7 +360,7 @@ fn feed_forward(
         }
     };
     let input = machine.input(inner, tokens, rounded, [&ffn.down.weight]);
-    machine.linears(&input, [(&ffn.down, h)]);
+    machine.linears(&input, [(&ffn.down, h)], [to_down]);
 }
 
 /// The rotary tables of a batch.

@@ -1,5 +1,7 @@
 //! The threads and kernels of an engine, and the products that they compute together.
 
+mod low_rank;
+
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -8,6 +10,8 @@ use rushlight_kernels::{
     AttendState, Columns, Format, Int16Rows, QuantizedRows, Row, Scratch, Span,
 };
 use rushlight_model::{Linear, Matrix};
+
+pub(crate) use low_rank::Added;
 
 /// Tokens from which work per token is shared between threads: below, waking them costs more.
 const SHARED_TOKENS: usize = 4;
@@ -39,6 +43,8 @@ pub(crate) struct Worker {
     pub(crate) queries: Vec<f32>,
     pub(crate) spans: Vec<Span>,
     pub(crate) out: Vec<f32>,
+    /// What an adapter adds to a part of a product.
+    low_rank: Vec<f32>,
 }
 
 /// Activations rounded for the matrices that take them so.
@@ -72,6 +78,7 @@ pub(crate) struct Tokens<'a> {
 struct Chunk<'a> {
     weight: &'a Matrix,
     bias: Option<&'a [f32]>,
+    added: &'a [Added<'a>],
     rows: Range<usize>,
     out: Columns<'a>,
 }
@@ -163,12 +170,16 @@ impl Machine {
         });
     }
 
-    /// `out = weight x + bias` for each pair, all sharing one input.
+    /// `out = weight x + bias` for each pair, all sharing one input, and what adapters add to it.
     pub(crate) fn linears<'a, const N: usize>(
         &self,
         input: &Input<'_>,
         jobs: [(&'a Linear, &'a mut [f32]); N],
+        mut added: [Vec<Added<'_>>; N],
     ) {
+        if added.iter().any(|list| !list.is_empty()) {
+            self.inner(input.x, input.x.len() / input.tokens, &mut added);
+        }
         let rows: usize = jobs.iter().map(|(l, _)| l.weight.rows()).sum();
         let threads = self.pool.threads();
         let count = if input.rows < TILE_ACTIVATIONS {
@@ -178,22 +189,23 @@ impl Machine {
         };
         let chunk = rows.div_ceil(count).next_multiple_of(PANEL);
         let mut chunks = Vec::with_capacity(rows.div_ceil(chunk) + N);
-        for (linear, out) in jobs {
+        for ((linear, out), added) in jobs.into_iter().zip(&added) {
             let weight = &linear.weight;
             let columns = Columns::new(out, weight.rows()).chunks(chunk);
             for (i, out) in columns.into_iter().enumerate() {
                 let rows = i * chunk..i * chunk + out.columns();
                 let bias = linear.bias.as_ref().map(|b| &b[rows.clone()]);
-                chunks.push(Chunk { weight, bias, rows, out });
+                chunks.push(Chunk { weight, bias, added, rows, out });
             }
         }
         self.pool.each(&mut chunks, |worker, _, chunk| {
-            self.multiply(input, chunk, &mut self.worker(worker).scratch);
+            self.multiply(input, chunk, &mut self.worker(worker));
         });
     }
 
-    fn multiply(&self, input: &Input<'_>, chunk: &mut Chunk<'_>, scratch: &mut Scratch) {
-        let Chunk { weight, bias, rows, out } = chunk;
+    fn multiply(&self, input: &Input<'_>, chunk: &mut Chunk<'_>, worker: &mut Worker) {
+        let Chunk { weight, bias, added, rows, out } = chunk;
+        let scratch = &mut worker.scratch;
         let format = weight.format();
         let data = || weight.rows_data(rows.clone());
         if !format.is_quantized() {
@@ -212,6 +224,7 @@ impl Machine {
                 self.row.add(out.row(t), bias);
             }
         }
+        self.add_low_rank(added, rows, worker, out);
     }
 
     /// The panels of some rows, if they are there and the kernels take them.

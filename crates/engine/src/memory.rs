@@ -1,6 +1,6 @@
 //! What a model will take, before it takes it.
 
-use rushlight_model::{Model, PanelSource, WeightsFrom};
+use rushlight_model::{Adapter, Model, PanelSource, WeightsFrom};
 
 use crate::cache::Cache;
 use crate::engine::EXACT_ROWS;
@@ -22,6 +22,8 @@ pub struct Plan {
     pub cache_bytes: u64,
     /// Activations of the largest batch.
     pub buffers_bytes: u64,
+    /// Adapters.
+    pub adapters_bytes: u64,
 }
 
 /// Positions of a page, the granularity of the cache.
@@ -44,6 +46,7 @@ impl Plan {
             buffers_bytes: per_row * chunk as u64
                 + 4 * (dims.v * chunk.min(EXACT_ROWS)) as u64
                 + 4 * SEEN_FLOATS.min(pages as usize * dims.h * dims.k * chunk) as u64,
+            adapters_bytes: 0,
         };
         model.panel_sources().iter().fold(plan, |plan, source| plan.with(source, source.from()))
     }
@@ -53,8 +56,11 @@ impl Plan {
     pub fn of(model: &Model, options: &EngineOptions) -> Self {
         let context = options.context_of(model);
         let positions = options.positions.unwrap_or(0).max(context);
-        let plan = Plan::new(model, options.cache, positions, options.chunk.min(positions));
+        let chunk = options.chunk.min(positions);
+        let plan = Plan::new(model, options.cache, positions, chunk);
         let plan = plan.with_answers(model, options.answers.min(options.chunk));
+        let adapters = options.adapters.iter().map(|(_, adapter)| &**adapter);
+        let plan = plan.with_adapters(adapters, chunk);
         match options.packs(model) {
             true => plan.with_panels(model, |source| options.takes(source)),
             false => plan,
@@ -64,6 +70,22 @@ impl Plan {
     /// The plan when so many answers are written at once, each with a row of output.
     fn with_answers(mut self, model: &Model, answers: usize) -> Self {
         self.buffers_bytes += 4 * (model.dims().v * answers.saturating_sub(EXACT_ROWS)) as u64;
+        self
+    }
+
+    /// The plan with adapters, of which batches of `chunk` rows have any.
+    pub fn with_adapters<'a>(
+        mut self,
+        adapters: impl IntoIterator<Item = &'a Adapter>,
+        chunk: usize,
+    ) -> Self {
+        let mut rank = 0;
+        for adapter in adapters {
+            self.adapters_bytes += adapter.bytes();
+            rank = rank.max(adapter.rank());
+        }
+        // Of queries, keys and values at once.
+        self.buffers_bytes += 4 * (3 * rank * chunk) as u64;
         self
     }
 
@@ -93,7 +115,7 @@ impl Plan {
 
     /// All of it.
     pub fn total_bytes(&self) -> u64 {
-        self.all_weights_bytes() + self.cache_bytes + self.buffers_bytes
+        self.all_weights_bytes() + self.adapters_bytes + self.cache_bytes + self.buffers_bytes
     }
 }
 
@@ -107,15 +129,19 @@ pub(crate) fn check(
     if plan.total_bytes() <= available {
         return Ok(());
     }
+    let adapters = match plan.adapters_bytes {
+        0 => String::new(),
+        bytes => format!("adapters {}, ", size(bytes)),
+    };
     let message = format!(
-        "the model needs {} (weights {}, cache {}, activations {}), but {} are free",
+        "the model needs {} (weights {}, {adapters}cache {}, activations {}), but {} are free",
         size(plan.total_bytes()),
         size(plan.all_weights_bytes()),
         size(plan.cache_bytes),
         size(plan.buffers_bytes),
         size(available),
     );
-    let room = available.saturating_sub(plan.all_weights_bytes() + plan.buffers_bytes);
+    let room = available.saturating_sub(plan.total_bytes() - plan.cache_bytes);
     let fits = |kind: CacheType| {
         let page = Cache::page_bytes(model.dims(), kind) as u64;
         usize::try_from(room / page.max(1)).unwrap_or(usize::MAX).saturating_mul(PAGE)

@@ -1,12 +1,16 @@
 //! Earlier texts whose keys and values are still in the cache, found by their tokens.
 //!
 //! A tree: each node is a page of tokens that follow those of its parent, so that texts which begin
-//! alike share the pages of their beginning. Who writes on from the middle of a page gets a copy of
+//! alike share the pages of their beginning. Texts that are read with different adapters have nothing
+//! in common: each adapter has a tree of its own. Who writes on from the middle of a page gets a copy of
 //! it from the cache.
 
 mod disk;
 
+use std::sync::Arc;
+
 use rushlight_kernels::PAGE;
+use rushlight_model::Adapter;
 
 use crate::Sequence;
 use crate::cache::Cache;
@@ -22,10 +26,15 @@ pub(crate) struct Prefixes {
     clock: u64,
 }
 
+/// What tells adapters apart.
+type Identity = [u8; 32];
+
 /// A page and the tokens whose keys and values it has.
 #[derive(Debug)]
 struct Node {
     parent: Option<usize>,
+    /// With which its keys and values are computed; that of its parent.
+    adapter: Option<Identity>,
     /// As many as a page has, or fewer: then nothing follows.
     tokens: Vec<u32>,
     page: usize,
@@ -35,12 +44,19 @@ struct Node {
 }
 
 impl Prefixes {
-    /// Begins a sequence with what is there of a text. Its length says how much that is.
-    pub(crate) fn start(&mut self, cache: &mut Cache, text: &[u32]) -> Sequence {
+    /// Begins a sequence with what is there of a text that is read with an adapter, or with none. Its
+    /// length says how much that is.
+    pub(crate) fn start(
+        &mut self,
+        cache: &mut Cache,
+        adapter: Option<&Arc<Adapter>>,
+        text: &[u32],
+    ) -> Sequence {
         self.clock += 1;
+        let identity = adapter.map(|adapter| adapter.identity());
         let (mut pages, mut len) = (Vec::new(), 0);
         let mut parent = None;
-        while let Some((node, same)) = self.next(parent, &text[len..]) {
+        while let Some((node, same)) = self.next(identity, parent, &text[len..]) {
             let clock = self.clock;
             self.node_mut(node).used = clock;
             pages.push(self.node(node).page);
@@ -50,7 +66,7 @@ impl Prefixes {
             }
             parent = Some(node);
         }
-        cache.start_with(pages, len)
+        cache.start_with(adapter.cloned(), pages, len)
     }
 
     /// Keeps what a sequence has of `text`; only whole pages if it is still written to.
@@ -64,13 +80,14 @@ impl Prefixes {
         self.clock += 1;
         let len = cache.len(sequence).unwrap_or(0).min(text.len());
         let pages = cache.pages(sequence).to_vec();
+        let adapter = cache.adapter(sequence).map(|adapter| adapter.identity());
         let mut parent = None;
         for (tokens, page) in text[..len].chunks(PAGE).zip(pages) {
             if whole && tokens.len() < PAGE {
                 return;
             }
             let clock = self.clock;
-            let node = match self.next(parent, tokens) {
+            let node = match self.next(adapter, parent, tokens) {
                 Some((node, same)) if same == tokens.len() => node,
                 // The page goes on where the other one ended.
                 Some((node, same)) if same == self.node(node).tokens.len() => {
@@ -82,8 +99,8 @@ impl Prefixes {
                 }
                 _ => {
                     cache.hold(page);
-                    let tokens = tokens.to_vec();
-                    self.insert(Node { parent, tokens, page, children: Vec::new(), used: clock })
+                    let (tokens, children) = (tokens.to_vec(), Vec::new());
+                    self.insert(Node { parent, adapter, tokens, page, children, used: clock })
                 }
             };
             self.node_mut(node).used = clock;
@@ -135,8 +152,14 @@ impl Prefixes {
         self.nodes.iter().flatten().filter(|node| cache.holders(node.page) == 1).count()
     }
 
-    /// The node after `parent` that begins most like `text`, and how many tokens are the same.
-    fn next(&self, parent: Option<usize>, text: &[u32]) -> Option<(usize, usize)> {
+    /// The node after `parent`, or of those without one of an adapter, that begins most like `text`,
+    /// and how many tokens are the same.
+    fn next(
+        &self,
+        adapter: Option<Identity>,
+        parent: Option<usize>,
+        text: &[u32],
+    ) -> Option<(usize, usize)> {
         let children = match parent {
             Some(parent) => &self.node(parent).children,
             None => &self.roots,
@@ -144,7 +167,8 @@ impl Prefixes {
         let same = |node: &usize| {
             self.node(*node).tokens.iter().zip(text).take_while(|(a, b)| a == b).count()
         };
-        let best = children.iter().map(|node| (*node, same(node))).max_by_key(|(_, same)| *same);
+        let of_adapter = children.iter().filter(|node| self.node(**node).adapter == adapter);
+        let best = of_adapter.map(|node| (*node, same(node))).max_by_key(|(_, same)| *same);
         best.filter(|(_, same)| *same > 0)
     }
 

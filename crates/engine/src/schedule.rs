@@ -10,8 +10,10 @@ mod admit;
 mod pass;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
+use rushlight_model::Adapter;
 use rushlight_text::constrain::Constraint;
 use sha2::{Digest, Sha256};
 
@@ -58,6 +60,9 @@ pub struct Request {
     pub constraint: Option<Constraint>,
     /// How the model thinks before it answers.
     pub thinking: Option<Thinking>,
+    /// An adapter of the engine's model: that of a name ([`Engine::adapter`]), the same scaled, or a sum.
+    /// Texts that begin alike share keys and values only with the same one.
+    pub adapter: Option<Arc<Adapter>>,
     /// Control tokens whose names are part of the text: marks that somebody looks for there.
     pub shown: Vec<u32>,
     /// Who is told what happens.
@@ -75,6 +80,7 @@ impl Request {
             top_log_probabilities: 0,
             constraint: None,
             thinking: None,
+            adapter: None,
             shown: Vec::new(),
             sink,
         }
@@ -222,7 +228,7 @@ impl Scheduler {
     ///
     /// # Errors
     /// If too many wait already, the prompt is empty or does not fit the context, an option is out of
-    /// its range, or the model writes no text.
+    /// its range, the adapter is of another model, or the model writes no text.
     pub fn submit(&mut self, request: Request) -> Result<(), Error> {
         if self.queue.len() >= self.options.most_queued {
             return Err(Error::new(

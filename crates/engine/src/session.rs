@@ -2,7 +2,10 @@
 
 mod decode;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use rushlight_model::Adapter;
 
 use crate::speculate::Speculator;
 use crate::{
@@ -114,6 +117,21 @@ impl Session {
     pub fn new(engine: &mut Engine) -> Self {
         let sequence = engine.start();
         Self { sequence, tokens: Vec::new(), speculator: Speculator::default() }
+    }
+
+    /// Answers with an adapter from now on, or with none; what was read with another is forgotten.
+    ///
+    /// # Errors
+    /// If it is of another model; then all is as it was.
+    pub fn set_adapter(
+        &mut self,
+        engine: &mut Engine,
+        adapter: Option<Arc<Adapter>>,
+    ) -> Result<(), Error> {
+        let sequence = engine.start_with(adapter)?;
+        engine.end(std::mem::replace(&mut self.sequence, sequence));
+        self.tokens.clear();
+        Ok(())
     }
 
     /// Guesses with a smaller model too, where that pays.

@@ -3,9 +3,9 @@
 mod gguf;
 mod hf;
 
-pub(crate) use gguf::read_gguf;
 pub use gguf::tokenizer;
-pub(crate) use hf::read_directory;
+pub(crate) use gguf::{open as open_mapped, read_gguf, tensors};
+pub(crate) use hf::{read as read_small, read_directory, read_tensors};
 
 use rushlight_text::Tokenizer;
 
@@ -30,6 +30,12 @@ fn unknown(name: &str, names: impl Fn(&Arch) -> Vec<&'static str>) -> Error {
         ErrorKind::Architecture,
         format!("architecture `{name}`, expected one of {}", known.join(", ")),
     )
+}
+
+/// The file is an adapter of a model.
+fn no_model() -> Error {
+    Error::new(ErrorKind::Format, "this is an adapter, which adds to a model, expected a model")
+        .with_hint("name the model that it was made for, and the adapter as `--lora PATH`")
 }
 
 /// Every token must have a row of the embedding.

@@ -16,6 +16,8 @@ pub enum ErrorKind {
     Dims,
     /// A tensor is missing, unexpected, or of another shape or type.
     Tensor,
+    /// An adapter is of a kind that cannot run here, or does not fit the model.
+    Adapter,
     /// The tokenizer or the chat template is broken.
     Tokenizer,
     /// A file of prepared weights is broken, or was made of another model.
@@ -35,6 +37,7 @@ pub enum ErrorKind {
 /// |- Architecture  the name that was found
 /// |- Dims          the numbers
 /// |- Tensor        its name, found and expected shape
+/// |- Adapter       its tensor or key, found and expected
 /// |- Tokenizer     text::Error
 /// |- Prepared      what was found and expected
 /// |- Write         the file
@@ -60,6 +63,10 @@ impl Error {
 
     pub(crate) fn tensor(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Tensor, message)
+    }
+
+    pub(crate) fn adapter(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Adapter, message)
     }
 
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {

@@ -10,6 +10,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod adapter;
 mod arch;
 mod checkpoint;
 mod dims;
@@ -25,6 +26,7 @@ mod tensor;
 mod weights;
 mod work;
 
+pub use adapter::{Adapter, AdapterFfn, AdapterFile, AdapterLayer, LowRank};
 pub use arch::{ARCHS, Activation, Arch, NormKind, Pairing, Pattern};
 pub use checkpoint::tokenizer as gguf_tokenizer;
 pub use dims::{Dims, Experts, LayerKind, RopeUse};

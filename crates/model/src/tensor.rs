@@ -115,6 +115,25 @@ impl Tensor {
         out
     }
 
+    /// Of `(count, rows, cols)` one tensor for each of the `count` experts.
+    pub(crate) fn experts(&self, count: usize) -> Result<Vec<Self>, Error> {
+        let [found, rows, cols] = *self.shape.as_slice() else {
+            return Err(Error::tensor(format!("tensor `{}` is not of experts", self.name)));
+        };
+        if found != count {
+            return Err(Error::tensor(format!(
+                "tensor `{}` of shape {:?} is of `{found}` experts, expected `{count}`",
+                self.name, self.shape
+            )));
+        }
+        let bytes = self.bytes.len() / count.max(1);
+        let one = |e: usize| {
+            let bytes = self.bytes.slice(e * bytes..(e + 1) * bytes);
+            Self::new(&self.name, self.format, vec![rows, cols], bytes)
+        };
+        (0..count).map(one).collect()
+    }
+
     /// As a matrix; three dimensions become a list of them (experts).
     pub(crate) fn into_matrices(self) -> Vec<Matrix> {
         let (count, rows, cols) = match *self.shape.as_slice() {
@@ -125,6 +144,12 @@ impl Tensor {
         let Self { format, bytes, panels, .. } = self;
         let all = Matrix { format, rows: count * rows, cols, bytes, panels, first_row: 0 };
         (0..count).map(|i| all.row_range(i * rows..(i + 1) * rows)).collect()
+    }
+}
+
+impl std::fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {:?} {}", self.name, self.shape, self.format)
     }
 }
 
@@ -206,6 +231,20 @@ impl Matrix {
         assert!(range.end <= self.rows, "row `{}` of `{}`", range.end, self.rows);
         let panels = &panels[start / PANEL_ROWS * bytes..end.div_ceil(PANEL_ROWS) * bytes];
         start.is_multiple_of(PANEL_ROWS).then_some(panels)
+    }
+
+    /// The same rows in another order, in memory of its own.
+    pub(crate) fn with_rows(&self, rows: impl Iterator<Item = usize>) -> Matrix {
+        let bytes: Vec<u8> = rows.flat_map(|row| self.rows_data(row..row + 1)).copied().collect();
+        assert_eq!(bytes.len(), self.bytes.len(), "as many rows as before");
+        let Self { format, rows, cols, .. } = *self;
+        let (bytes, panels) = (Bytes::owned(bytes), PanelSlot::default());
+        Matrix { format, rows, cols, bytes, panels, first_row: 0 }
+    }
+
+    /// Whether both are the same values at the same place.
+    pub fn is_same(&self, other: &Matrix) -> bool {
+        std::ptr::eq(self.data(), other.data()) && self.rows == other.rows
     }
 
     pub(crate) fn row_range(&self, range: Range<usize>) -> Matrix {

@@ -1,6 +1,6 @@
 //! Writes a case as a Hugging Face checkpoint.
 
-use super::{Case, Output, tokenizer};
+use super::{Case, Output, Tensor, tokenizer};
 use serde_json::{Map, Value, json};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -19,7 +19,7 @@ pub fn write_hf(case: &Case, folder: &Path) {
         fs::copy(tokenizer::folder(case).join(name), folder.join(name)).expect(WRITABLE);
     }
     let mut file = BufWriter::new(File::create(folder.join("model.safetensors")).expect(WRITABLE));
-    write_safetensors(case, &mut file).and_then(|()| file.flush()).expect(WRITABLE);
+    write_safetensors(&case.tensors(), &mut file).and_then(|()| file.flush()).expect(WRITABLE);
     match case.output {
         Output::Logits => {
             let config: Value = serde_json::from_str(&case.config()).expect("valid JSON");
@@ -43,7 +43,7 @@ pub fn write_hf(case: &Case, folder: &Path) {
     }
 }
 
-const WRITABLE: &str = "the test's folder can be written";
+pub(super) const WRITABLE: &str = "the test's folder can be written";
 
 fn write(path: &Path, bytes: &[u8]) {
     fs::write(path, bytes).expect(WRITABLE);
@@ -54,12 +54,11 @@ fn write_json(path: &Path, value: &Value) {
 }
 
 /// The safetensors format: a 64-bit length, a JSON header of that length, the data.
-fn write_safetensors(case: &Case, out: &mut impl Write) -> std::io::Result<()> {
-    let tensors = case.tensors();
+pub(super) fn write_safetensors(tensors: &[Tensor], out: &mut impl Write) -> std::io::Result<()> {
     let mut header = Map::new();
     header.insert("__metadata__".to_owned(), json!({"format": "pt"}));
     let mut start = 0;
-    for tensor in &tensors {
+    for tensor in tensors {
         let end = start + 4 * tensor.shape.iter().product::<usize>();
         let entry = json!({"dtype": "F32", "shape": tensor.shape, "data_offsets": [start, end]});
         header.insert(tensor.name.clone(), entry);
@@ -70,7 +69,7 @@ fn write_safetensors(case: &Case, out: &mut impl Write) -> std::io::Result<()> {
     header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
     out.write_all(&(header.len() as u64).to_le_bytes())?;
     out.write_all(header.as_bytes())?;
-    for value in tensors.iter().flat_map(super::Tensor::values) {
+    for value in tensors.iter().flat_map(Tensor::values) {
         out.write_all(&value.to_le_bytes())?;
     }
     Ok(())
@@ -85,7 +84,7 @@ mod tests {
     fn the_safetensors_header_covers_the_data_exactly() {
         for name in names() {
             let mut bytes = Vec::new();
-            write_safetensors(&case(&name), &mut bytes).expect("memory can be written");
+            write_safetensors(&case(&name).tensors(), &mut bytes).expect("memory can be written");
             let length = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
             let header: Value = serde_json::from_slice(&bytes[8..8 + length]).expect("valid JSON");
             let end = header

@@ -102,7 +102,7 @@ fn q8_0(values: &[f32]) -> Vec<u8> {
     scale.to_le_bytes().into_iter().chain(rounded).collect()
 }
 
-fn set(writer: &mut Writer, entry: &Value) -> Result<(), Error> {
+pub(super) fn set(writer: &mut Writer, entry: &Value) -> Result<(), Error> {
     let (key, value) = (&string(&entry["key"]), &entry["value"]);
     match entry["type"].as_str() {
         Some("uint32") => writer.set(key, integer(value) as u32),
@@ -114,11 +114,15 @@ fn set(writer: &mut Writer, entry: &Value) -> Result<(), Error> {
 }
 
 /// The checkpoint's tensors by name.
-struct Source(HashMap<String, Tensor>);
+pub(super) struct Source(HashMap<String, Tensor>);
 
 impl Source {
     fn of(case: &Case) -> Self {
-        Source(case.tensors().into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect())
+        Self::new(case.tensors())
+    }
+
+    pub(super) fn new(tensors: Vec<Tensor>) -> Self {
+        Source(tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect())
     }
 
     fn tensor(&self, name: &str) -> &Tensor {
@@ -126,7 +130,7 @@ impl Source {
     }
 
     /// The values of a recipe's entry, row-major.
-    fn make(&self, entry: &Value) -> Vec<f32> {
+    pub(super) fn make(&self, entry: &Value) -> Vec<f32> {
         if entry["how"] == "values" {
             let list = array(&entry["values"]).iter();
             return list.map(|value| value.as_f64().expect("a number") as f32).collect();
@@ -190,7 +194,8 @@ mod tests {
 
     #[test]
     fn rows_of_a_head_interleave() {
-        let tensor = Tensor { name: "q".to_owned(), shape: vec![8, 1], base: 0.0, spread: 1.0 };
+        let tensor =
+            Tensor { name: "q".to_owned(), seed: None, shape: vec![8, 1], base: 0.0, spread: 1.0 };
         let rows = tensor.values();
         let expected: Vec<f32> = [0, 2, 1, 3, 4, 6, 5, 7].map(|row| rows[row]).to_vec();
         assert_eq!(permuted(&tensor, 2), expected);

@@ -22,7 +22,8 @@ pub(crate) fn bench(args: &Args, bench: &Bench) -> anyhow::Result<ExitCode> {
     let (model, unprepared) = load::model(args, &bench.load)?;
     let ctx = bench.load.ctx.or_else(|| context(bench, &model));
     let load = Load { ctx, ..bench.load.clone() };
-    let mut engine = load::engine(&load, model)?;
+    let adapters = load::adapters(&model, &bench.adapters)?;
+    let mut engine = load::engine(&load, model, adapters)?;
     let load_time = begin.elapsed();
     // The first passes map the weights and wake the threads.
     for what in [What::Prefill, What::Decode] {

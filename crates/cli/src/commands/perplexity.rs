@@ -23,7 +23,8 @@ pub(crate) fn perplexity(args: &Args, options: &Perplexity) -> anyhow::Result<Ex
     let text = std::fs::read_to_string(&options.file)
         .with_context(|| format!("cannot read `{}`", options.file.display()))?;
     let (model, unprepared) = load::model(args, &options.load)?;
-    let mut engine = load::engine(&options.load, model.clone())?;
+    let adapters = load::adapters(&model, &options.adapters)?;
+    let mut engine = load::engine(&options.load, model.clone(), adapters)?;
     let window = options.window;
     if window < 4 || window > engine.context() {
         bail!("a window of `{window}` tokens, expected 4 to the context of `{}`", engine.context());
@@ -102,7 +103,7 @@ fn with_bos(engine: &Engine, part: &[u32]) -> anyhow::Result<Vec<u32>> {
 
 /// The logits that predict the tokens of a window's second half, with the place they stand at.
 fn second_half(engine: &mut Engine, part: &[u32]) -> anyhow::Result<Vec<(usize, Vec<f32>)>> {
-    let sequence = engine.start();
+    let sequence = engine.start_with(load::asked(engine))?;
     let first = part.len() / 2;
     let mut all = Vec::new();
     let mut place = 0;

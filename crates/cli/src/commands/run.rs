@@ -31,7 +31,8 @@ pub(crate) fn run(args: &Args, run: &Run) -> anyhow::Result<ExitCode> {
     };
     let interrupt = Interrupt::install().context("cannot listen for Ctrl-C")?;
     let (model, unprepared) = load::model(args, &run.load)?;
-    let mut engine = load::engine(&run.load, model)?;
+    let adapters = load::adapters(&model, &run.adapters)?;
+    let mut engine = load::engine(&run.load, model, adapters)?;
     if !run.raw && !run.quiet && !engine.model().has_chat_template() {
         eprintln!(
             "the model has no chat template, a built-in one is used; if it was not trained to chat, \
@@ -39,6 +40,8 @@ pub(crate) fn run(args: &Args, run: &Run) -> anyhow::Result<ExitCode> {
         );
     }
     let mut session = Session::new(&mut engine);
+    let adapter = load::asked(&engine);
+    session.set_adapter(&mut engine, adapter)?;
     if let Some(draft) = load::draft(args, run, &engine)? {
         session.set_draft(draft);
     }
@@ -236,7 +239,7 @@ fn logprobs(
     let model = engine.model().clone();
     let tokenizer = model.tokenizer()?;
     let row = engine.row();
-    let sequence = engine.start();
+    let sequence = engine.start_with(load::asked(engine))?;
     engine.prefill(sequence, prompt)?;
     let mut places = Vec::new();
     for choice in &answer.tokens {

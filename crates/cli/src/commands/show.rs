@@ -1,5 +1,7 @@
 //! `show`: what a model is and what it needs.
 
+mod adapter;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
@@ -8,7 +10,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use rushlight_engine::{CacheType, EngineOptions, Plan};
 use rushlight_kernels::best;
-use rushlight_model::{Ffn, Matrix, Model};
+use rushlight_model::{AdapterFile, Ffn, Matrix, Model};
 use serde_json::{Value, json};
 
 use super::store::to_json;
@@ -17,8 +19,11 @@ use crate::load;
 use crate::prepare::Unprepared;
 use crate::report::size;
 
-/// Shows a model.
+/// Shows a model, or an adapter of one.
 pub(crate) fn show(args: &Args, show: &Show) -> anyhow::Result<ExitCode> {
+    if AdapterFile::is_at(show.model.as_ref()) {
+        return adapter::show(show);
+    }
     let store = load::store(args)?;
     let resolved = load::resolve(args, &show.model)?;
     let model =

@@ -2,7 +2,7 @@
 
 use rushlight_model::{Experts, FeedForward, Linear};
 
-use super::{Pass, feed_forward};
+use super::{Pass, feed_forward, ffn_added};
 use crate::machine::Tokens;
 
 /// Working memory of a mixture.
@@ -18,7 +18,7 @@ pub(super) struct Buffers {
 
 impl Pass<'_> {
     /// `h = sum of weight * expert(h)` over the experts that the router picks.
-    pub(super) fn mix(&mut self, router: &Linear, experts: &[FeedForward]) {
+    pub(super) fn mix(&mut self, layer: usize, router: &Linear, experts: &[FeedForward]) {
         let (dims, machine, tokens) = (self.model.dims(), self.machine, self.rows.len());
         let Some(kind) = dims.experts else { return };
         let activation = self.model.arch().activation;
@@ -27,12 +27,13 @@ impl Pass<'_> {
         e.scores.resize(tokens * kind.count, 0.0);
         let all = Tokens { count: tokens, fine: &self.fine };
         let input = machine.input(&b.h, all, &mut b.rounded, [&router.weight]);
-        machine.linears(&input, [(router, &mut e.scores)]);
+        let added = self.adapted.at(layer, |a| &a.router);
+        machine.linears(&input, [(router, &mut e.scores)], [added]);
         machine.each_row(&mut e.scores, kind.count, |_, scores| machine.row.softmax(scores));
         let picks = picks(&e.scores, kind);
         e.sum.clear();
         e.sum.resize(tokens * d, 0.0);
-        for (expert, chosen) in experts.iter().zip(&picks) {
+        for (index, (expert, chosen)) in experts.iter().zip(&picks).enumerate() {
             if chosen.is_empty() {
                 continue;
             }
@@ -44,7 +45,10 @@ impl Pass<'_> {
             let fine: Vec<usize> = (0..chosen.len()).filter(is_fine).collect();
             let tokens = Tokens { count: chosen.len(), fine: &fine };
             let wide = [&mut b.gate, &mut b.up];
-            feed_forward(machine, activation, expert, &mut e.input, wide, &mut b.rounded, tokens);
+            let adapted = self.adapted.of(chosen.iter().map(|(t, _)| *t));
+            let added = ffn_added(&adapted, layer, index);
+            let (input, rounded) = (&mut e.input, &mut b.rounded);
+            feed_forward(machine, activation, expert, input, wide, rounded, tokens, added);
             for ((t, weight), out) in chosen.iter().zip(e.input.chunks_exact(d)) {
                 machine.row.add_scaled(&mut e.sum[t * d..][..d], out, *weight);
             }

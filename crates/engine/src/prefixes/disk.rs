@@ -1,8 +1,8 @@
 //! Earlier texts in a file, so that a process that starts anew need not read them again.
 //!
 //! The file has a head (eight letters, a version, the digest of all that keys and values depend on),
-//! the number of pages, then each page: which one it follows, its tokens, its keys and values layer by
-//! layer, and the SHA-256 of all that. Numbers are little-endian. It is written beside its place and
+//! the number of pages, then each page: which one it follows, which adapter it was read with, its tokens,
+//! its keys and values layer by layer, and the SHA-256 of all that. Numbers are little-endian. It is written beside its place and
 //! then renamed, so that what is there is always whole; what is damaged all the same is not used.
 
 use std::fs::{self, File, OpenOptions};
@@ -13,14 +13,16 @@ use std::path::Path;
 use rushlight_kernels::PAGE;
 use sha2::{Digest, Sha256};
 
-use super::{Node, Prefixes};
+use super::{Identity, Node, Prefixes};
 use crate::cache::Cache;
 use crate::{Error, ErrorKind};
 
 const MAGIC: &[u8; 8] = b"rushlkv\n";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// What stands for no parent.
 const NONE: u32 = u32::MAX;
+/// What stands for no adapter; no digest is known that is this.
+const NO_ADAPTER: Identity = [0; 32];
 
 impl Prefixes {
     /// Writes pages, those that were used last, of at most so many bytes. Gives how many, or `None` if
@@ -108,6 +110,7 @@ impl Prefixes {
         v: usize,
     ) -> io::Result<Option<Node>> {
         let mut hash = Sha256::new();
+        let mut adapter = NO_ADAPTER;
         let mut number = || -> io::Result<u32> {
             let mut bytes = [0; 4];
             from.read_exact(&mut bytes)?;
@@ -121,6 +124,13 @@ impl Prefixes {
                 _ => return Ok(None),
             },
         };
+        for bytes in adapter.as_chunks_mut::<4>().0 {
+            *bytes = number()?.to_le_bytes();
+        }
+        let adapter = (adapter != NO_ADAPTER).then_some(adapter);
+        if parent.is_some_and(|parent| self.node(parent).adapter != adapter) {
+            return Ok(None);
+        }
         let length = number()? as usize;
         if length == 0 || length > PAGE {
             return Ok(None);
@@ -139,7 +149,8 @@ impl Prefixes {
         let mut digest = [0; 32];
         match read.and_then(|()| from.read_exact(&mut digest)) {
             Ok(()) if digest == *hash.finalize() => {
-                Ok(Some(Node { parent, tokens, page, children: Vec::new(), used: self.clock }))
+                let (children, used) = (Vec::new(), self.clock);
+                Ok(Some(Node { parent, adapter, tokens, page, children, used }))
             }
             read => {
                 cache.release(page);
@@ -195,6 +206,7 @@ fn write(
             to.write_all(bytes)
         };
         put(&parent.map_or(NONE, |at| at as u32).to_le_bytes())?;
+        put(&node.adapter.unwrap_or(NO_ADAPTER))?;
         put(&(node.tokens.len() as u32).to_le_bytes())?;
         for token in &node.tokens {
             put(&token.to_le_bytes())?;
@@ -214,7 +226,7 @@ fn head_of(key: &[u8; 32]) -> Vec<u8> {
 
 /// Bytes of a page in the file, about.
 fn page_bytes(cache: &Cache) -> u64 {
-    ((0..cache.layers()).map(|_| cache.layer_bytes()).sum::<usize>() + 4 * PAGE + 40) as u64
+    ((0..cache.layers()).map(|_| cache.layer_bytes()).sum::<usize>() + 4 * PAGE + 72) as u64
 }
 
 /// Something else is there, which must stay.

@@ -1,7 +1,9 @@
 //! A request that waits or is served.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rushlight_model::Adapter;
 use rushlight_text::StreamDecoder;
 use rushlight_text::constrain::Constraint;
 
@@ -41,6 +43,7 @@ pub(super) struct Active {
     speculator: Option<Speculator>,
     constraint: Option<Constraint>,
     thinker: Thinker,
+    adapter: Option<Arc<Adapter>>,
     /// The token that is to come next.
     chosen: Option<Result<Chosen, Error>>,
 }
@@ -59,10 +62,12 @@ impl Active {
             top_log_probabilities,
             constraint,
             thinking,
+            adapter,
             shown,
             sink,
         } = request;
         check_prompt(engine, &prompt)?;
+        engine.check_adapter(adapter.as_deref())?;
         let mut sampler = Sampler::new(options.sampler.clone(), engine.model().dims().v)?;
         prompt.iter().for_each(|t| sampler.accept(*t));
         Ok(Self {
@@ -83,6 +88,7 @@ impl Active {
             speculator: None,
             constraint,
             thinker: Thinker::new(thinking),
+            adapter,
             chosen: None,
         })
     }
@@ -105,6 +111,11 @@ impl Active {
     /// Tokens that the answer may still have.
     pub(super) fn left(&self) -> usize {
         self.options.max_tokens.unwrap_or(usize::MAX).saturating_sub(self.answered())
+    }
+
+    /// What its tokens run with.
+    pub(super) fn adapter(&self) -> Option<&Arc<Adapter>> {
+        self.adapter.as_ref()
     }
 
     pub(super) fn sequence(&self) -> Option<Sequence> {

@@ -52,7 +52,8 @@ impl Scheduler {
         // have finer activations, so that the answer is the same as the first time.
         let fresh = if self.queue[at].answered() == 0 { FINE } else { 1 };
         let known = &tokens[..tokens.len().saturating_sub(fresh)];
-        let sequence = self.prefixes.start(self.engine.cache_mut(), known);
+        let adapter = self.queue[at].adapter();
+        let sequence = self.prefixes.start(self.engine.cache_mut(), adapter, known);
         let cache = self.engine.cache();
         let to_come = |active: &Active, sequence: Option<Sequence>| {
             let (have, left) = (sequence.map_or(0, |s| self.engine.len(s)), active.left());

@@ -55,7 +55,8 @@ impl Lookup {
     /// The most recent earlier occurrence of the longest end of the text.
     pub(super) fn find(&self) -> Option<Found> {
         GRAMS.into_iter().zip(&self.places).find_map(|(n, places)| {
-            let place = *places.get(&last(&self.text, n)?)?;
+            // Of a text that was cut the end itself may be there, which nothing follows yet.
+            let place = *places.get(&last(&self.text, n)?).filter(|p| **p < self.text.len())?;
             let before = self.text.get(..place)?;
             let pairs = before.iter().rev().zip(self.text.iter().rev());
             let length = pairs.take(LONGEST_MATCH).take_while(|(a, b)| a == b).count();
@@ -145,5 +146,9 @@ mod tests {
         lookup.follow(&[1, 2, 3, 9, 4, 5, 1, 2]);
         let found = lookup.find().unwrap();
         assert_eq!(lookup.continuation(found, 2), [3, 9]);
+        // An answer is asked for again: its prompt ends where the answer began.
+        let mut lookup = of(&[1, 2, 3, 4, 5]);
+        lookup.follow(&[1, 2, 3, 4]);
+        assert_eq!(lookup.find(), None);
     }
 }

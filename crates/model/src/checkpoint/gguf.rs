@@ -9,6 +9,7 @@ use rushlight_host::Mapping;
 use rushlight_text::{Tokenizer, VocabKind, VocabParts};
 
 use super::Checkpoint;
+use crate::adapter::says_adapter;
 use crate::tensor::{Bytes, Tensor, format_of};
 use crate::weights::Tensors;
 use crate::{Arch, Dims, Error, ErrorKind};
@@ -43,7 +44,7 @@ pub(crate) fn read_gguf(path: &Path) -> Result<Checkpoint, Error> {
     checkpoint(head, all, bytes).map_err(|e| e.at(path))
 }
 
-fn tensors(gguf: &Gguf<'_>, mapping: &Arc<Mapping>) -> Result<Vec<Tensor>, Error> {
+pub(crate) fn tensors(gguf: &Gguf<'_>, mapping: &Arc<Mapping>) -> Result<Vec<Tensor>, Error> {
     let tensor = |info: &rushlight_formats::TensorInfo<'_>| {
         let format = format_of(info.name, info.ty)?;
         let bytes = Bytes::mapped(mapping, info.range.clone());
@@ -53,6 +54,9 @@ fn tensors(gguf: &Gguf<'_>, mapping: &Arc<Mapping>) -> Result<Vec<Tensor>, Error
 }
 
 fn checkpoint(gguf: &Gguf<'_>, tensors: Vec<Tensor>, bytes: usize) -> Result<Checkpoint, Error> {
+    if says_adapter(gguf) {
+        return Err(super::no_model());
+    }
     let name = gguf.need_str("general.architecture")?;
     let arch = Arch::by_name(name).ok_or_else(|| super::unknown(name, |a| vec![a.name]))?;
     let dims = Dims::from_gguf(arch, gguf)?;

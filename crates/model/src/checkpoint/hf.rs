@@ -13,13 +13,16 @@ use super::Checkpoint;
 use crate::names::{Change, rename};
 use crate::tensor::{Bytes, Tensor, format_of};
 use crate::weights::Tensors;
-use crate::{Arch, Dims, Error, ErrorKind};
+use crate::{AdapterFile, Arch, Dims, Error, ErrorKind};
 
 /// No configuration or tokenizer is larger than this.
 const MAX_JSON_BYTES: u64 = 64 << 20;
 
 /// Reads a directory as `save_pretrained` writes it.
 pub(crate) fn read_directory(path: &Path) -> Result<Checkpoint, Error> {
+    if AdapterFile::is_at(path) {
+        return Err(super::no_model().at(path));
+    }
     let config_path = path.join("config.json");
     let bytes = read(&config_path)?.ok_or_else(|| {
         Error::new(ErrorKind::Read, "there is no `config.json`")
@@ -65,7 +68,7 @@ fn text_part(config: HfConfig) -> Result<HfConfig, Error> {
 }
 
 /// A whole small file; `None` when there is none.
-fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     let fail = |e: std::io::Error| {
         Error::new(ErrorKind::Read, "the file cannot be read").because(e).at(path)
     };
@@ -104,12 +107,16 @@ fn weight_files(dir: &Path) -> Result<Vec<std::path::PathBuf>, Error> {
     .at(dir))
 }
 
-fn read_tensors(mapping: &Arc<Mapping>, out: &mut Vec<Tensor>) -> Result<(), Error> {
+pub(crate) fn read_tensors(mapping: &Arc<Mapping>, out: &mut Vec<Tensor>) -> Result<(), Error> {
     let view = SafeTensors::parse(mapping)?;
     for info in view.tensors() {
         // Whole numbers are indices or masks; what is computed with is named and checked later.
         let Ok(format) = format_of(info.name, info.ty) else { continue };
-        let bytes = Bytes::mapped(mapping, info.range.clone());
+        let mut bytes = Bytes::mapped(mapping, info.range.clone());
+        // The format aligns nothing, the kernels read F32 as such.
+        if format == Format::F32 && !bytes.as_ptr().addr().is_multiple_of(align_of::<f32>()) {
+            bytes = Bytes::owned(bytes.to_vec());
+        }
         out.push(Tensor::new(info.name, format, info.shape.to_vec(), bytes)?);
     }
     Ok(())

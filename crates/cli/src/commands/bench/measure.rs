@@ -6,6 +6,7 @@ use rushlight_engine::{Batch, Engine, Sequence};
 
 use super::work::{Total, total};
 use crate::args::Load;
+use crate::load;
 
 /// What is timed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,7 +68,9 @@ pub(super) fn measure(
     mut what: Measured,
     repeats: usize,
 ) -> anyhow::Result<Measured> {
-    let sequences: Vec<Sequence> = (0..what.sequences).map(|_| engine.start()).collect();
+    let adapter = load::asked(engine);
+    let start = |_| engine.start_with(adapter.clone());
+    let sequences: Vec<Sequence> = (0..what.sequences).map(start).collect::<Result<_, _>>()?;
     let rates = rates(engine, &sequences, &what, repeats.max(1));
     sequences.into_iter().for_each(|sequence| engine.end(sequence));
     what.rates = rates?;
