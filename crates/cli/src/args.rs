@@ -141,7 +141,7 @@ pub(crate) struct Lora {
     pub(crate) scale: f32,
 }
 
-fn lora(text: &str) -> Result<Lora, String> {
+pub(crate) fn lora(text: &str) -> Result<Lora, String> {
     let (path, scale) = match text.rsplit_once(':').map(|(path, scale)| (path, scale.parse())) {
         Some((path, Ok(scale))) => (path, scale),
         _ => (text, 1.0),
@@ -334,6 +334,10 @@ pub(crate) struct Serve {
     /// context [default: four contexts, if a quarter of the memory holds them].
     #[arg(long, value_name = "N")]
     pub(crate) cache: Option<usize>,
+    /// Serves MODEL with a low-rank adapter too, a GGUF file or a directory of PEFT, under a name of
+    /// its own and SCALE times [default: 1]; may be given several times.
+    #[arg(long, value_name = "NAME=PATH[:SCALE]", value_parser = named_lora)]
+    pub(crate) lora: Vec<(String, Lora)>,
     /// Keeps what MODEL read in this file across restarts. It holds the texts of requests as tokens, for
     /// your user alone.
     #[arg(long, value_name = "FILE")]
@@ -380,6 +384,13 @@ pub(crate) struct Listen {
     /// Seconds that answers may go on when the server is told to end.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub(crate) grace: u64,
+}
+
+fn named_lora(text: &str) -> Result<(String, Lora), String> {
+    match text.split_once('=') {
+        Some((name, path)) if !name.is_empty() => Ok((name.to_owned(), lora(path)?)),
+        _ => Err(format!("`{text}` is no name with a path, such as legal=legal.gguf")),
+    }
 }
 
 /// MODEL is needed where no file says which models there are.

@@ -72,6 +72,18 @@ pub(crate) fn adapters(model: &Model, adapters: &Adapters) -> anyhow::Result<Nam
     Ok(sum.map(|sum| (ASKED.to_owned(), Arc::new(sum))).into_iter().collect())
 }
 
+/// An adapter of its own name.
+pub(crate) fn named(
+    model: &Model,
+    name: &str,
+    lora: &crate::args::Lora,
+) -> anyhow::Result<(String, Arc<Adapter>)> {
+    let adapter = Adapter::open(&lora.path, model).and_then(|adapter| adapter.scaled(lora.scale));
+    let adapter = adapter
+        .with_context(|| format!("cannot use the adapter `{name}` of `{}`", lora.path.display()))?;
+    Ok((name.to_owned(), Arc::new(adapter)))
+}
+
 /// The adapter that the command line asks for.
 pub(crate) fn asked(engine: &Engine) -> Option<Arc<Adapter>> {
     engine.adapter(ASKED).cloned()
@@ -90,8 +102,9 @@ pub(crate) fn shared_engine(
     answers: usize,
     positions: Option<usize>,
     model: Arc<Model>,
+    adapters: Named,
 ) -> anyhow::Result<Engine> {
-    let options = shared_options(load, answers, positions, &model)?;
+    let options = shared_options(load, answers, positions, &model, adapters)?;
     Engine::new(model, &options).with_context(|| format!("cannot run `{}`", load.model))
 }
 
@@ -101,8 +114,9 @@ pub(crate) fn shared_bytes(
     answers: usize,
     positions: Option<usize>,
     model: &Model,
+    adapters: Named,
 ) -> anyhow::Result<u64> {
-    let options = shared_options(load, answers, positions, model)?;
+    let options = shared_options(load, answers, positions, model, adapters)?;
     Ok(Plan::of(model, &options).total_bytes())
 }
 
@@ -111,9 +125,11 @@ fn shared_options(
     answers: usize,
     positions: Option<usize>,
     model: &Model,
+    adapters: Named,
 ) -> anyhow::Result<EngineOptions> {
     let context = load.ctx.unwrap_or(model.dims().context.min(EngineOptions::DEFAULT_CONTEXT));
-    let plan = Plan::new(model, cache_type(load), context, load.chunk);
+    let plan = Plan::new(model, cache_type(load), context, load.chunk)
+        .with_adapters(adapters.iter().map(|(_, adapter)| &**adapter), load.chunk);
     let memory = memory_bytes(load);
     // Weights may be there twice, for a while: in the file's layout and in the kernels'.
     let others = plan.total_bytes() - plan.cache_bytes + plan.all_weights_bytes();
@@ -122,6 +138,7 @@ fn shared_options(
     let positions = positions.unwrap_or(contexts * context);
     let mut options = options(load)?;
     (options.answers, options.positions) = (answers, Some(positions));
+    options.adapters = adapters;
     Ok(options)
 }
 

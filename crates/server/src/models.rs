@@ -27,6 +27,7 @@ use entry::Opened;
 
 pub(crate) use entry::Entry;
 pub(crate) use lease::Lease;
+use lease::Names;
 pub use served_model::ServedModel;
 
 /// What a model's name ends with in Ollama's world when nothing else was said.
@@ -97,12 +98,13 @@ impl Models {
         self.budget
     }
 
-    /// The one of a name, which may end with Ollama's tag or lack it.
-    pub(crate) fn find(&self, name: Option<&str>) -> Result<&Arc<Entry>, Failure> {
-        let Some(name) = name else { return Ok(self.first()) };
+    /// The one of a name, which may end with Ollama's tag or lack it, and the name as it is known.
+    pub(crate) fn find(&self, name: Option<&str>) -> Result<(&Arc<Entry>, &str), Failure> {
+        let Some(name) = name else { return Ok((self.first(), &self.first().model.name)) };
         let plain = name.strip_suffix(LATEST).unwrap_or(name);
         let tagged = format!("{plain}{LATEST}");
-        let called = |name: &str| self.entries.iter().find(|e| e.model.names().any(|n| n == name));
+        let all = || self.entries.iter().flat_map(|e| e.model.names().map(move |known| (e, known)));
+        let called = |name: &str| all().find(|(_, known)| *known == name);
         called(name).or_else(|| called(plain)).or_else(|| called(&tagged)).ok_or_else(|| {
             let names: Vec<String> =
                 self.entries.iter().map(|e| format!("`{}`", e.model.name)).collect();
@@ -116,7 +118,7 @@ impl Models {
     ///
     /// One that the server loads at its start is not waited for: that is said at once.
     pub(crate) async fn open(self: &Arc<Self>, name: Option<&str>) -> Result<Lease, Failure> {
-        let entry = self.find(name)?;
+        let (entry, known) = self.find(name)?;
         let mut waits = None;
         loop {
             if self.stopping.load(Ordering::Acquire) {
@@ -125,7 +127,9 @@ impl Models {
             let mut changed = self.changed.subscribe();
             match entry.open()? {
                 Opened::Ready(handle, served) => {
-                    return Ok(Lease::new(self.clone(), entry.clone(), handle, served, name));
+                    let adapter = served.adapters.get(known).cloned();
+                    let names = Names { asked: name.unwrap_or(known).to_owned(), adapter };
+                    return Ok(Lease::new(self.clone(), entry.clone(), handle, served, names));
                 }
                 Opened::Absent | Opened::Loading if entry.model.pinned => {
                     return Err(Failure::unavailable("loading", "the model is being loaded"));

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use rushlight_engine::{Counts, GenerateOptions, Request, SchedulerOptions, Thinking};
+use rushlight_model::Adapter;
 use rushlight_text::constrain::Constraint;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
@@ -160,9 +161,13 @@ impl Handle {
             .ok_or_else(|| Failure::unavailable("loading", "the model is being loaded"))
     }
 
-    /// Has all of these answered, or none if they are too many: that is said at once, whatever the
-    /// engine is doing.
-    pub(crate) fn ask(&self, asks: Vec<Ask>) -> Result<Answers, Failure> {
+    /// Has all of these answered, with an adapter or without, or none if they are too many: that is
+    /// said at once, whatever the engine is doing.
+    pub(crate) fn ask(
+        &self,
+        asks: Vec<Ask>,
+        adapter: Option<&Arc<Adapter>>,
+    ) -> Result<Answers, Failure> {
         self.served()?;
         let permits = self.admit(asks.len())?;
         let mut receivers = Vec::with_capacity(asks.len());
@@ -176,6 +181,7 @@ impl Handle {
             request.top_log_probabilities = ask.likeliest;
             request.constraint = ask.constraint;
             request.thinking = ask.thinking;
+            request.adapter = adapter.cloned();
             request.shown = ask.shown;
             self.messages
                 .send(Message::Ask(Box::new(request), pieces))

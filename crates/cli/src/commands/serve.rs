@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use rushlight_engine::SchedulerOptions;
+use rushlight_model::Model;
 use rushlight_server::{
     Kept, Loaded, ServedModel, Server, ServerOptions, Traces, runtime, terminated,
 };
@@ -43,6 +44,7 @@ fn served(args: &'static Args, wanted: Wanted) -> ServedModel {
     let needs = move || needs(args, &to_count).map_err(Into::into);
     let mut model = ServedModel::new(&wanted.name, load).with_needs(needs);
     model.aliases.clone_from(&wanted.aliases);
+    model.adapters = wanted.lora.iter().map(|(name, _)| name.clone()).collect();
     (model.pinned, model.priority, model.idle) = (wanted.pinned, wanted.priority, wanted.idle);
     let mut scheduler = SchedulerOptions::default();
     (scheduler.most_running, scheduler.most_queued) = (wanted.parallel, wanted.queue);
@@ -53,7 +55,8 @@ fn served(args: &'static Args, wanted: Wanted) -> ServedModel {
 /// The memory that a model will take, in bytes; it is pulled if need be, but not loaded.
 fn needs(args: &Args, wanted: &Wanted) -> anyhow::Result<u64> {
     let (model, _) = load::model(args, &wanted.load)?;
-    load::shared_bytes(&wanted.load, wanted.parallel, wanted.cache, &model)
+    let adapters = adapters(wanted, &model)?;
+    load::shared_bytes(&wanted.load, wanted.parallel, wanted.cache, &model, adapters)
 }
 
 /// Loads a model and prepares to run it, on the thread that will.
@@ -62,7 +65,8 @@ fn loaded(args: &Args, wanted: &Wanted) -> anyhow::Result<Loaded> {
     if let Some(unprepared) = unprepared {
         prepare::before(&unprepared);
     }
-    let engine = load::shared_engine(&wanted.load, wanted.parallel, wanted.cache, model)?;
+    let adapters = adapters(wanted, &model)?;
+    let engine = load::shared_engine(&wanted.load, wanted.parallel, wanted.cache, model, adapters)?;
     let needs = report::size(engine.plan().total_bytes());
     eprintln!(
         "`{}`: a context of {} tokens, {} for all requests, {} threads, {}, at most {needs} of memory",
@@ -79,6 +83,11 @@ fn loaded(args: &Args, wanted: &Wanted) -> anyhow::Result<Loaded> {
         loaded.kept = Some(Kept { path: path.clone(), most_bytes, weights });
     }
     Ok(loaded)
+}
+
+/// The adapters of a model.
+fn adapters(wanted: &Wanted, model: &Model) -> anyhow::Result<load::Named> {
+    wanted.lora.iter().map(|(name, lora)| load::named(model, name, lora)).collect()
 }
 
 /// What tells the weights of a model from all others: the digest of one in the store, of a file where

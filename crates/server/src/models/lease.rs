@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rushlight_model::Adapter;
+
 use super::{Entry, Models};
 use crate::answers::Answers;
 use crate::failure::Failure;
@@ -17,8 +19,15 @@ struct Use {
     entry: Arc<Entry>,
     handle: Handle,
     served: Arc<Served>,
+    names: Names,
+}
+
+/// What a request says of the model.
+pub(super) struct Names {
     /// The name as it came.
-    asked: Option<String>,
+    pub(super) asked: String,
+    /// The adapter that is meant, and its name.
+    pub(super) adapter: Option<(String, Arc<Adapter>)>,
 }
 
 impl Lease {
@@ -28,10 +37,9 @@ impl Lease {
         entry: Arc<Entry>,
         handle: Handle,
         served: Arc<Served>,
-        asked: Option<&str>,
+        names: Names,
     ) -> Self {
-        let asked = asked.map(str::to_owned);
-        Self(Arc::new(Use { models, entry, handle, served, asked }))
+        Self(Arc::new(Use { models, entry, handle, served, names }))
     }
 
     /// What requests need to know of it.
@@ -39,19 +47,21 @@ impl Lease {
         &self.0.served
     }
 
-    /// What it is called in answers.
+    /// What it is called in answers: an adapter has a name of its own.
     pub(crate) fn name(&self) -> &str {
-        &self.0.entry.model.name
+        let adapter = self.0.names.adapter.as_ref();
+        adapter.map_or(&self.0.entry.model.name, |(name, _)| name)
     }
 
     /// What it was called in the request.
     pub(crate) fn asked(&self) -> &str {
-        self.0.asked.as_deref().unwrap_or(self.name())
+        &self.0.names.asked
     }
 
     /// Has all of these answered, or none if they are too many. The answers keep the model.
     pub(crate) fn ask(&self, asks: Vec<Ask>) -> Result<Answers, Failure> {
-        Ok(self.0.handle.ask(asks)?.of(self.clone()))
+        let adapter = self.0.names.adapter.as_ref().map(|(_, adapter)| adapter);
+        Ok(self.0.handle.ask(asks, adapter)?.of(self.clone()))
     }
 
     /// How long the model stays when nobody uses it any more; `None` is for good.

@@ -19,6 +19,9 @@ pub struct ServedModel {
     pub name: String,
     /// What they may call it too.
     pub aliases: Vec<String>,
+    /// What clients call it together with one of its adapters: the names of the adapters that its
+    /// engine is loaded with (`EngineOptions::adapters`).
+    pub adapters: Vec<String>,
     /// Whether it is loaded at the start and stays. One that cannot be loaded ends the server.
     pub pinned: bool,
     /// Where there is no room for all, those of lower priority go first.
@@ -41,6 +44,7 @@ impl ServedModel {
         Self {
             name: name.into(),
             aliases: Vec::new(),
+            adapters: Vec::new(),
             pinned: true,
             priority: 0,
             idle: None,
@@ -61,9 +65,10 @@ impl ServedModel {
         self
     }
 
-    /// What clients may call it.
+    /// What clients may call it, with adapters and without.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(&self.name).chain(&self.aliases).map(String::as_str)
+        let names = std::iter::once(&self.name).chain(&self.aliases).chain(&self.adapters);
+        names.map(String::as_str)
     }
 }
 

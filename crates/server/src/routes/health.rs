@@ -129,6 +129,7 @@ fn of_model(app: &App, entry: &Entry) -> Value {
         "status": Status::of_model(app, entry).name(),
         "model": entry.model.name,
         "stage": entry.stage().name(),
+        "adapters": entry.model.adapters,
         "pinned": entry.model.pinned,
         "priority": entry.model.priority,
         "unloads_in_seconds":
@@ -266,14 +267,14 @@ mod tests {
             held.recv().unwrap_or_default();
             panic!("a bug");
         }));
-        let answers = handle(&app).ask(vec![ask.clone()]).unwrap();
+        let answers = handle(&app).ask(vec![ask.clone()], None).unwrap();
         drop(release);
         crate::runtime().unwrap().block_on(async {
             let failure = answers.collect().await.unwrap_err().to_json();
             assert_eq!(failure["error"]["code"], "engine_failed");
             wait(&app, Status::Failed);
             assert_eq!(codes(&app).await, [503; 3]);
-            let refused = handle(&app).ask(vec![ask]).unwrap_err().to_json();
+            let refused = handle(&app).ask(vec![ask], None).unwrap_err().to_json();
             assert_eq!(refused["error"]["code"], "engine_failed");
         });
         assert!(app.models.first().failure().unwrap().contains("a bug"));

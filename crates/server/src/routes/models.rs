@@ -26,14 +26,17 @@ pub(super) async fn one(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
 ) -> Result<Response, Failure> {
-    let model = app.models.find(Some(&name))?;
-    Ok(body::json(StatusCode::OK, &entry(&app, model, &name)))
+    let (model, known) = app.models.find(Some(&name))?;
+    Ok(body::json(StatusCode::OK, &entry(&app, model, known)))
 }
 
 /// A model; how much it can read, which is known once it was loaded, is vLLM's addition.
 fn entry(app: &App, model: &Entry, name: &str) -> Value {
+    // vLLM's way to say what an adapter is for.
+    let parent = model.model.adapters.iter().any(|adapter| adapter == name);
     json!({
         "id": name,
+        "parent": parent.then_some(&model.model.name),
         "object": "model",
         "created": app.created,
         "owned_by": "rushlight",

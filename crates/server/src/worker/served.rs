@@ -1,9 +1,10 @@
 //! What is served, and how.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use rushlight_engine::Engine;
-use rushlight_model::Model;
+use rushlight_model::{Adapter, Model};
 use rushlight_text::ChatTemplate;
 use rushlight_text::constrain::{Constraint, Constraints, Grammar};
 use rushlight_text::tools::Convention;
@@ -59,6 +60,8 @@ pub(crate) struct Served {
     /// The row of kernels.
     pub(crate) kernels: &'static str,
     pub(crate) degradations: Vec<Degradation>,
+    /// By the names that clients call them.
+    pub(crate) adapters: HashMap<String, (String, Arc<Adapter>)>,
     /// What it takes of memory, at most.
     pub(crate) bytes: u64,
 }
@@ -84,8 +87,22 @@ impl Served {
         }
         let (context, threads) = (engine.context(), engine.threads());
         let bytes = engine.plan().total_bytes();
+        let named = |(name, adapter): (&str, &Arc<Adapter>)| {
+            (name.to_owned(), (name.to_owned(), adapter.clone()))
+        };
+        let adapters = engine.adapters().map(named).collect();
         let constraints = model.tokenizer().ok().map(|t| Constraints::new(t.clone()));
-        Self { model, template, constraints, context, threads, kernels, degradations, bytes }
+        Self {
+            model,
+            template,
+            constraints,
+            context,
+            threads,
+            kernels,
+            degradations,
+            adapters,
+            bytes,
+        }
     }
 
     /// How the model writes calls of tools.

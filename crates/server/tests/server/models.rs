@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rushlight_engine::{Engine, EngineOptions, Plan};
-use rushlight_model::Model;
+use rushlight_model::{Adapter, Model};
 use rushlight_server::{Loaded, ServedModel, Server, ServerOptions, runtime};
 use rushlight_testkit::tiny;
 use serde_json::{Value, json};
@@ -285,4 +285,42 @@ fn names_that_do_not_tell_are_refused() {
     let mut twice = shelf.models(&["stays", "a"]);
     twice[1].aliases = vec!["stays".to_owned()];
     assert!(run(twice).contains("two models are called `stays`"));
+}
+
+#[test]
+fn an_adapter_is_a_model_of_its_own_name() {
+    let shelf = Shelf::new();
+    let file = shelf.dir.path().join("adapter.gguf");
+    let base = shelf.file("stays");
+    tiny::adapter("llama2").write_gguf(&file);
+    let load = move || {
+        let model = Arc::new(Model::open(&base)?);
+        let mut options = engine_options();
+        let adapter = Arc::new(Adapter::open(&file, &model)?);
+        options.adapters = vec![("legal".to_owned(), adapter)];
+        Ok(Loaded::new(Engine::new(model, &options)?))
+    };
+    let mut model = ServedModel::new("stays", load);
+    model.adapters = vec!["legal".to_owned()];
+    let server = shelf.start(vec![model], 1);
+    let greedy = |model: &str| {
+        let body = json!({ "model": model, "prompt": "abcabcabcabcabcabcabcabc", "temperature": 0,
+                           "max_tokens": 12, "ignore_eos": true });
+        let answer = server.post("/v1/completions", &body).json();
+        assert_eq!(answer["model"], model, "{answer}");
+        answer["choices"][0]["text"].as_str().unwrap().to_owned()
+    };
+    let (plain, legal) = (greedy("stays"), greedy("legal"));
+    assert_ne!(plain, legal);
+    // What one has read is nothing to the other.
+    assert_eq!((greedy("stays"), greedy("legal")), (plain, legal));
+    let list = server.get("/v1/models").json();
+    assert_eq!(
+        (&list["data"][1]["id"], &list["data"][1]["parent"]),
+        (&json!("legal"), &json!("stays"))
+    );
+    assert_eq!(list["data"][0]["parent"], json!(null));
+    let ollama = json!({ "model": "legal:latest", "prompt": "a", "stream": false,
+                         "options": { "num_predict": 2 } });
+    assert_eq!(server.post("/api/generate", &ollama).json()["model"], "legal:latest");
 }

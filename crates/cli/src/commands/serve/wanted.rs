@@ -1,5 +1,6 @@
 //! The models that are to be served, and how.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use serde::Deserialize;
 
-use crate::args::{KvType, Load, Serve};
+use crate::args::{KvType, Load, Lora, Serve, lora};
 use crate::load;
 
 /// A model that is to be served.
@@ -23,6 +24,8 @@ pub(super) struct Wanted {
     pub(super) parallel: usize,
     pub(super) queue: usize,
     pub(super) cache: Option<usize>,
+    /// Adapters by their names.
+    pub(super) lora: Vec<(String, Lora)>,
     pub(super) keep: Option<PathBuf>,
     /// MiB.
     pub(super) keep_size: u64,
@@ -55,6 +58,8 @@ struct Row {
     parallel: Option<usize>,
     queue: Option<usize>,
     cache: Option<usize>,
+    #[serde(default)]
+    lora: BTreeMap<String, String>,
     keep: Option<PathBuf>,
     keep_size: Option<u64>,
 }
@@ -69,6 +74,7 @@ impl Wanted {
                 first.name.clone_from(name);
             }
             first.aliases.clone_from(&serve.alias);
+            first.lora.clone_from(&serve.lora);
             first.keep.clone_from(&serve.keep);
             first.pinned = true;
             all.push(first);
@@ -103,6 +109,7 @@ impl Wanted {
             parallel: serve.parallel,
             queue: serve.queue,
             cache: serve.cache,
+            lora: Vec::new(),
             keep: None,
             keep_size: serve.keep_size,
         }
@@ -126,6 +133,10 @@ impl Wanted {
         wanted.parallel = row.parallel.unwrap_or(wanted.parallel);
         wanted.queue = row.queue.unwrap_or(wanted.queue);
         wanted.cache = row.cache.or(wanted.cache);
+        for (name, path) in &row.lora {
+            let lora = lora(path).map_err(anyhow::Error::msg);
+            wanted.lora.push((name.clone(), lora.with_context(|| format!("`lora.{name}`"))?));
+        }
         wanted.keep = row.keep;
         wanted.keep_size = row.keep_size.unwrap_or(wanted.keep_size);
         if wanted.parallel == 0 {
