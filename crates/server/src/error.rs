@@ -10,6 +10,8 @@ pub enum ErrorKind {
     Keys,
     /// The model cannot be loaded, or wrote no token.
     Load,
+    /// A certificate or its key cannot be read, or is not what it should be.
+    Tls,
     /// A thread cannot be started.
     Threads,
 }

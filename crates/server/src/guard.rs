@@ -8,11 +8,14 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tokio_rustls::rustls::ServerConfig;
 
 use crate::app::App;
 use crate::failure::Failure;
+use crate::fresh::Fresh;
 use crate::keys::Keys;
 use crate::options::{Address, ServerOptions};
+use crate::worker::Degradation;
 use crate::{Error, ErrorKind, page};
 
 /// Routes that need no key, beside the page's: they tell no more than that there is a server.
@@ -31,27 +34,42 @@ pub(crate) struct Guard {
     hosts: Option<Vec<String>>,
     /// Origins in lower case.
     origins: Vec<String>,
-    keys: Option<Keys>,
+    keys: Option<Fresh<Keys>>,
+    tls: Option<Fresh<ServerConfig>>,
 }
 
 impl Guard {
     /// The guard of a server.
     ///
     /// # Errors
-    /// If the keys cannot be read, or there are none where others can reach the server.
+    /// If the keys or certificates cannot be read, or nothing keeps others out who can reach the
+    /// server.
     pub(crate) fn new(options: &ServerOptions) -> Result<Self, Error> {
-        let keys = options.key_file.as_deref().map(Keys::read).transpose()?;
+        let notices = &options.notices;
+        let keys = options.key_file.clone().map(|path| {
+            let read = path.clone();
+            Fresh::new("API keys", vec![path], notices.clone(), move |_| Keys::read(&read))
+        });
+        let keys = keys.transpose()?;
+        let tls = options.tls.as_ref().map(|files| files.load(notices.clone())).transpose()?;
+        let certified = options.tls.as_ref().is_some_and(|tls| tls.client_authorities.is_some());
         let own = match options.address {
             Address::Unix(_) => None,
             Address::Tcp(address) => Some(address.ip()),
         };
         let local = own.is_none_or(|ip| ip.is_loopback());
-        if !local && keys.is_none() {
+        if !local && keys.is_none() && !certified {
             return Err(Error::new(
                 ErrorKind::Address,
-                format!("others can reach `{}`, and there are no API keys", options.address),
+                format!(
+                    "others can reach `{}`, and there are no API keys and no authorities of clients",
+                    options.address
+                ),
             )
-            .with_hint("give a file of API keys, or listen on `127.0.0.1` or a Unix socket"));
+            .with_hint(
+                "give a file of API keys, or TLS with the authorities of clients, or listen on \
+                 `127.0.0.1` or a Unix socket",
+            ));
         }
         let lower = |list: &[String]| -> Vec<String> {
             list.iter().map(|name| name.to_lowercase()).collect()
@@ -61,7 +79,28 @@ impl Guard {
             let loopback = LOOPBACK.into_iter().map(str::to_owned);
             loopback.chain(own.map(name)).chain(lower(&options.allowed_hosts)).collect()
         });
-        Ok(Self { hosts, origins: lower(&options.allowed_origins), keys })
+        Ok(Self { hosts, origins: lower(&options.allowed_origins), keys, tls })
+    }
+
+    /// How TLS is spoken; `None` where it is not.
+    pub(crate) fn tls(&self) -> Option<Arc<ServerConfig>> {
+        self.tls.as_ref().map(Fresh::get)
+    }
+
+    /// Reads keys and certificates again.
+    pub(crate) fn reload(&self) {
+        if let Some(keys) = &self.keys {
+            keys.reload();
+        }
+        if let Some(tls) = &self.tls {
+            tls.reload();
+        }
+    }
+
+    /// What of keys and certificates is not as it should be.
+    pub(crate) fn degradations(&self) -> Vec<Degradation> {
+        let keys = self.keys.as_ref().and_then(Fresh::degradation);
+        keys.into_iter().chain(self.tls.as_ref().and_then(Fresh::degradation)).collect()
     }
 
     /// Whether the request was meant for this server: a web page can give itself an address of this
@@ -114,7 +153,7 @@ impl Guard {
             |message| Err(Failure::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message));
         match key(request.headers()) {
             None => refused("expected an API key: `Authorization: Bearer KEY`"),
-            Some(key) if keys.accept(key) => Ok(()),
+            Some(key) if keys.get().accept(key) => Ok(()),
             Some(_) => refused("the API key is not one of this server"),
         }
     }

@@ -1,15 +1,12 @@
 //! API keys: the server knows only their digests.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::fresh::{self, Open};
 use crate::{Error, ErrorKind};
-
-/// A file of keys is no larger than this.
-const MOST_BYTES: u64 = 1 << 20;
 
 /// The keys that open the server.
 #[derive(Clone, Debug)]
@@ -22,14 +19,8 @@ impl Keys {
         let what = |what: &str| {
             Error::new(ErrorKind::Keys, format!("the key file `{}` {what}", path.display()))
         };
-        let file = std::fs::metadata(path).map_err(|e| what("cannot be read").because(e))?;
-        if file.permissions().mode() & 0o002 != 0 {
-            return Err(what("can be written by everyone").with_hint("`chmod o-w` it"));
-        }
-        if file.len() > MOST_BYTES {
-            return Err(what(&format!("has more than `{MOST_BYTES}` bytes")));
-        }
-        let text = std::fs::read_to_string(path).map_err(|e| what("cannot be read").because(e))?;
+        let text = fresh::read(path, "key file", ErrorKind::Keys, Open::ToRead)?;
+        let text = String::from_utf8(text).map_err(|e| what("is no text").because(e))?;
         let keys = Self::parse(&text).map_err(|line| {
             what(&format!("has no SHA-256 digest in line `{line}`"))
                 .with_hint("`printf %s KEY | sha256sum` makes one of a key")
@@ -80,6 +71,8 @@ fn digest(digits: &str) -> Option<[u8; 32]> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     /// Of `secret`.

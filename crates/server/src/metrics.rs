@@ -40,6 +40,7 @@ pub(crate) struct Metrics {
     queue: Histogram,
     whole: Histogram,
     http: Family<Labels<2>, Counter>,
+    refused: Family<Labels<1>, Counter>,
     finished: Family<Labels<1>, Counter>,
     prompt_tokens: Counter,
     cached_tokens: Counter,
@@ -64,6 +65,7 @@ impl Metrics {
             queue: Histogram::new(FIRST),
             whole: Histogram::new(WHOLE),
             http: Family::default(),
+            refused: Family::default(),
             finished: Family::default(),
             prompt_tokens: Counter::default(),
             cached_tokens: Counter::default(),
@@ -91,6 +93,7 @@ impl Metrics {
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         all.register("build", "What runs", version);
         all.register("http_requests", "Requests by route and status", self.http.clone());
+        all.register("refused", "Who was not let in, by what for", self.refused.clone());
         let of = all.sub_registry_with_label(("model".into(), model.to_owned().into()));
         let histograms = [
             (
@@ -146,6 +149,11 @@ impl Metrics {
     pub(crate) fn http(&self, route: &str, status: u16) {
         let labels = [("route", route.to_owned()), ("status", status.to_string())];
         self.http.get_or_create(&labels).inc();
+    }
+
+    /// A connection or a request was not let in.
+    pub(crate) fn refused(&self, why: &'static str) {
+        self.refused.get_or_create(&[("reason", why.to_owned())]).inc();
     }
 
     /// A request left the queue.

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use rushlight_engine::SchedulerOptions;
 
-use crate::{Error, ErrorKind, Observer};
+use crate::{Error, ErrorKind, Notices, Observer, TlsFiles};
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// A port of an interface. One that others can reach needs keys.
+    /// A port of an interface. One that others can reach needs keys, or certificates of clients.
     Tcp(SocketAddr),
     /// A Unix socket.
     Unix(PathBuf),
@@ -73,6 +73,8 @@ pub struct ServerOptions {
     /// A file with the SHA-256 of an API key on each line. Needed where others can reach the
     /// address.
     pub key_file: Option<PathBuf>,
+    /// TLS, which is what is spoken then and nothing else.
+    pub tls: Option<TlsFiles>,
     /// Names in `Host` headers beside those of loopback. On loopback others are refused, which
     /// keeps web pages from reaching the server under a name of their own; elsewhere they are
     /// refused once there is a name here.
@@ -99,6 +101,10 @@ pub struct ServerOptions {
     pub scheduler: SchedulerOptions,
     /// Who hears of each request.
     pub observer: Option<Observer>,
+    /// Who hears of what happens to the server.
+    pub notices: Option<Notices>,
+    /// Whether SIGHUP has keys and certificates read again at once, instead of ending the process.
+    pub reload_on_hangup: bool,
 }
 
 impl ServerOptions {
@@ -110,6 +116,7 @@ impl ServerOptions {
             model: model.into(),
             aliases: Vec::new(),
             key_file: None,
+            tls: None,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             most_body_bytes: 8 << 20,
@@ -122,6 +129,8 @@ impl ServerOptions {
             step_limit: Duration::from_secs(120),
             scheduler: SchedulerOptions::default(),
             observer: None,
+            notices: None,
+            reload_on_hangup: false,
         }
     }
 

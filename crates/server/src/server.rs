@@ -1,23 +1,25 @@
 //! From an address to answers, and to an orderly end.
 
 mod connections;
+mod handshake;
 mod listen;
 mod patience;
 
+use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{Either, pending, select};
+use futures_util::future::{Either, join, pending, select};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::Error;
 use crate::app::App;
 use crate::guard::Guard;
 use crate::metrics::Metrics;
 use crate::options::{Address, ServerOptions};
 use crate::worker::{Loaded, Worker};
-use crate::{Error, routes};
 use connections::Connections;
 use listen::Listener;
 
@@ -53,6 +55,15 @@ impl Server {
         &self.address
     }
 
+    /// Where clients reach it, as they write it: `https://…` with TLS.
+    pub fn url(&self) -> String {
+        let plain = self.address.to_string();
+        match plain.strip_prefix("http://") {
+            Some(rest) if self.options.tls.is_some() => format!("https://{rest}"),
+            _ => plain,
+        }
+    }
+
     /// Loads the engine on a thread of its own and answers until `shutdown` is ready. From then on
     /// no one is let in, and answers may go on for [`ServerOptions::grace`].
     ///
@@ -70,12 +81,12 @@ impl Server {
         let mut worker = Worker::start(Box::new(load), &options, metrics.clone())?;
         let engine = worker.handle().clone();
         let app = Arc::new(App::new(options, guard, engine, metrics));
-        let mut connections = Connections::new(&app.options, routes::router(&app));
+        let mut connections = Connections::new(&app);
         let outcome = {
-            let accept = pin!(connections.accept(&listener));
+            let serve = pin!(join(connections.accept(&listener), hangups(&app)));
             let end = pin!(end(&mut worker, shutdown));
-            match select(accept, end).await {
-                Either::Left((never, _)) => match never {},
+            match select(serve, end).await {
+                Either::Left(((never, _), _)) => match never {},
                 Either::Right((outcome, _)) => outcome,
             }
         };
@@ -84,6 +95,17 @@ impl Server {
         worker.stop(LAST).await;
         outcome
     }
+}
+
+/// Reads keys and certificates again at each SIGHUP.
+async fn hangups(app: &App) -> Infallible {
+    let signal =
+        if app.options.reload_on_hangup { signal(SignalKind::hangup()).ok() } else { None };
+    let Some(mut signal) = signal else { return pending().await };
+    while signal.recv().await.is_some() {
+        app.guard.reload();
+    }
+    pending().await
 }
 
 /// Waits until the server is to end, which it is too when the engine cannot be loaded.

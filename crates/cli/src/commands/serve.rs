@@ -1,12 +1,15 @@
 //! `serve`: answers over HTTP until a signal ends it.
 
+use std::io::Write as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use rushlight_server::{Kept, Loaded, Server, ServerOptions, runtime, terminated};
+use rushlight_server::{
+    Kept, Loaded, Notices, Observer, Seen, Server, ServerOptions, TlsFiles, runtime, terminated,
+};
 use rushlight_store::Resolved;
 
 use crate::args::{Args, Serve};
@@ -15,15 +18,26 @@ use crate::{load, prepare, report};
 /// Serves one model.
 pub(crate) fn serve(args: &'static Args, serve: &'static Serve) -> anyhow::Result<ExitCode> {
     let options = options(serve)?;
-    let (name, keys) = (options.model.clone(), options.key_file.is_some());
+    let name = options.model.clone();
+    let needs = needs(&options);
     let runtime = runtime().context("the network cannot be used")?;
     runtime.block_on(async {
         let server = Server::bind(options).await?;
-        let keys = if keys { ", with an API key" } else { "" };
-        eprintln!("loading `{name}`; it will be at {}{keys}", server.address());
+        eprintln!("loading `{name}`; it will be at {}{needs}", server.url());
         server.run(|| loaded(args, serve), terminated()).await
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What clients need to be let in.
+fn needs(options: &ServerOptions) -> &'static str {
+    let certified = options.tls.as_ref().is_some_and(|tls| tls.client_authorities.is_some());
+    match (certified, options.key_file.is_some()) {
+        (false, false) => "",
+        (false, true) => ", with an API key",
+        (true, false) => ", with a certificate",
+        (true, true) => ", with a certificate and an API key",
+    }
 }
 
 /// Loads the model and prepares to run it, on the thread that will.
@@ -77,6 +91,15 @@ fn options(serve: &Serve) -> anyhow::Result<ServerOptions> {
     options.address = listen.address.parse()?;
     options.aliases.clone_from(&serve.alias);
     options.key_file.clone_from(&listen.api_keys);
+    if let (Some(certificate), Some(key)) = (&listen.tls_cert, &listen.tls_key) {
+        let mut files = TlsFiles::new(certificate, key);
+        files.client_authorities.clone_from(&listen.client_ca);
+        options.tls = Some(files);
+    }
+    // Without anything to read again, a terminal that is closed ends the server as it ends others.
+    options.reload_on_hangup = options.tls.is_some() || options.key_file.is_some();
+    options.notices = Some(Notices::new(say));
+    options.observer = listen.log_requests.then(|| Observer::new(log));
     options.allowed_hosts.clone_from(&listen.allow_host);
     options.allowed_origins.clone_from(&listen.allow_origin);
     options.most_body_bytes = listen.max_body.saturating_mul(1024);
@@ -85,6 +108,18 @@ fn options(serve: &Serve) -> anyhow::Result<ServerOptions> {
     options.scheduler.most_running = serve.parallel;
     options.scheduler.most_queued = serve.queue;
     Ok(options)
+}
+
+/// A line for a request.
+fn log(seen: Seen<'_>) {
+    let time = seen.time.as_secs_f64() * 1000.0;
+    say(&format!("{} {} {} {time:.1} ms", seen.method, seen.route, seen.status));
+}
+
+/// A line on standard error, while there is anybody to read it.
+fn say(text: &str) {
+    // The server goes on without.
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// What clients call a model that is asked for like this.

@@ -35,7 +35,11 @@ impl Status {
         }
         match app.engine.served() {
             Err(_) => Status::Loading,
-            Ok(served) if served.degradations.is_empty() && app.engine.noted().is_none() => {
+            Ok(served)
+                if served.degradations.is_empty()
+                    && app.engine.noted().is_none()
+                    && app.guard.degradations().is_empty() =>
+            {
                 Status::Good
             }
             Ok(_) => Status::Degraded,
@@ -91,6 +95,7 @@ pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
         .into_iter()
         .flat_map(|served| served.degradations.clone())
         .chain(app.engine.noted())
+        .chain(app.guard.degradations())
         .map(|d| json!({ "what": d.what, "reason": d.reason }))
         .collect();
     let value = json!({

@@ -12,5 +12,6 @@ mod ollama;
 mod page;
 mod real;
 mod support;
+mod tls;
 mod tokens;
 mod tools;
