@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use rushlight_engine::{Choice, Event, Finish, Sink};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
+use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::metrics::Metrics;
 
@@ -67,6 +68,7 @@ pub(crate) struct Writer {
     pieces: UnboundedSender<Piece>,
     metrics: Arc<Metrics>,
     permit: Option<Permit>,
+    caller: Caller,
     prompt_tokens: usize,
     asked: Instant,
     last_token: Option<Instant>,
@@ -79,11 +81,19 @@ impl Writer {
         permit: Permit,
         prompt_tokens: usize,
     ) -> Self {
-        let asked = Instant::now();
-        Self { pieces, metrics, permit: Some(permit), prompt_tokens, asked, last_token: None }
+        Self {
+            pieces,
+            metrics,
+            permit: Some(permit),
+            caller: Caller::now(),
+            prompt_tokens,
+            asked: Instant::now(),
+            last_token: None,
+        }
     }
 
     fn token(&mut self) {
+        self.caller.spend(1);
         let now = Instant::now();
         match self.last_token.replace(now) {
             None => self.metrics.first_token(now - self.asked),
@@ -102,6 +112,7 @@ impl Sink for Writer {
     fn event(&mut self, event: Event<'_>) -> bool {
         let piece = match event {
             Event::Begun { reused_tokens } => {
+                self.caller.spend(self.prompt_tokens);
                 self.metrics.begun(self.asked.elapsed(), self.prompt_tokens, reused_tokens);
                 Piece::Begun(reused_tokens)
             }

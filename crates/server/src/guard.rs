@@ -1,6 +1,8 @@
 //! Who may come in: names against DNS rebinding, origins against web pages, keys against everybody
 //! else.
 
+mod rights;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -10,7 +12,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio_rustls::rustls::ServerConfig;
 
-use crate::app::App;
+use crate::app::{App, unix_seconds};
+use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::fresh::Fresh;
 use crate::keys::Keys;
@@ -26,6 +29,13 @@ const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// The header that some clients send a key in.
 const KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// Why a request is not let in.
+struct Refusal {
+    /// As metrics tell it.
+    reason: &'static str,
+    failure: Failure,
+}
 
 /// Who may come in.
 #[derive(Debug)]
@@ -48,7 +58,9 @@ impl Guard {
         let notices = &options.notices;
         let keys = options.key_file.clone().map(|path| {
             let read = path.clone();
-            Fresh::new("API keys", vec![path], notices.clone(), move |_| Keys::read(&read))
+            Fresh::new("API keys", vec![path], notices.clone(), move |before| {
+                Keys::read(&read, before)
+            })
         });
         let keys = keys.transpose()?;
         let tls = options.tls.as_ref().map(|files| files.load(notices.clone())).transpose()?;
@@ -143,18 +155,31 @@ impl Guard {
         }
     }
 
-    fn check_key(&self, request: &Request) -> Result<(), Failure> {
-        let Some(keys) = &self.keys else { return Ok(()) };
+    /// Who asks, if they may.
+    fn check_key(&self, request: &Request) -> Result<Caller, (Caller, Refusal)> {
+        let Some(keys) = &self.keys else { return Ok(Caller::default()) };
         let path = request.uri().path();
         if OPEN.contains(&path) || page::has(path) {
-            return Ok(());
+            return Ok(Caller::default());
         }
-        let refused =
-            |message| Err(Failure::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message));
-        match key(request.headers()) {
-            None => refused("expected an API key: `Authorization: Bearer KEY`"),
-            Some(key) if keys.get().accept(key) => Ok(()),
-            Some(_) => refused("the API key is not one of this server"),
+        let refused = |reason, message| {
+            let failure = Failure::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message);
+            Err((Caller::default(), Refusal { reason, failure }))
+        };
+        let Some(key) = key(request.headers()) else {
+            return refused("no_key", "expected an API key: `Authorization: Bearer KEY`");
+        };
+        let Some(key) = keys.get().find(key).cloned() else {
+            return refused("unknown_key", "the API key is not one of this server");
+        };
+        if key.is_expired(unix_seconds()) {
+            return refused("expired_key", "the API key has expired");
+        }
+        let allowed = rights::check(&key, request);
+        let caller = Caller::new(Some(key));
+        match allowed {
+            Ok(()) => Ok(caller),
+            Err(refusal) => Err((caller, refusal)),
         }
     }
 }
@@ -165,13 +190,26 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
     let origin = guard.check_host(&request).and_then(|()| guard.check_origin(request.headers()));
     let origin = match origin {
         Ok(origin) => origin,
-        Err(failure) => return failure.into_response(),
+        Err(failure) => {
+            app.metrics.refused("name");
+            return failure.into_response();
+        }
     };
-    let asks_first = origin.is_some() && request.method() == Method::OPTIONS;
-    let mut response = match guard.check_key(&request) {
-        _ if asks_first => allowed(),
-        Ok(()) => next.run(request).await,
-        Err(failure) => failure.into_response(),
+    let mut response = if origin.is_some() && request.method() == Method::OPTIONS {
+        allowed()
+    } else {
+        let (caller, mut response) = match guard.check_key(&request) {
+            Ok(caller) => (caller.clone(), caller.scope(next.run(request)).await),
+            Err((caller, refusal)) => {
+                app.metrics.refused(refusal.reason);
+                (caller, refusal.failure.into_response())
+            }
+        };
+        if let Some(key) = caller.key() {
+            rights::tell(key, &mut response);
+        }
+        response.extensions_mut().insert(caller);
+        response
     };
     if let Some(origin) = origin {
         let headers = response.headers_mut();

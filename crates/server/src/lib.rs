@@ -43,6 +43,7 @@ mod answers;
 mod anthropic;
 mod app;
 mod body;
+mod caller;
 mod calls;
 mod dialect;
 mod error;

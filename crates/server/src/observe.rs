@@ -11,6 +11,8 @@ pub struct Seen<'a> {
     pub method: &'a str,
     /// Its route; `other` for a path that is none.
     pub route: &'a str,
+    /// The name of its API key, if it has one.
+    pub caller: Option<&'a str>,
     /// The status of the response.
     pub status: u16,
     /// How long the response took to begin: of a stream not to its end.

@@ -7,6 +7,7 @@ mod chat;
 mod completions;
 mod constrained;
 mod health;
+mod keys;
 mod limits;
 mod ollama;
 mod page;
