@@ -309,7 +309,7 @@ pub(crate) struct Serve {
 #[command(next_help_heading = "Listening")]
 pub(crate) struct Listen {
     /// `IP:PORT`, or `unix:PATH` for a socket. What others can reach needs `--api-keys` or
-    /// `--client-ca`.
+    /// `--client-ca`. Where systemd hands over a socket, that one is it.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub(crate) address: String,
     /// A file with the SHA-256 of an API key on each line, which clients send as a bearer token.
@@ -339,7 +339,8 @@ pub(crate) struct Listen {
     /// Seconds that an answer may take, at most [default: any].
     #[arg(long, value_name = "SECONDS")]
     pub(crate) answer_timeout: Option<u64>,
-    /// A line on standard error for each request: method, route, status, time; nothing of its text.
+    /// A line on standard error for each request: method, route, status, time and the name of its key;
+    /// nothing of its text.
     #[arg(long)]
     pub(crate) log_requests: bool,
     /// Seconds that answers may go on when the server is told to end.

@@ -29,6 +29,7 @@ mod mapping;
 mod memory;
 mod pool;
 mod resident;
+mod service;
 mod topology;
 
 pub use disk::{free_bytes, reserve};
@@ -38,4 +39,5 @@ pub use mapping::Mapping;
 pub use memory::{Limit, MemoryBudget, memory};
 pub use pool::{Pool, PoolOptions};
 pub use resident::{Resident, peak_rss_bytes, resident, resident_bytes};
+pub use service::{Activated, Service, monotonic_time};
 pub use topology::{Core, Topology};

@@ -53,6 +53,7 @@ mod fresh;
 mod guard;
 mod keys;
 mod metrics;
+mod notify;
 mod observe;
 mod ollama;
 mod openai;
@@ -68,8 +69,10 @@ mod tools;
 mod worker;
 
 pub use error::{Error, ErrorKind};
+pub use notify::Notify;
 pub use observe::{Notices, Observer, Seen};
 pub use options::{Address, ServerOptions};
+pub use rushlight_host::Activated;
 pub use server::{Server, runtime, terminated};
 pub use tls::TlsFiles;
 pub use worker::{Degradation, Kept, Loaded};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rushlight_engine::SchedulerOptions;
 
-use crate::{Error, ErrorKind, Notices, Observer, TlsFiles};
+use crate::{Error, ErrorKind, Notices, Notify, Observer, TlsFiles};
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +103,8 @@ pub struct ServerOptions {
     pub observer: Option<Observer>,
     /// Who hears of what happens to the server.
     pub notices: Option<Notices>,
+    /// The service manager that hears how the server is.
+    pub notify: Option<Notify>,
     /// Whether SIGHUP has keys and certificates read again at once, instead of ending the process.
     pub reload_on_hangup: bool,
 }
@@ -130,6 +132,7 @@ impl ServerOptions {
             scheduler: SchedulerOptions::default(),
             observer: None,
             notices: None,
+            notify: None,
             reload_on_hangup: false,
         }
     }

@@ -21,6 +21,7 @@ use crate::failure::Failure;
 use crate::guard::guard;
 use crate::openai::{chat, completions};
 use crate::{anthropic, dialect, ollama, page};
+pub(crate) use health::{answers, lives};
 
 /// All routes, behind the guard.
 pub(crate) fn router(app: &Arc<App>) -> Router {

@@ -3,14 +3,15 @@
 mod connections;
 mod handshake;
 mod listen;
+mod manager;
 mod patience;
 
-use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{Either, join, pending, select};
+use futures_util::future::{Either, join3, pending, select};
+use rushlight_host::Activated;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -50,6 +51,19 @@ impl Server {
         Ok(Self { listener, address, guard, options })
     }
 
+    /// Listens on a socket that a service manager made, instead of the address of the options. What
+    /// holds for an address holds for it too.
+    ///
+    /// # Errors
+    /// If the socket cannot be used, the keys cannot be read, or others can reach it and there are no
+    /// keys.
+    pub async fn adopt(mut options: ServerOptions, socket: Activated) -> Result<Self, Error> {
+        let (listener, address) = Listener::adopt(socket)?;
+        options.address = address.clone();
+        let guard = Guard::new(&options)?;
+        Ok(Self { listener, address, guard, options })
+    }
+
     /// Where it listens: the port is the one that it has.
     pub fn address(&self) -> &Address {
         &self.address
@@ -81,38 +95,38 @@ impl Server {
         let mut worker = Worker::start(Box::new(load), &options, metrics.clone())?;
         let engine = worker.handle().clone();
         let app = Arc::new(App::new(options, guard, engine, metrics));
+        manager::say(&app, &[&format!("STATUS=loading `{}`", app.options.model)]);
         let mut connections = Connections::new(&app);
         let outcome = {
-            let serve = pin!(join(connections.accept(&listener), hangups(&app)));
-            let end = pin!(end(&mut worker, shutdown));
+            let serve = pin!(join3(
+                connections.accept(&listener),
+                manager::hangups(&app),
+                manager::pulse(&app)
+            ));
+            let end = pin!(end(&mut worker, shutdown, &app));
             match select(serve, end).await {
-                Either::Left(((never, _), _)) => match never {},
+                Either::Left(((never, ..), _)) => match never {},
                 Either::Right((outcome, _)) => outcome,
             }
         };
         drop(listener);
+        manager::say(&app, &["STOPPING=1", "STATUS=ending, after what was begun"]);
         connections.finish(app.options.grace).await;
         worker.stop(LAST).await;
         outcome
     }
 }
 
-/// Reads keys and certificates again at each SIGHUP.
-async fn hangups(app: &App) -> Infallible {
-    let signal =
-        if app.options.reload_on_hangup { signal(SignalKind::hangup()).ok() } else { None };
-    let Some(mut signal) = signal else { return pending().await };
-    while signal.recv().await.is_some() {
-        app.guard.reload();
-    }
-    pending().await
-}
-
 /// Waits until the server is to end, which it is too when the engine cannot be loaded.
-async fn end(worker: &mut Worker, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+async fn end(
+    worker: &mut Worker,
+    shutdown: impl Future<Output = ()>,
+    app: &App,
+) -> Result<(), Error> {
     let loaded = pin!(worker.loaded());
     match select(loaded, pin!(shutdown)).await {
         Either::Left((Ok(()), shutdown)) => {
+            manager::ready(app);
             shutdown.await;
             Ok(())
         }

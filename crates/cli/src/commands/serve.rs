@@ -7,8 +7,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use rushlight_host::Service;
 use rushlight_server::{
-    Kept, Loaded, Notices, Observer, Seen, Server, ServerOptions, TlsFiles, runtime, terminated,
+    Kept, Loaded, Notices, Notify, Observer, Seen, Server, ServerOptions, TlsFiles, runtime,
+    terminated,
 };
 use rushlight_store::Resolved;
 
@@ -17,12 +19,21 @@ use crate::{load, prepare, report};
 
 /// Serves one model.
 pub(crate) fn serve(args: &'static Args, serve: &'static Serve) -> anyhow::Result<ExitCode> {
-    let options = options(serve)?;
+    // What is handed to this process is taken before it has other threads.
+    let service = Service::take()?;
+    let mut options = options(serve)?;
+    if let Some(name) = &service.notify {
+        options.notify = Some(Notify::new(name, service.watchdog)?);
+        options.reload_on_hangup = true;
+    }
     let name = options.model.clone();
     let needs = needs(&options);
     let runtime = runtime().context("the network cannot be used")?;
     runtime.block_on(async {
-        let server = Server::bind(options).await?;
+        let server = match service.socket {
+            Some(socket) => Server::adopt(options, socket).await?,
+            None => Server::bind(options).await?,
+        };
         eprintln!("loading `{name}`; it will be at {}{needs}", server.url());
         server.run(|| loaded(args, serve), terminated()).await
     })?;
@@ -113,7 +124,8 @@ fn options(serve: &Serve) -> anyhow::Result<ServerOptions> {
 /// A line for a request.
 fn log(seen: Seen<'_>) {
     let time = seen.time.as_secs_f64() * 1000.0;
-    say(&format!("{} {} {} {time:.1} ms", seen.method, seen.route, seen.status));
+    let caller = seen.caller.unwrap_or("-");
+    say(&format!("{} {} {} {time:.1} ms {caller}", seen.method, seen.route, seen.status));
 }
 
 /// A line on standard error, while there is anybody to read it.

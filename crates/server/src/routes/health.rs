@@ -66,6 +66,16 @@ impl Status {
     }
 }
 
+/// Whether requests can be answered.
+pub(crate) fn answers(app: &App) -> bool {
+    Status::of(app).answers()
+}
+
+/// Whether a new process could not be better.
+pub(crate) fn lives(app: &App) -> bool {
+    Status::of(app).lives()
+}
+
 /// 200 unless the process should be ended and started again.
 pub(super) async fn live(State(app): State<Arc<App>>) -> Response {
     let status = Status::of(&app);
