@@ -3,6 +3,7 @@
 
 mod bounded;
 mod cache;
+pub mod certificates;
 mod clients;
 pub mod raw_gguf;
 mod raw_safetensors;

@@ -357,12 +357,23 @@ pub(crate) struct Serve {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Listening")]
 pub(crate) struct Listen {
-    /// `IP:PORT`, or `unix:PATH` for a socket. What others can reach needs `--api-keys`.
+    /// `IP:PORT`, or `unix:PATH` for a socket. What others can reach needs `--api-keys` or
+    /// `--client-ca`. Where systemd hands over a socket, that one is it.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub(crate) address: String,
     /// A file with the SHA-256 of an API key on each line, which clients send as a bearer token.
     #[arg(long, value_name = "FILE")]
     pub(crate) api_keys: Option<PathBuf>,
+    /// Speaks TLS with the certificate of this PEM file, which is read again when it changes, as are
+    /// the key, the authorities and the API keys.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The certificate's private key, which not everyone may read.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Lets in only clients with a certificate of one of these authorities.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) client_ca: Option<PathBuf>,
     /// A name by which clients may reach the server, beside those of loopback; may be given several
     /// times.
     #[arg(long, value_name = "NAME")]
@@ -381,6 +392,10 @@ pub(crate) struct Listen {
     /// Seconds that an answer may take, at most [default: any].
     #[arg(long, value_name = "SECONDS")]
     pub(crate) answer_timeout: Option<u64>,
+    /// A line on standard error for each request: method, route, status, time and the name of its key;
+    /// nothing of its text.
+    #[arg(long)]
+    pub(crate) log_requests: bool,
     /// Seconds that answers may go on when the server is told to end.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub(crate) grace: u64,

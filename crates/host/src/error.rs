@@ -16,6 +16,8 @@ pub enum ErrorKind {
     Changed,
     /// A worker thread could not be started.
     Threads,
+    /// What a service manager handed over is not what it should be.
+    Service,
 }
 
 /// An error with its place: `kind`, the file where there is one, and the cause.
@@ -39,6 +41,10 @@ impl Error {
 
     pub(crate) fn at(kind: ErrorKind, what: impl Into<String>, path: &Path) -> Self {
         Self { kind, what: what.into(), path: Some(path.to_owned()), source: None }
+    }
+
+    pub(crate) fn service(what: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Service, what: what.into(), path: None, source: None }
     }
 
     pub(crate) fn threads(what: impl Into<String>, source: io::Error) -> Self {

@@ -30,6 +30,7 @@ mod memory;
 mod pool;
 mod pressure;
 mod resident;
+mod service;
 mod topology;
 
 pub use disk::{free_bytes, reserve};
@@ -40,4 +41,5 @@ pub use memory::{Limit, MemoryBudget, memory};
 pub use pool::{Pool, PoolOptions};
 pub use pressure::memory_pressure;
 pub use resident::{Resident, peak_rss_bytes, resident, resident_bytes};
+pub use service::{Activated, Service, monotonic_time};
 pub use topology::{Core, Topology};

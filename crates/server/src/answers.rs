@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use rushlight_engine::{Choice, Event, Finish, Sink};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
+use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::metrics::ModelMetrics;
 use crate::models::Lease;
@@ -69,6 +70,7 @@ pub(crate) struct Writer {
     pieces: UnboundedSender<Piece>,
     metrics: ModelMetrics,
     permit: Option<Permit>,
+    caller: Caller,
     prompt_tokens: usize,
     asked: Instant,
     last_token: Option<Instant>,
@@ -83,12 +85,20 @@ impl Writer {
         permit: Permit,
         prompt_tokens: usize,
     ) -> Self {
-        let asked = Instant::now();
-        let span = trace::below();
-        Self { pieces, metrics, permit: Some(permit), prompt_tokens, asked, last_token: None, span }
+        Self {
+            pieces,
+            metrics,
+            permit: Some(permit),
+            caller: Caller::now(),
+            prompt_tokens,
+            asked: Instant::now(),
+            last_token: None,
+            span: trace::below(),
+        }
     }
 
     fn token(&mut self) {
+        self.caller.spend(1);
         let now = Instant::now();
         match self.last_token.replace(now) {
             None => {
@@ -127,6 +137,7 @@ impl Sink for Writer {
     fn event(&mut self, event: Event<'_>) -> bool {
         let piece = match event {
             Event::Begun { reused_tokens } => {
+                self.caller.spend(self.prompt_tokens);
                 let waited = self.asked.elapsed();
                 self.metrics.begun(waited, self.prompt_tokens, reused_tokens);
                 if let Some((_, span)) = &mut self.span {

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use tokio::sync::Semaphore;
 
 use crate::body::{self, Text};
+use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::guard::Guard;
@@ -64,8 +65,8 @@ impl App {
         self: &Arc<Self>,
         work: impl FnOnce(&App) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        let app = self.clone();
-        let done = tokio::task::spawn_blocking(move || work(&app)).await;
+        let (app, caller) = (self.clone(), Caller::now());
+        let done = tokio::task::spawn_blocking(move || caller.sync_scope(|| work(&app))).await;
         done.unwrap_or_else(|_| {
             let message = "the request could not be worked on";
             Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", message))

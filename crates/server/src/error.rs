@@ -12,6 +12,8 @@ pub enum ErrorKind {
     Load,
     /// There is no room for a model.
     Memory,
+    /// A certificate or its key cannot be read, or is not what it should be.
+    Tls,
     /// A thread cannot be started.
     Threads,
 }

@@ -1,6 +1,8 @@
 //! What a client is told when a request fails: OpenAI's error object. Where another API is spoken,
 //! `dialect` says it in that one's words.
 
+use std::time::Duration;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rushlight_engine::{Error, ErrorKind};
@@ -10,7 +12,7 @@ use crate::body;
 use crate::worker::chain;
 
 /// Seconds after which a client may ask again.
-const RETRY_SECONDS: u32 = 1;
+const RETRY_SECONDS: u64 = 1;
 
 /// A request that failed.
 #[derive(Clone, Debug)]
@@ -19,11 +21,19 @@ pub(crate) struct Failure {
     code: Option<&'static str>,
     parameter: Option<String>,
     message: String,
+    /// After which a client may ask again, where that is known.
+    retry_seconds: Option<u64>,
 }
 
 impl Failure {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code: Some(code), parameter: None, message: message.into() }
+        Self {
+            status,
+            code: Some(code),
+            parameter: None,
+            message: message.into(),
+            retry_seconds: None,
+        }
     }
 
     /// A request that is no good.
@@ -33,6 +43,7 @@ impl Failure {
             code: None,
             parameter: None,
             message: message.into(),
+            retry_seconds: None,
         }
     }
 
@@ -64,6 +75,12 @@ impl Failure {
     /// Says more exactly what is wrong.
     pub(crate) fn with_code(mut self, code: &'static str) -> Self {
         self.code = Some(code);
+        self
+    }
+
+    /// Says when to ask again.
+    pub(crate) fn retry_in(mut self, time: Duration) -> Self {
+        self.retry_seconds = Some(time.as_secs_f64().ceil().max(1.0) as u64);
         self
     }
 
@@ -121,7 +138,8 @@ impl IntoResponse for Failure {
         let headers = response.headers_mut();
         match self.status {
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_SECONDS));
+                let seconds = self.retry_seconds.unwrap_or(RETRY_SECONDS);
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
             StatusCode::UNAUTHORIZED => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

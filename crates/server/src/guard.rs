@@ -1,6 +1,8 @@
 //! Who may come in: names against DNS rebinding, origins against web pages, keys against everybody
 //! else.
 
+mod rights;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -8,11 +10,15 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tokio_rustls::rustls::ServerConfig;
 
-use crate::app::App;
+use crate::app::{App, unix_seconds};
+use crate::caller::Caller;
 use crate::failure::Failure;
+use crate::fresh::Fresh;
 use crate::keys::Keys;
 use crate::options::{Address, ServerOptions};
+use crate::worker::Degradation;
 use crate::{Error, ErrorKind, page};
 
 /// Routes that need no key, beside the page's: they tell no more than that there is a server.
@@ -24,6 +30,13 @@ const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 /// The header that some clients send a key in.
 const KEY: HeaderName = HeaderName::from_static("x-api-key");
 
+/// Why a request is not let in.
+struct Refusal {
+    /// As metrics tell it.
+    reason: &'static str,
+    failure: Failure,
+}
+
 /// Who may come in.
 #[derive(Debug)]
 pub(crate) struct Guard {
@@ -31,27 +44,44 @@ pub(crate) struct Guard {
     hosts: Option<Vec<String>>,
     /// Origins in lower case.
     origins: Vec<String>,
-    keys: Option<Keys>,
+    keys: Option<Fresh<Keys>>,
+    tls: Option<Fresh<ServerConfig>>,
 }
 
 impl Guard {
     /// The guard of a server.
     ///
     /// # Errors
-    /// If the keys cannot be read, or there are none where others can reach the server.
+    /// If the keys or certificates cannot be read, or nothing keeps others out who can reach the
+    /// server.
     pub(crate) fn new(options: &ServerOptions) -> Result<Self, Error> {
-        let keys = options.key_file.as_deref().map(Keys::read).transpose()?;
+        let notices = &options.notices;
+        let keys = options.key_file.clone().map(|path| {
+            let read = path.clone();
+            Fresh::new("API keys", vec![path], notices.clone(), move |before| {
+                Keys::read(&read, before)
+            })
+        });
+        let keys = keys.transpose()?;
+        let tls = options.tls.as_ref().map(|files| files.load(notices.clone())).transpose()?;
+        let certified = options.tls.as_ref().is_some_and(|tls| tls.client_authorities.is_some());
         let own = match options.address {
             Address::Unix(_) => None,
             Address::Tcp(address) => Some(address.ip()),
         };
         let local = own.is_none_or(|ip| ip.is_loopback());
-        if !local && keys.is_none() {
+        if !local && keys.is_none() && !certified {
             return Err(Error::new(
                 ErrorKind::Address,
-                format!("others can reach `{}`, and there are no API keys", options.address),
+                format!(
+                    "others can reach `{}`, and there are no API keys and no authorities of clients",
+                    options.address
+                ),
             )
-            .with_hint("give a file of API keys, or listen on `127.0.0.1` or a Unix socket"));
+            .with_hint(
+                "give a file of API keys, or TLS with the authorities of clients, or listen on \
+                 `127.0.0.1` or a Unix socket",
+            ));
         }
         let lower = |list: &[String]| -> Vec<String> {
             list.iter().map(|name| name.to_lowercase()).collect()
@@ -61,7 +91,28 @@ impl Guard {
             let loopback = LOOPBACK.into_iter().map(str::to_owned);
             loopback.chain(own.map(name)).chain(lower(&options.allowed_hosts)).collect()
         });
-        Ok(Self { hosts, origins: lower(&options.allowed_origins), keys })
+        Ok(Self { hosts, origins: lower(&options.allowed_origins), keys, tls })
+    }
+
+    /// How TLS is spoken; `None` where it is not.
+    pub(crate) fn tls(&self) -> Option<Arc<ServerConfig>> {
+        self.tls.as_ref().map(Fresh::get)
+    }
+
+    /// Reads keys and certificates again.
+    pub(crate) fn reload(&self) {
+        if let Some(keys) = &self.keys {
+            keys.reload();
+        }
+        if let Some(tls) = &self.tls {
+            tls.reload();
+        }
+    }
+
+    /// What of keys and certificates is not as it should be.
+    pub(crate) fn degradations(&self) -> Vec<Degradation> {
+        let keys = self.keys.as_ref().and_then(Fresh::degradation);
+        keys.into_iter().chain(self.tls.as_ref().and_then(Fresh::degradation)).collect()
     }
 
     /// Whether the request was meant for this server: a web page can give itself an address of this
@@ -104,18 +155,31 @@ impl Guard {
         }
     }
 
-    fn check_key(&self, request: &Request) -> Result<(), Failure> {
-        let Some(keys) = &self.keys else { return Ok(()) };
+    /// Who asks, if they may.
+    fn check_key(&self, request: &Request) -> Result<Caller, (Caller, Refusal)> {
+        let Some(keys) = &self.keys else { return Ok(Caller::default()) };
         let path = request.uri().path();
         if OPEN.contains(&path) || page::has(path) {
-            return Ok(());
+            return Ok(Caller::default());
         }
-        let refused =
-            |message| Err(Failure::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message));
-        match key(request.headers()) {
-            None => refused("expected an API key: `Authorization: Bearer KEY`"),
-            Some(key) if keys.accept(key) => Ok(()),
-            Some(_) => refused("the API key is not one of this server"),
+        let refused = |reason, message| {
+            let failure = Failure::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message);
+            Err((Caller::default(), Refusal { reason, failure }))
+        };
+        let Some(key) = key(request.headers()) else {
+            return refused("no_key", "expected an API key: `Authorization: Bearer KEY`");
+        };
+        let Some(key) = keys.get().find(key).cloned() else {
+            return refused("unknown_key", "the API key is not one of this server");
+        };
+        if key.is_expired(unix_seconds()) {
+            return refused("expired_key", "the API key has expired");
+        }
+        let allowed = rights::check(&key, request);
+        let caller = Caller::new(Some(key));
+        match allowed {
+            Ok(()) => Ok(caller),
+            Err(refusal) => Err((caller, refusal)),
         }
     }
 }
@@ -126,13 +190,26 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
     let origin = guard.check_host(&request).and_then(|()| guard.check_origin(request.headers()));
     let origin = match origin {
         Ok(origin) => origin,
-        Err(failure) => return failure.into_response(),
+        Err(failure) => {
+            app.metrics.refused("name");
+            return failure.into_response();
+        }
     };
-    let asks_first = origin.is_some() && request.method() == Method::OPTIONS;
-    let mut response = match guard.check_key(&request) {
-        _ if asks_first => allowed(),
-        Ok(()) => next.run(request).await,
-        Err(failure) => failure.into_response(),
+    let mut response = if origin.is_some() && request.method() == Method::OPTIONS {
+        allowed()
+    } else {
+        let (caller, mut response) = match guard.check_key(&request) {
+            Ok(caller) => (caller.clone(), caller.scope(next.run(request)).await),
+            Err((caller, refusal)) => {
+                app.metrics.refused(refusal.reason);
+                (caller, refusal.failure.into_response())
+            }
+        };
+        if let Some(key) = caller.key() {
+            rights::tell(key, &mut response);
+        }
+        response.extensions_mut().insert(caller);
+        response
     };
     if let Some(origin) = origin {
         let headers = response.headers_mut();

@@ -42,6 +42,7 @@ type Float = Gauge<f64, AtomicU64>;
 pub(crate) struct Metrics {
     registry: Registry,
     http: Family<Labels<2>, Counter>,
+    refused: Family<Labels<1>, Counter>,
     first_token: Histograms,
     next_token: Histograms,
     queue: Histograms,
@@ -80,6 +81,7 @@ impl Metrics {
         let mut metrics = Self {
             registry: Registry::default(),
             http: Family::default(),
+            refused: Family::default(),
             first_token: Family::new_with_constructor(|| Histogram::new(FIRST)),
             next_token: Family::new_with_constructor(|| Histogram::new(NEXT)),
             queue: Family::new_with_constructor(|| Histogram::new(FIRST)),
@@ -104,6 +106,7 @@ impl Metrics {
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         all.register("build", "What runs", version);
         all.register("http_requests", "Requests by route and status", self.http.clone());
+        all.register("refused", "Who was not let in, by what for", self.refused.clone());
         let histograms = [
             (
                 "time_to_first_token_seconds",
@@ -141,6 +144,11 @@ impl Metrics {
     pub(crate) fn http(&self, route: &str, status: u16) {
         let labels = [("route", route.to_owned()), ("status", status.to_string())];
         self.http.get_or_create(&labels).inc();
+    }
+
+    /// A connection or a request was not let in.
+    pub(crate) fn refused(&self, why: &'static str) {
+        self.refused.get_or_create(&[("reason", why.to_owned())]).inc();
     }
 
     /// What is counted of the model that clients call `model`.

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use rushlight_engine::SchedulerOptions;
 
-use crate::{Error, ErrorKind, Observer};
+use crate::{Error, ErrorKind, Notices, Notify, Observer, TlsFiles};
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// A port of an interface. One that others can reach needs keys.
+    /// A port of an interface. One that others can reach needs keys, or certificates of clients.
     Tcp(SocketAddr),
     /// A Unix socket.
     Unix(PathBuf),
@@ -69,6 +69,8 @@ pub struct ServerOptions {
     /// A file with the SHA-256 of an API key on each line. Needed where others can reach the
     /// address.
     pub key_file: Option<PathBuf>,
+    /// TLS, which is what is spoken then and nothing else.
+    pub tls: Option<TlsFiles>,
     /// Names in `Host` headers beside those of loopback. On loopback others are refused, which
     /// keeps web pages from reaching the server under a name of their own; elsewhere they are
     /// refused once there is a name here.
@@ -100,6 +102,12 @@ pub struct ServerOptions {
     pub observer: Option<Observer>,
     /// Where traces go, if they go anywhere.
     pub traces: Option<Traces>,
+    /// Who hears of what happens to the server.
+    pub notices: Option<Notices>,
+    /// The service manager that hears how the server is.
+    pub notify: Option<Notify>,
+    /// Whether SIGHUP has keys and certificates read again at once, instead of ending the process.
+    pub reload_on_hangup: bool,
 }
 
 /// Where traces go: an OpenTelemetry collector that takes OTLP over HTTP. They tell of routes, models,
@@ -118,6 +126,7 @@ impl Default for ServerOptions {
             address: Address::default(),
             socket_mode: 0o600,
             key_file: None,
+            tls: None,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             most_body_bytes: 8 << 20,
@@ -132,6 +141,9 @@ impl Default for ServerOptions {
             scheduler: SchedulerOptions::default(),
             observer: None,
             traces: None,
+            notices: None,
+            notify: None,
+            reload_on_hangup: false,
         }
     }
 }

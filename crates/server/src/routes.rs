@@ -16,11 +16,13 @@ use axum::routing::{get, post};
 
 use crate::Seen;
 use crate::app::App;
+use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::guard::guard;
 use crate::openai::{chat, completions, responses};
 use crate::trace::{self, Span};
 use crate::{anthropic, dialect, ollama, page};
+pub(crate) use health::{answers, lives};
 
 /// All routes, behind the guard.
 pub(crate) fn router(app: &Arc<App>) -> Router {
@@ -71,7 +73,10 @@ async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
     let status = response.status().as_u16();
     app.metrics.http(route, status);
     if let Some(observer) = &app.options.observer {
-        observer.tell(Seen { method: method.as_str(), route, status, time: begin.elapsed() });
+        let caller = response.extensions().get::<Caller>().and_then(Caller::key);
+        let caller = caller.and_then(|key| key.settings().name.as_deref());
+        let time = begin.elapsed();
+        observer.tell(Seen { method: method.as_str(), route, caller, status, time });
     }
     response
 }

@@ -1,24 +1,27 @@
 //! From an address to answers, and to an orderly end.
 
 mod connections;
+mod handshake;
 mod listen;
+mod manager;
 mod patience;
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{Either, pending, select};
+use futures_util::future::{Either, join4, pending, select};
+use rushlight_host::Activated;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::Error;
 use crate::app::App;
 use crate::guard::Guard;
 use crate::metrics::Metrics;
 use crate::models::{Models, ServedModel};
 use crate::options::{Address, ServerOptions, Traces};
 use crate::trace::Tracer;
-use crate::{Error, routes};
 use connections::Connections;
 use listen::Listener;
 
@@ -47,14 +50,36 @@ impl Server {
     pub async fn bind(options: ServerOptions) -> Result<Self, Error> {
         let guard = Guard::new(&options)?;
         let (listener, address) = Listener::bind(&options).await?;
-        let start = |traces: &Traces| Tracer::start(&traces.endpoint, &traces.service);
-        let tracer = options.traces.as_ref().map(start).transpose()?.map(Arc::new);
+        let tracer = tracer(&options)?;
+        Ok(Self { listener, address, guard, options, tracer })
+    }
+
+    /// Listens on a socket that a service manager made, instead of the address of the options. What
+    /// holds for an address holds for it too.
+    ///
+    /// # Errors
+    /// If the socket cannot be used, the keys cannot be read, or others can reach it and there are no
+    /// keys.
+    pub async fn adopt(mut options: ServerOptions, socket: Activated) -> Result<Self, Error> {
+        let (listener, address) = Listener::adopt(socket)?;
+        options.address = address.clone();
+        let guard = Guard::new(&options)?;
+        let tracer = tracer(&options)?;
         Ok(Self { listener, address, guard, options, tracer })
     }
 
     /// Where it listens: the port is the one that it has.
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// Where clients reach it, as they write it: `https://…` with TLS.
+    pub fn url(&self) -> String {
+        let plain = self.address.to_string();
+        match plain.strip_prefix("http://") {
+            Some(rest) if self.options.tls.is_some() => format!("https://{rest}"),
+            _ => plain,
+        }
     }
 
     /// Loads those of `models` that are pinned and answers until `shutdown` is ready; the others are
@@ -74,19 +99,23 @@ impl Server {
         let metrics = Arc::new(Metrics::new());
         let models = Models::new(models, &options, &metrics)?;
         let app = Arc::new(App::new(options, guard, models.clone(), metrics, tracer));
-        let mut connections = Connections::new(&app.options, routes::router(&app));
+        manager::say(&app, &[&format!("STATUS=loading `{}`", models.first().model.name)]);
+        let mut connections = Connections::new(&app);
         let outcome = {
-            let accept = pin!(connections.accept(&listener));
-            let tend = pin!(models.tend());
-            let end = pin!(end(&models, shutdown));
-            match select(select(accept, tend), end).await {
-                Either::Left((never, _)) => match never {
-                    Either::Left((never, _)) | Either::Right((never, _)) => match never {},
-                },
+            let serve = pin!(join4(
+                connections.accept(&listener),
+                manager::hangups(&app),
+                manager::pulse(&app),
+                models.tend(),
+            ));
+            let end = pin!(end(&models, shutdown, &app));
+            match select(serve, end).await {
+                Either::Left(((never, ..), _)) => match never {},
                 Either::Right((outcome, _)) => outcome,
             }
         };
         drop(listener);
+        manager::say(&app, &["STOPPING=1", "STATUS=ending, after what was begun"]);
         models.stop();
         connections.finish(app.options.grace).await;
         models.end(LAST).await;
@@ -95,11 +124,22 @@ impl Server {
     }
 }
 
+/// What takes traces, if they are to go anywhere.
+fn tracer(options: &ServerOptions) -> Result<Option<Arc<Tracer>>, Error> {
+    let start = |traces: &Traces| Tracer::start(&traces.endpoint, &traces.service);
+    Ok(options.traces.as_ref().map(start).transpose()?.map(Arc::new))
+}
+
 /// Waits until the server is to end, which it is too when a model that is to stay cannot be loaded.
-async fn end(models: &Arc<Models>, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+async fn end(
+    models: &Arc<Models>,
+    shutdown: impl Future<Output = ()>,
+    app: &App,
+) -> Result<(), Error> {
     let loaded = pin!(models.load_pinned());
     match select(loaded, pin!(shutdown)).await {
         Either::Left((Ok(()), shutdown)) => {
+            manager::ready(app);
             shutdown.await;
             Ok(())
         }

@@ -18,6 +18,26 @@ pub(crate) fn rfc3339_of_seconds(seconds: u64) -> String {
     rfc3339(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
+/// The seconds since 1970 at which a day such as `2027-01-01` begins; `None` if there is none, or it is
+/// before.
+pub(crate) fn seconds_of_date(text: &str) -> Option<u64> {
+    let mut parts = text.split('-');
+    let mut part = |digits: usize| {
+        let part = parts.next().filter(|part| part.len() == digits)?;
+        part.bytes().all(|digit| digit.is_ascii_digit()).then(|| part.parse::<u64>().ok())?
+    };
+    let (year, month, day) = (part(4)?, part(2)?, part(2)?);
+    if parts.next().is_some() {
+        return None;
+    }
+    // No date is further from the first of its year than this; what is not there is not found.
+    let first = year.checked_sub(1970)? * 365;
+    let leaps = (year - 1970) / 4 + 1;
+    (first..first + leaps + 366)
+        .find(|days| date(*days) == (year, month, day))
+        .map(|days| days * DAY_SECONDS)
+}
+
 /// Year, month and day of so many days after 1970-01-01, as Howard Hinnant's `civil_from_days`
 /// counts them (<https://howardhinnant.github.io/date_algorithms.html>): years begin in March, so
 /// that the day that leap years add is the last.
@@ -51,6 +71,17 @@ mod tests {
         ];
         for (seconds, want) in cases {
             assert_eq!(rfc3339_of_seconds(seconds), want);
+        }
+        let days =
+            ["1970-01-01", "1999-12-31", "2000-02-29", "2024-12-31", "2100-03-01", "9999-12-31"];
+        for day in days {
+            let seconds = seconds_of_date(day).unwrap();
+            assert_eq!(rfc3339_of_seconds(seconds), format!("{day}T00:00:00.000000000Z"));
+        }
+        let none =
+            ["1969-12-31", "2100-02-29", "2027-13-01", "2027-1-01", "2027-01-01Z", "+027-01-01"];
+        for day in none {
+            assert_eq!(seconds_of_date(day), None, "{day}");
         }
         let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(5);
         assert_eq!(rfc3339(time), "1970-01-01T00:00:00.000000005Z");

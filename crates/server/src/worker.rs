@@ -22,6 +22,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 use crate::answers::{Answers, Permit, Piece, Writer};
+use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::metrics::ModelMetrics;
 use crate::{Error, ErrorKind};
@@ -176,7 +177,7 @@ impl Handle {
             let metrics = self.metrics.clone();
             let writer = Writer::new(pieces.clone(), metrics, permit, ask.prompt.len());
             let mut request = Request::new(ask.prompt, ask.options, Box::new(writer));
-            request.priority = ask.priority;
+            request.priority = Caller::now().priority(ask.priority);
             request.deadline = ask.deadline;
             request.top_log_probabilities = ask.likeliest;
             request.constraint = ask.constraint;

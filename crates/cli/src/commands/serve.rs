@@ -2,6 +2,7 @@
 
 mod wanted;
 
+use std::io::Write as _;
 use std::os::unix::fs::MetadataExt;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,9 +10,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use rushlight_engine::SchedulerOptions;
+use rushlight_host::Service;
 use rushlight_model::Model;
 use rushlight_server::{
-    Kept, Loaded, ServedModel, Server, ServerOptions, Traces, runtime, terminated,
+    Kept, Loaded, Notices, Notify, Observer, Seen, ServedModel, Server, ServerOptions, TlsFiles,
+    Traces, runtime, terminated,
 };
 use rushlight_store::Resolved;
 use wanted::Wanted;
@@ -21,19 +24,39 @@ use crate::{load, prepare, report};
 
 /// Serves models.
 pub(crate) fn serve(args: &'static Args, serve: &'static Serve) -> anyhow::Result<ExitCode> {
-    let options = options(serve)?;
+    // What is handed to this process is taken before it has other threads.
+    let service = Service::take()?;
+    let mut options = options(serve)?;
+    if let Some(name) = &service.notify {
+        options.notify = Some(Notify::new(name, service.watchdog)?);
+        options.reload_on_hangup = true;
+    }
     let wanted = Wanted::all(serve)?;
-    let keys = if options.key_file.is_some() { ", with an API key" } else { "" };
+    let open = needed(&options);
     let runtime = runtime().context("the network cannot be used")?;
     runtime.block_on(async {
-        let server = Server::bind(options).await?;
+        let server = match service.socket {
+            Some(socket) => Server::adopt(options, socket).await?,
+            None => Server::bind(options).await?,
+        };
         for wanted in wanted.iter().filter(|wanted| wanted.pinned) {
-            eprintln!("loading `{}`; it will be at {}{keys}", wanted.name, server.address());
+            eprintln!("loading `{}`; it will be at {}{open}", wanted.name, server.url());
         }
         let models = wanted.into_iter().map(|wanted| served(args, wanted)).collect();
         server.run(models, terminated()).await
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What clients need to be let in.
+fn needed(options: &ServerOptions) -> &'static str {
+    let certified = options.tls.as_ref().is_some_and(|tls| tls.client_authorities.is_some());
+    match (certified, options.key_file.is_some()) {
+        (false, false) => "",
+        (false, true) => ", with an API key",
+        (true, false) => ", with a certificate",
+        (true, true) => ", with a certificate and an API key",
+    }
 }
 
 /// A model as the server has it.
@@ -112,6 +135,15 @@ fn options(serve: &Serve) -> anyhow::Result<ServerOptions> {
     let mut options = ServerOptions::default();
     options.address = listen.address.parse()?;
     options.key_file.clone_from(&listen.api_keys);
+    if let (Some(certificate), Some(key)) = (&listen.tls_cert, &listen.tls_key) {
+        let mut files = TlsFiles::new(certificate, key);
+        files.client_authorities.clone_from(&listen.client_ca);
+        options.tls = Some(files);
+    }
+    // Without anything to read again, a terminal that is closed ends the server as it ends others.
+    options.reload_on_hangup = options.tls.is_some() || options.key_file.is_some();
+    options.notices = Some(Notices::new(say));
+    options.observer = listen.log_requests.then(|| Observer::new(log));
     options.allowed_hosts.clone_from(&listen.allow_host);
     options.allowed_origins.clone_from(&listen.allow_origin);
     options.most_body_bytes = listen.max_body.saturating_mul(1024);
@@ -124,4 +156,17 @@ fn options(serve: &Serve) -> anyhow::Result<ServerOptions> {
     options.traces = endpoint.map(|endpoint| Traces { endpoint, service });
     options.memory_bytes = serve.load.memory.map(|mib| mib << 20);
     Ok(options)
+}
+
+/// A line for a request.
+fn log(seen: Seen<'_>) {
+    let time = seen.time.as_secs_f64() * 1000.0;
+    let caller = seen.caller.unwrap_or("-");
+    say(&format!("{} {} {} {time:.1} ms {caller}", seen.method, seen.route, seen.status));
+}
+
+/// A line on standard error, while there is anybody to read it.
+fn say(text: &str) {
+    // The server goes on without.
+    let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::models::Entry;
-use crate::worker::Handle;
+use crate::worker::{Degradation, Handle};
 use crate::{body, metrics};
 
 /// How the server is.
@@ -33,7 +33,11 @@ impl Status {
     /// be.
     fn of(app: &App) -> Self {
         let all = app.models.entries().iter().map(|entry| Status::of_model(app, entry));
-        all.max().unwrap_or(Status::Failed)
+        let worst = all.max().unwrap_or(Status::Failed);
+        match app.guard.degradations().is_empty() {
+            true => worst,
+            false => worst.max(Status::Degraded),
+        }
     }
 
     fn of_model(app: &App, entry: &Entry) -> Self {
@@ -76,6 +80,16 @@ impl Status {
     }
 }
 
+/// Whether requests can be answered.
+pub(crate) fn answers(app: &App) -> bool {
+    Status::of(app).answers()
+}
+
+/// Whether a new process could not be better.
+pub(crate) fn lives(app: &App) -> bool {
+    Status::of(app).lives()
+}
+
 /// 200 unless the process should be ended and started again.
 pub(super) async fn live(State(app): State<Arc<App>>) -> Response {
     let status = Status::of(&app);
@@ -108,6 +122,9 @@ pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
     value["memory_budget_bytes"] = json!(app.models.budget());
     value["uptime_seconds"] = json!(app.started.elapsed().as_secs());
     value["version"] = json!(env!("CARGO_PKG_VERSION"));
+    if let Some(list) = value["degradations"].as_array_mut() {
+        list.extend(app.guard.degradations().iter().map(told));
+    }
     value["models"] = json!(models);
     if let Some((sent, dropped, failure)) = app.tracer.as_ref().map(|tracer| tracer.state()) {
         value["traces"] = json!({ "sent": sent, "dropped": dropped, "failure": failure });
@@ -122,8 +139,7 @@ fn of_model(app: &App, entry: &Entry) -> Value {
     let served = entry.served();
     let noted = handle.as_ref().and_then(Handle::noted);
     let started = served.iter().flat_map(|served| served.degradations.clone());
-    let degradations: Vec<Value> =
-        started.chain(noted).map(|d| json!({ "what": d.what, "reason": d.reason })).collect();
+    let degradations: Vec<Value> = started.chain(noted).map(|d| told(&d)).collect();
     let served = served.as_ref();
     json!({
         "status": Status::of_model(app, entry).name(),
@@ -150,6 +166,10 @@ fn of_model(app: &App, entry: &Entry) -> Value {
         "failure": entry.failure(),
         "step_seconds": handle.and_then(|h| h.step_time()).map(|time| time.as_secs_f64()),
     })
+}
+
+fn told(degradation: &Degradation) -> Value {
+    json!({ "what": degradation.what, "reason": degradation.reason })
 }
 
 /// For Prometheus.

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::os::unix::net;
 use std::path::{Path, PathBuf};
 
+use rushlight_host::Activated;
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::options::{Address, ServerOptions};
@@ -15,7 +16,10 @@ use crate::{Error, ErrorKind};
 #[derive(Debug)]
 pub(super) enum Listener {
     Tcp(TcpListener),
-    Unix(UnixListener, #[expect(dead_code, reason = "it is dropped with the listener")] SocketFile),
+    Unix(
+        UnixListener,
+        #[expect(dead_code, reason = "it is dropped with the listener")] Option<SocketFile>,
+    ),
 }
 
 impl Listener {
@@ -42,7 +46,30 @@ impl Listener {
                 let file = SocketFile(path.clone());
                 listener.set_nonblocking(true).map_err(failed)?;
                 let listener = UnixListener::from_std(listener).map_err(failed)?;
-                Ok((Self::Unix(listener, file), options.address.clone()))
+                Ok((Self::Unix(listener, Some(file)), options.address.clone()))
+            }
+        }
+    }
+
+    /// Listens on what listens already, and gives its address. The file of a socket stays.
+    pub(super) fn adopt(socket: Activated) -> Result<(Self, Address), Error> {
+        let failed = |e: io::Error| {
+            let message = "the socket of the service manager cannot be listened on";
+            Error::new(ErrorKind::Address, message).because(e)
+        };
+        match socket {
+            Activated::Tcp(listener) => {
+                listener.set_nonblocking(true).map_err(failed)?;
+                let listener = TcpListener::from_std(listener).map_err(failed)?;
+                let address = listener.local_addr().map_err(failed)?;
+                Ok((Self::Tcp(listener), Address::Tcp(address)))
+            }
+            Activated::Unix(listener) => {
+                listener.set_nonblocking(true).map_err(failed)?;
+                let listener = UnixListener::from_std(listener).map_err(failed)?;
+                let address = listener.local_addr().map_err(failed)?;
+                let path = address.as_pathname().map_or_else(|| "(no path)".into(), Path::to_owned);
+                Ok((Self::Unix(listener, None), Address::Unix(path)))
             }
         }
     }

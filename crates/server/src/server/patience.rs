@@ -1,5 +1,6 @@
 //! A connection that does not wait for ever for its client to read.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,6 +12,8 @@ use tokio::time::{Sleep, sleep};
 /// A stream whose writes fail when nothing of them goes out for so long.
 pub(super) struct Patience<S> {
     stream: S,
+    /// A byte that was looked at, and is yet to be read.
+    first: Option<u8>,
     most: Duration,
     /// Runs while a write waits.
     waits: Option<Pin<Box<Sleep>>>,
@@ -18,7 +21,7 @@ pub(super) struct Patience<S> {
 
 impl<S> Patience<S> {
     pub(super) fn new(stream: S, most: Duration) -> Self {
-        Self { stream, most, waits: None }
+        Self { stream, first: None, most, waits: None }
     }
 
     /// What a write came to; an error when it has waited for too long.
@@ -37,12 +40,29 @@ impl<S> Patience<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> Patience<S> {
+    /// The first byte, which stays to be read; `None` at the end.
+    pub(super) async fn first(&mut self) -> io::Result<Option<u8>> {
+        let mut byte = [0];
+        let mut buffer = ReadBuf::new(&mut byte);
+        poll_fn(|context| Pin::new(&mut *self).poll_read(context, &mut buffer)).await?;
+        self.first = buffer.filled().first().copied();
+        Ok(self.first)
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if buffer.remaining() > 0
+            && let Some(first) = self.first.take()
+        {
+            buffer.put_slice(&[first]);
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }

@@ -1,6 +1,6 @@
 //! Starts servers and talks to them.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -103,7 +103,7 @@ impl Running {
         self.thread.take().unwrap().join().unwrap()
     }
 
-    fn socket(&self) -> SocketAddr {
+    pub(crate) fn socket(&self) -> SocketAddr {
         match self.address {
             Address::Tcp(address) => address,
             Address::Unix(_) => panic!("the test server has a port"),
@@ -212,7 +212,7 @@ pub(crate) struct Reply {
 
 impl Reply {
     /// Reads until the server closes.
-    pub(crate) fn read(mut stream: TcpStream) -> Self {
+    pub(crate) fn read(mut stream: impl Read) -> Self {
         let mut bytes = Vec::new();
         // A connection that is cut off gives what came before.
         let _ = stream.read_to_end(&mut bytes);
