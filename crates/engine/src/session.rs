@@ -4,7 +4,7 @@ mod decode;
 
 use std::time::{Duration, Instant};
 
-use crate::speculate::Speculator;
+use crate::speculate::{Guesser, Speculator};
 use crate::{
     Batch, Choice, DraftModel, Engine, Error, ErrorKind, Sampler, SamplerOptions, Sequence,
     Speculation,
@@ -106,19 +106,20 @@ fn rate(tokens: usize, time: Duration) -> Option<f64> {
 pub struct Session {
     sequence: Sequence,
     tokens: Vec<u32>,
+    guesser: Guesser,
     speculator: Speculator,
 }
 
 impl Session {
     /// A new conversation.
     pub fn new(engine: &mut Engine) -> Self {
-        let sequence = engine.start();
-        Self { sequence, tokens: Vec::new(), speculator: Speculator::default() }
+        let (guesser, speculator) = (Guesser::default(), Speculator::default());
+        Self { sequence: engine.start(), tokens: Vec::new(), guesser, speculator }
     }
 
     /// Guesses with a smaller model too, where that pays.
     pub fn set_draft(&mut self, model: DraftModel) {
-        self.speculator.set_draft(model);
+        self.guesser.set_draft(model);
     }
 
     /// Frees its place in the cache.
@@ -150,7 +151,7 @@ impl Session {
         let mut sampler = Sampler::new(options.sampler.clone(), v)?;
         prompt.iter().for_each(|t| sampler.accept(*t));
         let reused = self.reuse(engine, prompt);
-        self.speculator.begin(options.speculation, prompt)?;
+        self.speculator.begin(options.speculation, prompt);
         self.run_prompt(engine, &prompt[reused..], &mut on_text)?;
         let prompt_time = begin.elapsed();
         let mut answer = Answer {

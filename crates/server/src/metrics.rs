@@ -46,6 +46,9 @@ pub(crate) struct Metrics {
     answer_tokens: Counter,
     preemptions: Counter,
     passes: Counter,
+    /// Tokens that were guessed, those of them that were right, and of both the draft model's.
+    guessed: [Counter; 4],
+    draft_passes: Counter,
     running: Gauge,
     waiting: Gauge,
     pages: Gauge,
@@ -70,6 +73,8 @@ impl Metrics {
             answer_tokens: Counter::default(),
             preemptions: Counter::default(),
             passes: Counter::default(),
+            guessed: Default::default(),
+            draft_passes: Counter::default(),
             running: Gauge::default(),
             waiting: Gauge::default(),
             pages: Gauge::default(),
@@ -105,6 +110,7 @@ impl Metrics {
         for (name, help, histogram) in histograms {
             of.register(name, help, histogram.clone());
         }
+        let [drafted, accepted, model_drafted, model_accepted] = &self.guessed;
         let counters = [
             ("prompt_tokens", "Tokens of prompts", &self.prompt_tokens),
             (
@@ -119,6 +125,19 @@ impl Metrics {
                 &self.preemptions,
             ),
             ("engine_passes", "Passes of the engine", &self.passes),
+            ("spec_decode_num_draft_tokens", "Tokens that were guessed and checked", drafted),
+            ("spec_decode_num_accepted_tokens", "Those of them that were right", accepted),
+            (
+                "spec_decode_num_model_draft_tokens",
+                "Tokens that the draft model guessed, of those that were checked",
+                model_drafted,
+            ),
+            (
+                "spec_decode_num_model_accepted_tokens",
+                "Those of them that were right",
+                model_accepted,
+            ),
+            ("spec_decode_draft_passes", "Passes of the draft model", &self.draft_passes),
         ];
         for (name, help, counter) in counters {
             of.register(name, help, counter.clone());
@@ -186,7 +205,17 @@ impl Metrics {
             gauge.set(value as i64);
         }
         self.usage.set(now.pages_used as f64 / now.pages.max(1) as f64);
-        for (counter, value) in [(&self.preemptions, now.preemptions), (&self.passes, now.passes)] {
+        let [drafted, accepted, model_drafted, model_accepted] = &self.guessed;
+        let counters = [
+            (&self.preemptions, now.preemptions),
+            (&self.passes, now.passes),
+            (drafted, now.drafted_tokens),
+            (accepted, now.accepted_tokens),
+            (model_drafted, now.model_drafted_tokens),
+            (model_accepted, now.model_accepted_tokens),
+            (&self.draft_passes, now.draft_passes),
+        ];
+        for (counter, value) in counters {
             counter.inner().store(value, Ordering::Relaxed);
         }
         let mut text = String::new();

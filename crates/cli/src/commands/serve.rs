@@ -9,6 +9,7 @@ use anyhow::Context;
 use rushlight_server::{Kept, Loaded, Server, ServerOptions, runtime, terminated};
 use rushlight_store::Resolved;
 
+use super::run;
 use crate::args::{Args, Serve};
 use crate::{load, prepare, report};
 
@@ -42,7 +43,14 @@ fn loaded(args: &Args, serve: &Serve) -> Result<Loaded, Box<dyn std::error::Erro
             engine.threads(),
             engine.row().name(),
         );
+        let draft = serve.draft.as_deref();
+        let draft = load::draft(args, &serve.load, draft, Some(serve.parallel), &engine)?;
+        if let Some(draft) = &draft {
+            let needs = report::size(draft.engine().plan().total_bytes());
+            eprintln!("a draft model that takes at most {needs} more");
+        }
         let mut loaded = Loaded::new(engine);
+        loaded.draft = draft;
         if let Some(path) = &serve.keep {
             let weights = weights(&load::resolve(args, &serve.load.model)?)?;
             let most_bytes = serve.keep_size << 20;
@@ -84,6 +92,7 @@ fn options(serve: &Serve) -> anyhow::Result<ServerOptions> {
     options.grace = Duration::from_secs(listen.grace);
     options.scheduler.most_running = serve.parallel;
     options.scheduler.most_queued = serve.queue;
+    options.scheduler.speculation = run::speculation(serve.speculate);
     Ok(options)
 }
 

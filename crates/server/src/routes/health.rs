@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use rushlight_engine::{Counts, Drafting};
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -108,6 +109,7 @@ pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
             "pages_used": counts.pages_used,
             "pages_cached": counts.pages_cached,
         },
+        "speculation": speculation(&counts),
         "degradations": degradations,
         "failure": app.engine.failure(),
         "step_seconds": app.engine.step_time().map(|time| time.as_secs_f64()),
@@ -115,6 +117,29 @@ pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
         "version": env!("CARGO_PKG_VERSION"),
     });
     body::json(code(status.answers()), &value)
+}
+
+/// What is guessed, and whether a draft model does: that it rests, as it would not pay, is no fault.
+fn speculation(counts: &Counts) -> Value {
+    let share = |right: u64, of: u64| (of > 0).then(|| right as f64 / of as f64);
+    let draft = counts.drafting.map(|drafting| {
+        let state = match drafting {
+            Drafting::Asked => "asked",
+            Drafting::Resting => "resting",
+            _ => "failed",
+        };
+        json!({
+            "state": state,
+            "passes": counts.draft_passes,
+            "drafted_tokens": counts.model_drafted_tokens,
+            "acceptance": share(counts.model_accepted_tokens, counts.model_drafted_tokens),
+        })
+    });
+    json!({
+        "drafted_tokens": counts.drafted_tokens,
+        "acceptance": share(counts.accepted_tokens, counts.drafted_tokens),
+        "draft_model": draft,
+    })
 }
 
 /// For Prometheus.

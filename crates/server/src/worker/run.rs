@@ -31,6 +31,9 @@ pub(super) fn run(
         let loaded = load()
             .map_err(|e| Error::new(ErrorKind::Load, "the model cannot be loaded").because(e))?;
         let mut scheduler = Scheduler::new(loaded.engine, options);
+        if let Some(draft) = loaded.draft {
+            scheduler.set_draft(draft);
+        }
         prove(&mut scheduler)?;
         let (keeper, note) = Keeper::new(loaded.kept, &mut scheduler);
         state.note(note);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rushlight_engine::Engine;
+use rushlight_engine::{DraftModel, Engine};
 use rushlight_model::Model;
 use rushlight_text::ChatTemplate;
 use rushlight_text::constrain::{Constraint, Constraints, Grammar};
@@ -34,6 +34,8 @@ impl Degradation {
 pub struct Loaded {
     /// The engine.
     pub engine: Engine,
+    /// A smaller model that guesses tokens.
+    pub draft: Option<DraftModel>,
     /// What `/health` is to tell.
     pub degradations: Vec<Degradation>,
     /// Where what was read is kept across restarts.
@@ -43,7 +45,7 @@ pub struct Loaded {
 impl Loaded {
     /// An engine that is as it should be.
     pub fn new(engine: Engine) -> Self {
-        Self { engine, degradations: Vec::new(), kept: None }
+        Self { engine, draft: None, degradations: Vec::new(), kept: None }
     }
 }
 
