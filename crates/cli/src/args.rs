@@ -346,6 +346,12 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "MIB", default_value_t = 1024, requires = "keep",
           value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
     pub(crate) keep_size: u64,
+    /// Whether tokens are guessed, from earlier text, and checked several at a time.
+    #[arg(long, value_enum, default_value = "auto", value_name = "WHEN")]
+    pub(crate) speculate: Speculate,
+    /// A smaller model of the same vocabulary that guesses too.
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) draft: Option<String>,
     /// Requests that wait, at most; others are told to come again.
     #[arg(long, value_name = "N", default_value_t = 256)]
     pub(crate) queue: usize,

@@ -9,7 +9,7 @@ use rushlight_kernels::Row;
 use rushlight_model::{Adapter, AdapterFile, Model};
 use rushlight_store::{Resolved, Store};
 
-use crate::args::{ActivationBits, Adapters, Args, KvType, Load, Prepare, Run};
+use crate::args::{ActivationBits, Adapters, Args, KvType, Load, Prepare};
 use crate::prepare::Unprepared;
 use crate::progress::Bars;
 
@@ -177,18 +177,39 @@ fn options(load: &Load) -> anyhow::Result<EngineOptions> {
     Ok(options)
 }
 
-/// Loads the model that drafts for the one of `target`, in the memory that this leaves.
-pub(crate) fn draft(args: &Args, run: &Run, target: &Engine) -> anyhow::Result<Option<DraftModel>> {
-    let Some(name) = &run.draft else { return Ok(None) };
-    let mut load = Load { model: name.clone(), ..run.load.clone() };
+/// Loads the model `name` that drafts for the one of `target`, in the memory that this leaves; for so
+/// many answers at once.
+pub(crate) fn draft(
+    args: &Args,
+    target_load: &Load,
+    name: Option<&str>,
+    answers: Option<usize>,
+    target: &Engine,
+) -> anyhow::Result<Option<DraftModel>> {
+    let Some(name) = name else { return Ok(None) };
+    let (small, load) = draft_load(args, target_load, name, target.plan().total_bytes())?;
+    let engine = match answers {
+        None => engine(&load, small, Named::new())?,
+        Some(answers) => shared_engine(&load, answers, None, small, Named::new())?,
+    };
+    let draft = DraftModel::new(engine, target.model());
+    draft.map(Some).with_context(|| format!("`{name}` cannot draft for `{}`", target_load.model))
+}
+
+/// The model `name` that drafts for one that takes so many bytes, and how it runs.
+pub(crate) fn draft_load(
+    args: &Args,
+    target_load: &Load,
+    name: &str,
+    target_bytes: u64,
+) -> anyhow::Result<(Arc<Model>, Load)> {
+    let mut load = Load { model: name.to_owned(), ..target_load.clone() };
     let (small, _) = model(args, &load)?;
     // What it says is checked: it may round as it likes.
     load.activations = ActivationBits::Int8;
     load.ctx = load.ctx.map(|n| n.min(small.dims().context));
-    let bytes = memory_bytes(&load);
-    load.memory = Some(bytes.saturating_sub(target.plan().total_bytes()) >> 20);
-    let draft = DraftModel::new(engine(&load, small, Named::new())?, target.model());
-    draft.map(Some).with_context(|| format!("`{name}` cannot draft for `{}`", run.load.model))
+    load.memory = Some(memory_bytes(&load).saturating_sub(target_bytes) >> 20);
+    Ok((small, load))
 }
 
 fn kernels(name: &str) -> anyhow::Result<&'static Row> {

@@ -162,6 +162,40 @@ fn what_was_read_is_kept_across_restarts() {
 }
 
 #[test]
+fn a_draft_model_is_told_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("tiny.gguf");
+    tiny::write_gguf(&tiny::case("llama2"), &model);
+    let ask = |served: &Served| {
+        let body = "{\"prompt\": \"abcdefgh\", \"max_tokens\": 60, \"temperature\": 0}";
+        let answer = served.post("/v1/completions", body);
+        let (_, json) = answer.split_once("\r\n\r\n").unwrap();
+        let value: serde_json::Value = serde_json::from_str(json).unwrap();
+        value["choices"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+    };
+    let health = |served: &Served| -> serde_json::Value {
+        let answer = served.get("/health");
+        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    };
+    let plain = Served::start(&model, &[]);
+    let drafted = Served::start(&model, &["--draft", model.to_str().unwrap()]);
+    assert_eq!(ask(&plain), ask(&drafted));
+    assert!(health(&plain)["speculation"]["draft_model"].is_null());
+    let told = &health(&drafted)["speculation"]["draft_model"];
+    assert!(["asked", "resting"].contains(&told["state"].as_str().unwrap()), "{told}");
+    assert!(told["passes"].as_u64().unwrap() > 0, "{told}");
+    let metrics = drafted.get("/metrics");
+    let count = |name: &str| -> u64 {
+        let line = metrics.lines().find(|line| line.starts_with(name)).unwrap();
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let all = count("rushlight_spec_decode_num_draft_tokens_total");
+    assert!(all >= count("rushlight_spec_decode_num_accepted_tokens_total"));
+    assert!(all >= count("rushlight_spec_decode_num_model_draft_tokens_total"));
+    assert!(count("rushlight_spec_decode_draft_passes_total") > 0);
+}
+
+#[test]
 fn an_idle_server_takes_no_processor() {
     let dir = tempfile::tempdir().unwrap();
     let model = dir.path().join("tiny.gguf");
@@ -191,12 +225,14 @@ fn what_cannot_be_served_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     tiny::write_gguf(&tiny::case("llama2"), Path::new(&at("tiny.gguf")));
+    tiny::write_gguf(&tiny::case("minilm"), Path::new(&at("other.gguf")));
     std::fs::write(at("keys"), "not a digest\n").unwrap();
     let tiny = at("tiny.gguf");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let listening = std::net::TcpListener::bind(&taken);
-    let cases: [(&[&str], i32, &[&str]); 6] = [
+    let other = at("other.gguf");
+    let cases: [(&[&str], i32, &[&str]); 7] = [
         (&["serve", &tiny, "--address", "8080"], 1, &["address `8080`", "hint: expected"]),
         (&["serve", &tiny, "--address", "0.0.0.0:0"], 1, &["API keys", "hint: "]),
         (
@@ -207,6 +243,11 @@ fn what_cannot_be_served_is_said() {
         (&["serve", &tiny, "--address", &taken], 1, &[&taken]),
         (&["serve", &at("none.gguf"), "--address", "127.0.0.1:0"], 1, &["cannot find the model"]),
         (&["serve", &tiny, "--parallel", "0"], 2, &["from 1 on"]),
+        (
+            &["serve", &tiny, "--address", "127.0.0.1:0", "--draft", &other],
+            1,
+            &["cannot draft for", "hint: "],
+        ),
     ];
     let mut failures = Vec::new();
     for (args, code, wanted) in cases {

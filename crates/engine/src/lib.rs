@@ -43,5 +43,5 @@ pub use memory::Plan;
 pub use sample::{Choice, Sampler, SamplerOptions, top_log_probabilities};
 pub use schedule::{Counts, Event, Request, Scheduler, SchedulerOptions, Sink};
 pub use session::{Answer, Finish, GenerateOptions, Session};
-pub use speculate::{DraftModel, Speculation};
+pub use speculate::{DraftModel, Drafting, Speculation};
 pub use thinking::Thinking;

@@ -5,6 +5,7 @@ use rushlight_model::{Adapter, Model, PanelSource, WeightsFrom};
 use crate::cache::Cache;
 use crate::engine::EXACT_ROWS;
 use crate::forward::SEEN_FLOATS;
+use crate::speculate::MOST_GUESSES;
 use crate::{CacheType, EngineOptions, Error, ErrorKind};
 
 /// The memory that an engine may come to use, in bytes.
@@ -67,9 +68,11 @@ impl Plan {
         }
     }
 
-    /// The plan when so many answers are written at once, each with a row of output.
+    /// The plan when so many answers are written at once, each with a row of output, and guesses
+    /// for them are checked.
     fn with_answers(mut self, model: &Model, answers: usize) -> Self {
-        self.buffers_bytes += 4 * (model.dims().v * answers.saturating_sub(EXACT_ROWS)) as u64;
+        let rows = if answers > 1 { answers + MOST_GUESSES } else { answers };
+        self.buffers_bytes += 4 * (model.dims().v * rows.saturating_sub(EXACT_ROWS)) as u64;
         self
     }
 

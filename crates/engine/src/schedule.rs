@@ -7,6 +7,7 @@
 
 mod active;
 mod admit;
+mod guess;
 mod pass;
 
 use std::path::Path;
@@ -19,7 +20,11 @@ use sha2::{Digest, Sha256};
 
 use crate::forward::FINE;
 use crate::prefixes::Prefixes;
-use crate::{Choice, Engine, Error, ErrorKind, Finish, GenerateOptions, Thinking};
+use crate::speculate::Guesser;
+use crate::{
+    Choice, DraftModel, Drafting, Engine, Error, ErrorKind, Finish, GenerateOptions, Speculation,
+    Thinking,
+};
 use active::Active;
 
 /// How requests are served.
@@ -35,11 +40,14 @@ pub struct SchedulerOptions {
     /// Tokens of each answer for which there is to be room before another one begins: an answer
     /// that has to wait for room is read again.
     pub ahead: usize,
+    /// Whether tokens are guessed for requests that say [`Speculation::Auto`].
+    pub speculation: Speculation,
 }
 
 impl Default for SchedulerOptions {
     fn default() -> Self {
-        Self { most_running: 64, most_queued: 256, prompt_rows: 128, ahead: 256 }
+        let speculation = Speculation::Auto;
+        Self { most_running: 64, most_queued: 256, prompt_rows: 128, ahead: 256, speculation }
     }
 }
 
@@ -47,7 +55,9 @@ impl Default for SchedulerOptions {
 pub struct Request {
     /// The whole text so far.
     pub prompt: Vec<u32>,
-    /// How the answer is made. Tokens are guessed only while it is alone.
+    /// How the answer is made. Beside others tokens are guessed too: in so few rows for all that
+    /// each is computed as it would be alone, or, where there are more without guesses, as far as it
+    /// pays.
     pub options: GenerateOptions,
     /// Greater ones are served first.
     pub priority: i32,
@@ -162,6 +172,14 @@ pub struct Counts {
     pub drafted_tokens: u64,
     /// Those of them that were right.
     pub accepted_tokens: u64,
+    /// Tokens that the draft model guessed, of those that were checked.
+    pub model_drafted_tokens: u64,
+    /// Those of them that were right.
+    pub model_accepted_tokens: u64,
+    /// Passes of the draft model.
+    pub draft_passes: u64,
+    /// What the draft model does; `None` without one.
+    pub drafting: Option<Drafting>,
     /// How often an answer had to wait for room in the cache.
     pub preemptions: u64,
 }
@@ -176,6 +194,7 @@ pub struct Scheduler {
     /// In the order in which they came.
     running: Vec<Active>,
     prefixes: Prefixes,
+    guesser: Guesser,
     counts: Counts,
     /// Requests so far.
     arrivals: u64,
@@ -196,9 +215,15 @@ impl Scheduler {
             queue: Vec::new(),
             running: Vec::new(),
             prefixes: Prefixes::default(),
+            guesser: Guesser::default(),
             counts: Counts::default(),
             arrivals: 0,
         }
+    }
+
+    /// Guesses with a smaller model too, where that pays.
+    pub fn set_draft(&mut self, model: DraftModel) {
+        self.guesser.set_draft(model);
     }
 
     /// The engine.
@@ -220,6 +245,8 @@ impl Scheduler {
             pages: cache.capacity(),
             pages_used: cache.capacity() - cache.available(),
             pages_cached: self.prefixes.pages(),
+            draft_passes: self.guesser.draft_passes(),
+            drafting: self.guesser.drafting(),
             ..self.counts
         }
     }
@@ -229,13 +256,16 @@ impl Scheduler {
     /// # Errors
     /// If too many wait already, the prompt is empty or does not fit the context, an option is out of
     /// its range, the adapter is of another model, or the model writes no text.
-    pub fn submit(&mut self, request: Request) -> Result<(), Error> {
+    pub fn submit(&mut self, mut request: Request) -> Result<(), Error> {
         if self.queue.len() >= self.options.most_queued {
             return Err(Error::new(
                 ErrorKind::Busy,
                 format!("`{}` requests wait already", self.queue.len()),
             )
             .with_hint("try again later"));
+        }
+        if request.options.speculation == Speculation::Auto {
+            request.options.speculation = self.options.speculation;
         }
         let active = Active::new(&self.engine, request, self.arrivals)?;
         self.arrivals += 1;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rushlight_model::Adapter;
 
-use crate::speculate::Speculator;
+use crate::speculate::{Guesser, Speculator};
 use crate::{
     Batch, Choice, DraftModel, Engine, Error, ErrorKind, Sampler, SamplerOptions, Sequence,
     Speculation,
@@ -109,14 +109,15 @@ fn rate(tokens: usize, time: Duration) -> Option<f64> {
 pub struct Session {
     sequence: Sequence,
     tokens: Vec<u32>,
+    guesser: Guesser,
     speculator: Speculator,
 }
 
 impl Session {
     /// A new conversation.
     pub fn new(engine: &mut Engine) -> Self {
-        let sequence = engine.start();
-        Self { sequence, tokens: Vec::new(), speculator: Speculator::default() }
+        let (guesser, speculator) = (Guesser::default(), Speculator::default());
+        Self { sequence: engine.start(), tokens: Vec::new(), guesser, speculator }
     }
 
     /// Answers with an adapter from now on, or with none; what was read with another is forgotten.
@@ -136,7 +137,7 @@ impl Session {
 
     /// Guesses with a smaller model too, where that pays.
     pub fn set_draft(&mut self, model: DraftModel) {
-        self.speculator.set_draft(model);
+        self.guesser.set_draft(model);
     }
 
     /// Frees its place in the cache.
@@ -168,7 +169,7 @@ impl Session {
         let mut sampler = Sampler::new(options.sampler.clone(), v)?;
         prompt.iter().for_each(|t| sampler.accept(*t));
         let reused = self.reuse(engine, prompt);
-        self.speculator.begin(options.speculation, prompt)?;
+        self.speculator.begin(options.speculation, prompt);
         self.run_prompt(engine, &prompt[reused..], &mut on_text)?;
         let prompt_time = begin.elapsed();
         let mut answer = Answer {

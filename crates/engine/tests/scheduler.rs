@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rushlight_engine::{
-    Batch, Engine, EngineOptions, Error, ErrorKind, Event, Finish, GenerateOptions, Request,
-    Scheduler, SchedulerOptions, Sink, Speculation,
+    Batch, DraftModel, Drafting, Engine, EngineOptions, Error, ErrorKind, Event, Finish,
+    GenerateOptions, Request, Scheduler, SchedulerOptions, Sink, Speculation,
 };
 use rushlight_kernels::PAGE;
 use rushlight_model::Model;
@@ -208,6 +208,143 @@ fn guesses_are_checked_while_an_answer_is_alone() {
         accepted += counts.accepted_tokens;
     }
     assert!(accepted > 100 && drafted > accepted, "{accepted} of {drafted}");
+}
+
+/// Three answers that repeat themselves, and a fourth that does not, with these guesses.
+fn four(scheduler: &mut Scheduler, speculation: Speculation, prompts: usize) -> Vec<Vec<u32>> {
+    let ears: Vec<Ear> = (0..4)
+        .map(|i| {
+            let mut options = options(90 + 7 * i as usize);
+            // Of so few tokens some come again.
+            options.sampler.logit_bias = (10..11 + i).map(|t| (t, 30.0)).collect();
+            if i == 3 {
+                (options.sampler.temperature, options.sampler.seed) = (0.7, 5);
+                options.sampler.repetition_penalty = 1.2;
+            }
+            options.speculation = speculation;
+            submit(scheduler, &prompt(i, prompts + 9 * i as usize), options)
+        })
+        .collect();
+    run(scheduler);
+    let tokens = |ear: &Ear| ear.heard.lock().unwrap().tokens.clone();
+    ears.iter().map(tokens).collect()
+}
+
+#[test]
+fn guesses_are_checked_beside_other_answers() {
+    let tiny = Tiny::new();
+    let mut passes = Vec::new();
+    for speculation in [Speculation::Off, Speculation::Auto, Speculation::Always] {
+        let mut scheduler = tiny.scheduler(512, &SchedulerOptions::default());
+        let found = four(&mut scheduler, speculation, 20);
+        passes.push((found, scheduler.counts()));
+    }
+    let [(plain, off), (auto, _), (always, counts)] = passes.try_into().unwrap();
+    assert_eq!(auto, plain);
+    assert_eq!(always, plain);
+    assert!(counts.accepted_tokens > 60, "{counts:?}");
+    assert!(counts.passes + 20 < off.passes, "{} of {}", counts.passes, off.passes);
+    // No pass has more rows than are computed each as alone, but for those that read prompts.
+    assert!(counts.batch_rows <= 7 * counts.passes + 200, "{counts:?}");
+}
+
+/// A scheduler with a draft model: itself, or one with the same tokens that says something else.
+fn with_draft(tiny: &Tiny, itself: bool, positions: usize) -> Scheduler {
+    let mut scheduler = tiny.scheduler(512, &SchedulerOptions::default());
+    let path = tiny.dir.path().join(if itself { "tiny.gguf" } else { "other.gguf" });
+    if !itself {
+        write_gguf(&case("mistral"), &path);
+    }
+    let draft = engine(&path, positions, 64);
+    scheduler.set_draft(DraftModel::new(draft, scheduler.engine().model()).unwrap());
+    scheduler
+}
+
+#[test]
+fn a_draft_model_guesses_for_all_who_run() {
+    let tiny = Tiny::new();
+    // Nothing comes again in these: only the draft model can guess them.
+    let ask = |scheduler: &mut Scheduler, seeds: std::ops::Range<u32>, speculation| {
+        let ears: Vec<Ear> = seeds
+            .map(|seed| {
+                let mut options = options(60);
+                options.sampler.presence_penalty = 3.0;
+                options.speculation = speculation;
+                submit(scheduler, &prompt(seed, 20 + 3 * seed as usize), options)
+            })
+            .collect();
+        run(scheduler);
+        let tokens = |ear: &Ear| ear.heard.lock().unwrap().tokens.clone();
+        ears.iter().map(tokens).collect::<Vec<_>>()
+    };
+    for seeds in [0..1, 0..3] {
+        let mut plain = tiny.scheduler(512, &SchedulerOptions::default());
+        let want = ask(&mut plain, seeds.clone(), Speculation::Off);
+        for (itself, positions) in [(true, 512), (true, 2 * PAGE), (false, 512)] {
+            let mut scheduler = with_draft(&tiny, itself, positions);
+            let found = ask(&mut scheduler, seeds.clone(), Speculation::Always);
+            let counts = scheduler.counts();
+            assert_eq!(found, want, "{seeds:?} {itself} {positions}");
+            assert!(counts.draft_passes > 0 && counts.model_drafted_tokens > 0, "{counts:?}");
+        }
+    }
+}
+
+#[test]
+fn what_the_model_itself_drafts_is_right() {
+    let tiny = Tiny::new();
+    for users in 1..4 {
+        let go = |itself: Option<bool>| {
+            let mut scheduler = match itself {
+                None => tiny.scheduler(512, &SchedulerOptions::default()),
+                Some(itself) => with_draft(&tiny, itself, 512),
+            };
+            let ears: Vec<Ear> = (0..users)
+                .map(|seed| {
+                    let mut options = options(60);
+                    options.speculation = match itself {
+                        None => Speculation::Off,
+                        Some(_) => Speculation::Always,
+                    };
+                    submit(&mut scheduler, &prompt(seed, 25 + 6 * seed as usize), options)
+                })
+                .collect();
+            run(&mut scheduler);
+            let tokens = |ear: &Ear| ear.heard.lock().unwrap().tokens.clone();
+            (ears.iter().map(tokens).collect::<Vec<_>>(), scheduler.counts())
+        };
+        let (want, off) = go(None);
+        let (found, counts) = go(Some(true));
+        assert_eq!(found, want, "{users}");
+        let (drafted, right) = (counts.model_drafted_tokens, counts.model_accepted_tokens);
+        assert!(drafted > 0 && right * 20 >= drafted * 19, "{users}: {right} of {drafted}");
+        assert!(counts.passes * 3 < off.passes * 2, "{users}: {} {}", counts.passes, off.passes);
+    }
+}
+
+#[test]
+fn a_draft_model_that_is_wrong_is_seldom_asked() {
+    let tiny = Tiny::new();
+    let mut scheduler = with_draft(&tiny, false, 512);
+    let mut asked = Vec::new();
+    for seed in 0..6 {
+        let before = scheduler.counts();
+        let mut options = options(200);
+        // Nothing comes again, so that only the draft model may guess.
+        options.sampler.presence_penalty = 5.0;
+        let ear = submit(&mut scheduler, &prompt(seed, 30), options.clone());
+        run(&mut scheduler);
+        let tokens = ear.heard.lock().unwrap().tokens.clone();
+        options.speculation = Speculation::Off;
+        let mut plain = tiny.scheduler(512, &SchedulerOptions::default());
+        let ear = submit(&mut plain, &prompt(seed, 30), options);
+        run(&mut plain);
+        assert_eq!(tokens, ear.heard.lock().unwrap().tokens);
+        asked.push(scheduler.counts().draft_passes - before.draft_passes);
+    }
+    let counts = scheduler.counts();
+    assert!(asked[0] > 0 && asked[2..].iter().sum::<u64>() < 40, "{asked:?}");
+    assert_eq!(counts.drafting, Some(Drafting::Resting), "{counts:?}");
 }
 
 #[test]

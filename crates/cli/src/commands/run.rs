@@ -42,7 +42,7 @@ pub(crate) fn run(args: &Args, run: &Run) -> anyhow::Result<ExitCode> {
     let mut session = Session::new(&mut engine);
     let adapter = load::asked(&engine);
     session.set_adapter(&mut engine, adapter)?;
-    if let Some(draft) = load::draft(args, run, &engine)? {
+    if let Some(draft) = load::draft(args, &run.load, run.draft.as_deref(), None, &engine)? {
         session.set_draft(draft);
     }
     match text {
@@ -126,13 +126,18 @@ pub(super) fn options(run: &Run) -> GenerateOptions {
     options.max_tokens = run.max_tokens;
     options.stop.clone_from(&run.stop);
     options.sampler = sampler(&run.sampling);
-    options.speculation = match run.speculate {
+    options.speculation = speculation(run.speculate);
+    options
+}
+
+/// Whether tokens are guessed.
+pub(super) fn speculation(when: Speculate) -> Speculation {
+    match when {
         Speculate::Auto => Speculation::Auto,
         Speculate::Wide => Speculation::Wide,
         Speculate::Always => Speculation::Always,
         Speculate::Off => Speculation::Off,
-    };
-    options
+    }
 }
 
 fn sampler(sampling: &Sampling) -> SamplerOptions {

@@ -71,6 +71,7 @@ fn served(args: &'static Args, wanted: Wanted) -> ServedModel {
     (model.pinned, model.priority, model.idle) = (wanted.pinned, wanted.priority, wanted.idle);
     let mut scheduler = SchedulerOptions::default();
     (scheduler.most_running, scheduler.most_queued) = (wanted.parallel, wanted.queue);
+    scheduler.speculation = wanted.speculation;
     model.scheduler = Some(scheduler);
     model
 }
@@ -79,7 +80,11 @@ fn served(args: &'static Args, wanted: Wanted) -> ServedModel {
 fn needs(args: &Args, wanted: &Wanted) -> anyhow::Result<u64> {
     let (model, _) = load::model(args, &wanted.load)?;
     let adapters = adapters(wanted, &model)?;
-    load::shared_bytes(&wanted.load, wanted.parallel, wanted.cache, &model, adapters)
+    let own = load::shared_bytes(&wanted.load, wanted.parallel, wanted.cache, &model, adapters)?;
+    let Some(draft) = &wanted.draft else { return Ok(own) };
+    let (small, draft) = load::draft_load(args, &wanted.load, draft, own)?;
+    let drafts = load::shared_bytes(&draft, wanted.parallel, None, &small, load::Named::new())?;
+    Ok(own + drafts)
 }
 
 /// Loads a model and prepares to run it, on the thread that will.
@@ -99,7 +104,14 @@ fn loaded(args: &Args, wanted: &Wanted) -> anyhow::Result<Loaded> {
         engine.threads(),
         engine.row().name(),
     );
+    let draft = wanted.draft.as_deref();
+    let draft = load::draft(args, &wanted.load, draft, Some(wanted.parallel), &engine)?;
+    if let Some(draft) = &draft {
+        let needs = report::size(draft.engine().plan().total_bytes());
+        eprintln!("`{}`: a draft model that takes at most {needs} more", wanted.name);
+    }
     let mut loaded = Loaded::new(engine);
+    loaded.draft = draft;
     if let Some(path) = &wanted.keep {
         let weights = weights(&load::resolve(args, &wanted.load.model)?)?;
         let most_bytes = wanted.keep_size << 20;

@@ -1,7 +1,7 @@
 //! A request that waits or is served.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rushlight_model::Adapter;
 use rushlight_text::StreamDecoder;
@@ -9,7 +9,7 @@ use rushlight_text::constrain::Constraint;
 
 use super::{Event, Request, Sink};
 use crate::session::check_prompt;
-use crate::speculate::Speculator;
+use crate::speculate::{Ask, Guessed, Guesser, Speculator};
 use crate::stop::StopFilter;
 use crate::thinking::Thinker;
 use crate::{
@@ -39,8 +39,10 @@ pub(super) struct Active {
     sampler: Sampler,
     decoder: StreamDecoder,
     filter: StopFilter,
-    /// Made when the answer is alone for the first time: what it knows of the text takes memory.
+    /// Made when guesses may first be checked: what it knows of the text takes memory.
     speculator: Option<Speculator>,
+    /// What was guessed and is counted.
+    counted: Guessed,
     constraint: Option<Constraint>,
     thinker: Thinker,
     adapter: Option<Arc<Adapter>>,
@@ -86,6 +88,7 @@ impl Active {
             sampler,
             decoder: StreamDecoder::showing(shown),
             speculator: None,
+            counted: Guessed::default(),
             constraint,
             thinker: Thinker::new(thinking),
             adapter,
@@ -238,37 +241,52 @@ impl Active {
         Ok(constraint.is_finished())
     }
 
-    /// Whether guesses may be checked for it.
-    pub(super) fn speculates(&self) -> bool {
-        self.options.speculation != Speculation::Off
-    }
-
-    /// What guesses are worth checking after the last token.
-    pub(super) fn propose(&mut self, most: usize, exact: usize) -> Result<Vec<u32>, Error> {
-        if self.speculator.is_none() {
-            let mut speculator = Speculator::default();
-            speculator.begin(self.options.speculation, &self.tokens)?;
-            self.speculator = Some(speculator);
-        }
-        let guesses = self.speculator.as_mut().map(|s| s.propose(most, exact)).transpose()?;
-        Ok(guesses.unwrap_or_default().to_vec())
-    }
-
-    /// So many guesses were checked in a pass that took so long.
-    pub(super) fn ran(&mut self, drafts: usize, time: Duration) {
-        if let Some(speculator) = &mut self.speculator {
-            speculator.ran(drafts, time);
+    /// Begins to guess, if guesses may be checked for it.
+    pub(super) fn follow(&mut self, guesser: &Guesser) {
+        let off = self.options.speculation == Speculation::Off;
+        if !off && self.speculator.is_none() {
+            self.speculator = Some(guesser.follow(self.options.speculation, &self.tokens));
         }
     }
 
-    /// Takes note of the last token; gives the row of the pass that follows it, if it was guessed.
+    /// Whether passes for it may be longer than those that are exact.
+    pub(super) fn is_wide(&self) -> bool {
+        self.options.speculation == Speculation::Wide
+    }
+
+    /// What may be guessed in a pass that computes a token of it.
+    pub(super) fn ask(&mut self, context: usize) -> Option<Ask<'_>> {
+        let (left, room) = (self.left(), context.saturating_sub(self.tokens.len()));
+        let most = left.min(room).saturating_sub(1);
+        Some(Ask { key: self.arrival, text: self.speculator.as_mut()?, most, left })
+    }
+
+    /// Its place in the order in which requests came.
+    pub(super) fn arrival(&self) -> u64 {
+        self.arrival
+    }
+
+    /// What is guessed of it.
+    pub(super) fn speculator(&mut self) -> Option<&mut Speculator> {
+        self.speculator.as_mut()
+    }
+
+    /// The guesses to be checked after its last token.
+    pub(super) fn guesses(&self) -> &[u32] {
+        self.speculator.as_ref().map_or(&[], Speculator::guesses)
+    }
+
+    /// Takes note of the last token; gives how many rows further the row is that follows it, if it
+    /// was guessed.
     pub(super) fn guessed(&mut self) -> Option<usize> {
         self.speculator.as_mut()?.accept(*self.tokens.last()?)
     }
 
-    /// Tokens that were guessed and checked, and those of them that were right.
-    pub(super) fn guess_counts(&self) -> (usize, usize) {
-        self.speculator.as_ref().map_or((0, 0), Speculator::counts)
+    /// What was guessed since this was last asked.
+    pub(super) fn guess_news(&mut self) -> Guessed {
+        let all = self.speculator.as_ref().map_or_else(Guessed::default, Speculator::guessed);
+        let before = std::mem::replace(&mut self.counted, all);
+        all - before
     }
 
     /// Whether it has left the queue before.

@@ -15,17 +15,22 @@ impl Scheduler {
         }
         let mut rows = self.rows();
         self.make_room(&mut rows);
-        let guesses = self.guesses()?;
+        let guesses = self.guess(&rows);
         let mut batch = Batch::new();
         let mut wanted = Vec::new();
+        let mut outputs = 0;
         for (i, (active, rows)) in self.running.iter().zip(&rows).enumerate() {
             let Some(sequence) = active.sequence() else { continue };
             let pending = active.pending(&self.engine);
             let ends = *rows == pending.len() && *rows > 0;
             batch.extend(sequence, &pending[..*rows], ends);
             if ends {
-                wanted.push(i);
-                batch.extend_all(sequence, guesses.as_deref().unwrap_or_default());
+                wanted.push(Wanted { at: i, row: outputs });
+                outputs += 1;
+            }
+            if guesses.is_some() && *rows == 1 && ends {
+                batch.extend_all(sequence, active.guesses());
+                outputs += active.guesses().len();
             }
         }
         let begin = Instant::now();
@@ -34,8 +39,8 @@ impl Scheduler {
         }
         self.counts.passes += 1;
         self.counts.batch_rows += batch.len() as u64;
-        if let Some(guesses) = guesses {
-            self.running[0].ran(guesses.len(), begin.elapsed());
+        if let Some(pass) = guesses {
+            self.ran(pass, begin.elapsed());
         }
         self.share_prompts(&rows);
         self.outputs(&wanted);
@@ -51,22 +56,6 @@ impl Scheduler {
             false => usize::MAX,
         };
         share(&pending, most.min(self.engine.chunk()), self.engine.chunk())
-    }
-
-    /// Tokens to be checked after the last one of an answer that is alone; `None` where none were
-    /// asked for.
-    fn guesses(&mut self) -> Result<Option<Vec<u32>>, Error> {
-        let (context, exact) = (self.engine.context(), self.engine.exact_rows());
-        let [active] = self.running.as_mut_slice() else { return Ok(None) };
-        if active.pending(&self.engine).len() != 1 || !active.speculates() {
-            return Ok(None);
-        }
-        let room = context.saturating_sub(active.tokens().len()).min(self.engine.chunk() - 1);
-        let most = active.left().min(room).saturating_sub(1);
-        let guesses = active.propose(most, exact)?;
-        let cache = self.engine.cache();
-        let fits = |s| cache.needed(s, 1 + guesses.len()) <= cache.available();
-        Ok(Some(if active.sequence().is_some_and(fits) { guesses } else { Vec::new() }))
     }
 
     /// The machine has not the memory that it promised: who came last fails, the others go on.
@@ -92,51 +81,55 @@ impl Scheduler {
     }
 
     /// Chooses the tokens that follow and tells them.
-    fn outputs(&mut self, wanted: &[usize]) {
+    fn outputs(&mut self, wanted: &[Wanted]) {
         let engine = &self.engine;
         let mut rest = self.running.iter_mut().enumerate();
-        let mut next = |at: &usize| rest.find(|(i, _)| i == at).map(|(_, active)| active);
+        let mut next = |wanted: &Wanted| {
+            let active = rest.find(|(i, _)| *i == wanted.at).map(|(_, active)| active);
+            active.map(|active| (wanted.row, active))
+        };
         let mut ready: Vec<_> = wanted.iter().filter_map(&mut next).collect();
-        engine.each(&mut ready, |row, active| {
-            if let Some(logits) = engine.output(row) {
+        engine.each(&mut ready, |_, (row, active)| {
+            if let Some(logits) = engine.output(*row) {
                 active.choose(engine, logits);
             }
         });
-        for at in wanted.iter().rev() {
-            let before = self.running[*at].answered();
-            let end = self.take(*at);
-            self.counts.answer_tokens += (self.running[*at].answered() - before) as u64;
+        for wanted in wanted.iter().rev() {
+            let (at, before) = (wanted.at, self.running[wanted.at].answered());
+            let end = self.take(wanted);
+            self.counts.answer_tokens += (self.running[at].answered() - before) as u64;
+            self.count_guesses(at);
             let end = match end {
                 Ok(None) => continue,
                 Ok(Some(finish)) => Ok(finish),
                 Err(error) => Err(error),
             };
-            let mut active = self.running.remove(*at);
+            let mut active = self.running.remove(at);
             match end {
                 Ok(finish) => active.finish(finish),
                 Err(error) => active.fail(error),
             }
-            let (drafted, accepted) = active.guess_counts();
-            self.counts.drafted_tokens += drafted as u64;
-            self.counts.accepted_tokens += accepted as u64;
+            if let Some(text) = active.speculator() {
+                self.guesser.learn(text);
+            }
             self.leave(active);
         }
     }
 
     /// Takes the chosen token, and those after it that were guessed right. Afterwards the cache has
     /// what was read of the answer and no guesses.
-    fn take(&mut self, at: usize) -> Result<Option<Finish>, Error> {
+    fn take(&mut self, wanted: &Wanted) -> Result<Option<Finish>, Error> {
         let engine = &self.engine;
-        let active: &mut Active = &mut self.running[at];
+        let active: &mut Active = &mut self.running[wanted.at];
         let mut read = active.tokens().len();
         let end = loop {
             let end = active.take(engine)?;
             if end.is_some() {
                 break end;
             }
-            let Some(row) = active.guessed() else { break None };
+            let Some(further) = active.guessed() else { break None };
             read += 1;
-            let Some(logits) = engine.output(row) else { break None };
+            let Some(logits) = engine.output(wanted.row + further) else { break None };
             active.choose(engine, logits);
         };
         if let Some(sequence) = active.sequence() {
@@ -144,6 +137,14 @@ impl Scheduler {
         }
         Ok(end)
     }
+}
+
+/// One of those who run whose next token a pass computes.
+struct Wanted {
+    /// Which.
+    at: usize,
+    /// Its row among the outputs; those after it follow its guesses.
+    row: usize,
 }
 
 /// Rows of a pass for who has so many tokens `pending`: those with one get it, the others share up to

@@ -5,6 +5,7 @@ use std::time::Instant;
 use rushlight_text::StreamDecoder;
 
 use super::{Answer, Finish, GenerateOptions, Session};
+use crate::speculate::{Ask, Pass};
 use crate::stop::StopFilter;
 use crate::{Batch, Engine, Error, ErrorKind, Sampler};
 
@@ -61,7 +62,8 @@ impl Session {
             row = self.advance(engine, choice.token, most - answer.tokens.len())?;
         };
         engine.truncate(self.sequence, self.tokens.len());
-        (answer.drafted_tokens, answer.accepted_tokens) = self.speculator.counts();
+        let guessed = self.speculator.guessed();
+        (answer.drafted_tokens, answer.accepted_tokens) = (guessed.drafted, guessed.accepted);
         if answer.finish != Finish::Stop {
             let (text, _) = filter.push(decoder.finish());
             let rest = text + &filter.finish();
@@ -84,25 +86,29 @@ impl Session {
         engine.truncate(self.sequence, self.tokens.len());
         let room = engine.context().min(engine.chunk() + self.tokens.len()) - self.tokens.len();
         let most = left.min(room).saturating_sub(1);
-        let drafts = self.speculator.propose(most, engine.exact_rows())?;
+        let wide = self.speculator.is_wide();
+        let pass = Pass::new((1, 1), false, (engine.exact_rows(), engine.chunk()), wide);
+        let text = Ask { key: 0, text: &mut self.speculator, most, left };
+        self.guesser.propose(pass, &mut [text], usize::MAX)?;
         let mut batch = Batch::new();
         batch.extend_all(self.sequence, &[token]);
         let alone = batch.clone();
-        batch.extend_all(self.sequence, drafts);
+        batch.extend_all(self.sequence, self.speculator.guesses());
         let mut begin = Instant::now();
-        let mut drafts = drafts.len();
         match engine.forward(&batch) {
             // Other sequences have the positions that the drafts would take, or the machine has not
             // the memory for them.
             Err(error)
-                if matches!(error.kind(), ErrorKind::Context | ErrorKind::Memory) && drafts > 0 =>
+                if matches!(error.kind(), ErrorKind::Context | ErrorKind::Memory)
+                    && batch.len() > 1 =>
             {
-                (begin, drafts) = (Instant::now(), 0);
+                self.speculator.cut(0);
+                begin = Instant::now();
                 engine.forward(&alone)?;
             }
             ran => ran?,
         }
-        self.speculator.ran(drafts, begin.elapsed());
+        self.guesser.ran(pass, std::iter::once(&mut self.speculator), begin.elapsed());
         self.tokens.push(token);
         Ok(0)
     }

@@ -65,15 +65,10 @@ impl Acceptance {
         share.trials = keep * (share.trials + 1.0);
     }
 
-    /// How many of `drafts` tokens will be accepted, one after the other, on average.
-    pub(super) fn expected(&self, evidence: Evidence, drafts: usize) -> f64 {
-        let mut all = 1.0;
-        let each = (0..drafts).map(|i| {
-            let share = self.shares[evidence.after(i).class()];
-            all *= share.hits / share.trials;
-            all
-        });
-        each.sum()
+    /// The share of drafts with this behind them that were accepted.
+    pub(super) fn share(&self, evidence: Evidence) -> f64 {
+        let share = self.shares[evidence.class()];
+        share.hits / share.trials
     }
 }
 
@@ -84,16 +79,13 @@ mod tests {
     #[test]
     fn shares_follow_what_is_seen() {
         let mut acceptance = Acceptance::default();
-        let expected = |a: &Acceptance, n| a.expected(Evidence::Match(2), n);
-        assert_eq!(expected(&acceptance, 0), 0.0);
-        assert!((expected(&acceptance, 1) - PRIOR[0]).abs() < 1e-9);
-        // The second draft of a match of 2 has a match of 3 behind it.
-        assert!((expected(&acceptance, 2) - PRIOR[0] * (1.0 + PRIOR[1])).abs() < 1e-9);
+        let share = |a: &Acceptance| a.share(Evidence::Match(2));
+        assert!((share(&acceptance) - PRIOR[0]).abs() < 1e-9);
         (0..100).for_each(|_| acceptance.observe(Evidence::Match(2), true));
-        assert!(expected(&acceptance, 1) > 0.95);
+        assert!(share(&acceptance) > 0.95);
         (0..100).for_each(|_| acceptance.observe(Evidence::Match(2), false));
-        assert!(expected(&acceptance, 1) < 0.05);
-        let long = acceptance.expected(Evidence::Match(1000), 1);
+        assert!(share(&acceptance) < 0.05);
+        let long = acceptance.share(Evidence::Match(1000));
         assert!((long - PRIOR[6]).abs() < 1e-9, "another class is as it was");
     }
 }

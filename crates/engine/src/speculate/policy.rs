@@ -1,25 +1,27 @@
 //! How many tokens to draft: as many as pay, by what passes take and drafts are accepted.
 //!
-//! A pass over `1 + n` rows gives one token and as many more as drafts are accepted. With costs in
-//! passes of one row, `n` is what makes
+//! A pass that writes a token of each of `w` answers gives as many more as drafts are accepted. With
+//! costs in passes without drafts, `n` is what makes
 //!
 //! ```text
-//! (1 + expected accepted of n) / (pass of 1 + n rows + drafting n)
+//! (1 + expected accepted of n / w) / (pass with n more rows + drafting n)
 //! ```
 //!
-//! greatest, and none if that is not more than 1. Whether text that stood before comes again is
-//! seen at every token without drafting it, so that ordinary text costs nothing to know. What
-//! drafts could lose is taken from an allowance, which passes refill slowly and gains quickly:
-//! however wrong the estimates are, the time lost stays a small share of all.
+//! greatest, and none if that is not more than 1. Whose drafts they are is decided by how probably
+//! each is accepted: one more of a text that repeats itself may be worth more than the first of
+//! another. Whether text that stood before comes again is seen at every token without drafting it,
+//! so that ordinary text costs nothing to know. What drafts could lose is taken from an allowance of
+//! each answer, which passes refill slowly and gains quickly: however wrong the estimates are, the
+//! time lost stays a small share of all.
 
 use super::acceptance::{Acceptance, Evidence};
-use super::costs::{Costs, MOST_ROWS, Outlook};
+use super::costs::{Costs, MOST_GUESSES, Outlook, Pass};
 
 /// Numbers of drafts that are considered; few, so that the cost of each is soon known.
-const DRAFTS: [usize; 7] = [1, 2, 3, 5, 7, 15, MOST_ROWS - 1];
+const DRAFTS: [usize; 7] = [1, 2, 3, 5, 7, 15, MOST_GUESSES];
 /// What must be gained for drafts to pay, a share: less is within the noise of the measurements.
 const LEAST_GAIN: f64 = 0.03;
-/// Passes of one row that a request may lose before it gained anything.
+/// Passes without drafts that a request may lose before it gained anything.
 const FIRST_ALLOWANCE: f64 = 2.0;
 /// What each pass adds.
 const INCOME: f64 = 0.005;
@@ -29,17 +31,14 @@ const MOST_ALLOWANCE: f64 = 16.0;
 /// loses.
 const WAIT: usize = 64;
 const LONGEST_WAIT: usize = 4096;
-/// Passes with drafts after which one without keeps the measure of what they save.
-const LONGEST_STREAK: usize = 48;
+/// Tokens over which what the draft model reads first is hoped to be gained back twice.
+const AHEAD: usize = 256;
 
-/// Decides, and learns from what it is told. It reads no clock.
+/// What is known of one text's drafts.
 #[derive(Clone, Debug)]
 pub(super) struct Policy {
     acceptance: Acceptance,
-    costs: Costs,
     allowance: f64,
-    /// Passes with drafts since the last without.
-    streak: usize,
     by_text: Trial,
     by_model: Trial,
 }
@@ -53,9 +52,18 @@ struct Trial {
     wait: usize,
 }
 
-/// Drafts that could be made.
+impl Trial {
+    const NEW: Self = Self { idle: 0, wait: WAIT };
+
+    fn is_due(self) -> bool {
+        self.idle >= self.wait
+    }
+}
+
+/// Drafts that could be made for a text.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Offer {
+pub(super) struct Offer<'a> {
+    pub(super) policy: &'a Policy,
     pub(super) evidence: Evidence,
     /// Drafts at most.
     pub(super) most: usize,
@@ -64,94 +72,68 @@ pub(super) struct Offer {
 }
 
 /// How many of them to make.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Plan {
-    pub(super) drafts: usize,
+    /// Of each offer.
+    pub(super) drafts: Vec<usize>,
     /// Tokens in the time of one without drafts.
     pub(super) gain: f64,
 }
 
-/// A pass and what came of it.
+/// What came of a pass for a text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outcome {
     pub(super) evidence: Evidence,
-    pub(super) drafts: usize,
-    pub(super) accepted: usize,
-    /// The pass.
-    pub(super) seconds: f64,
-    /// Everything that the draft model did for it.
-    pub(super) drafting: f64,
+    /// Whether drafts were made for it, or tried to be.
+    pub(super) tried: bool,
+    /// What drafts saved, less what they cost, in passes without them.
+    pub(super) gain: f64,
 }
 
 impl Default for Policy {
     fn default() -> Self {
         Self {
             acceptance: Acceptance::default(),
-            costs: Costs::default(),
             allowance: FIRST_ALLOWANCE,
-            streak: 0,
-            by_text: Trial { idle: 0, wait: WAIT },
-            by_model: Trial { idle: 0, wait: WAIT },
+            by_text: Trial::NEW,
+            by_model: Trial::NEW,
         }
     }
 }
 
 impl Policy {
-    /// Begins a request; what was measured before stays known.
+    /// Begins another answer in a conversation; what was seen of drafts stays known.
     pub(super) fn begin(&mut self) {
-        let Self { acceptance, costs, .. } = std::mem::take(self);
-        *self = Self { acceptance, costs, ..Self::default() };
+        *self = Self { acceptance: std::mem::take(&mut self.acceptance), ..Self::default() };
     }
 
-    /// The best of an offer, if any of it pays.
-    pub(super) fn plan(&self, offer: Offer) -> Option<Plan> {
-        if self.costs.single().is_none() || self.streak >= LONGEST_STREAK {
-            return None;
-        }
-        let trial = match offer.evidence {
+    /// For a request after others: how drafts fared in them, and when they are to be tried again.
+    pub(super) fn after(&self) -> Self {
+        Self { allowance: FIRST_ALLOWANCE, ..self.clone() }
+    }
+
+    /// Whether the draft model pays as far as is known, or nothing is known.
+    pub(super) fn pays(&self, costs: &Costs) -> bool {
+        // When it is tried again is another matter.
+        let now = Self { by_model: Trial::NEW, ..self.after() };
+        !costs.are_begun() || now.may_read(costs, Pass::alone(DRAFTS[2]), 0, AHEAD)
+    }
+
+    fn trial(&self, evidence: Evidence) -> Trial {
+        match evidence {
             Evidence::Match(_) => self.by_text,
             Evidence::Model => self.by_model,
-        };
-        let again = || (trial.idle >= trial.wait).then(|| self.best(offer, Outlook::Hopeful));
-        self.best(offer, Outlook::Measured).or_else(|| again()?)
-    }
-
-    /// Whether the draft model might pay, so that it is to know the prompt.
-    pub(super) fn may_draft(&self) -> bool {
-        let offer = Offer { evidence: Evidence::Model, most: DRAFTS[2], behind: 0 };
-        self.costs.single().is_none() || self.best(offer, Outlook::Measured).is_some()
-    }
-
-    /// The best of an offer, as far as the allowance goes.
-    fn best(&self, offer: Offer, outlook: Outlook) -> Option<Plan> {
-        let hoped = Acceptance::default();
-        let expected = |drafts| {
-            let seen = self.acceptance.expected(offer.evidence, drafts);
-            match (outlook, offer.evidence) {
-                // Only trying tells more of the draft model.
-                (Outlook::Hopeful, Evidence::Model) => {
-                    seen.max(hoped.expected(offer.evidence, drafts))
-                }
-                _ => seen,
-            }
-        };
-        let mut best: Option<Plan> = None;
-        let most = offer.most.min(self.costs.most_rows().saturating_sub(1));
-        for drafts in DRAFTS.into_iter().take_while(|n| *n <= most) {
-            let cost = |outlook| {
-                let drafting = match offer.evidence {
-                    Evidence::Match(_) => 0.0,
-                    Evidence::Model => self.costs.draft(drafts, offer.behind, outlook),
-                };
-                self.costs.pass(1 + drafts, outlook) + drafting
-            };
-            let gain = (1.0 + expected(drafts)) / cost(outlook);
-            let least = best.map_or(1.0 + LEAST_GAIN, |plan| plan.gain);
-            if gain >= least && cost(Outlook::Measured) - 1.0 <= self.allowance {
-                best = Some(Plan { drafts, gain });
-            }
         }
-        best
+    }
+
+    /// How probably a draft is accepted where those before it are. Only trying tells more of the
+    /// draft model, so that it is hoped for when it is to be tried again.
+    pub(super) fn share(&self, evidence: Evidence) -> f64 {
+        let seen = self.acceptance.share(evidence);
+        match evidence == Evidence::Model && self.by_model.is_due() {
+            true => seen.max(Acceptance::default().share(evidence)),
+            false => seen,
+        }
     }
 
     /// A draft was accepted or not, or would have been.
@@ -159,30 +141,14 @@ impl Policy {
         self.acceptance.observe(evidence, accepted);
     }
 
-    /// The draft model ran `tokens` that it had missed.
-    pub(super) fn caught_up(&mut self, tokens: usize, seconds: f64) {
-        self.costs.observe_behind(tokens, seconds);
-    }
-
-    /// The draft model made so many passes, each for a token.
-    pub(super) fn drafted(&mut self, passes: usize, seconds: f64) {
-        self.costs.observe_draft(passes, seconds);
-    }
-
     /// A pass is over.
     pub(super) fn settle(&mut self, outcome: Outcome) {
-        let Outcome { evidence, drafts, accepted, seconds, drafting } = outcome;
-        self.costs.observe_pass(1 + drafts, seconds);
-        let Some(single) = self.costs.single() else { return };
-        self.allowance += INCOME;
+        let Outcome { evidence, tried, gain } = outcome;
         self.by_text.idle += 1;
         self.by_model.idle += 1;
-        if drafts == 0 && drafting == 0.0 {
-            self.streak = 0;
-        } else {
-            let gain = (1 + accepted) as f64 - (seconds + drafting) / single;
+        self.allowance += INCOME;
+        if tried {
             self.allowance += gain;
-            self.streak += 1;
             let trial = match evidence {
                 Evidence::Match(_) => &mut self.by_text,
                 Evidence::Model => &mut self.by_model,
@@ -191,6 +157,98 @@ impl Policy {
             *trial = Trial { idle: 0, wait };
         }
         self.allowance = self.allowance.min(MOST_ALLOWANCE);
+    }
+
+    /// Whether the draft model might pay if the other texts of the pass are like this one, so that
+    /// it is to run `behind` tokens that it has missed of a text that may have `left` more.
+    pub(super) fn may_read(&self, costs: &Costs, pass: Pass, behind: usize, left: usize) -> bool {
+        if !costs.are_begun() {
+            return false;
+        }
+        let (evidence, most) = (Evidence::Model, DRAFTS[2]);
+        let offers = vec![Offer { policy: self, evidence, most, behind: 0 }; pass.answers];
+        let hoped = || self.by_model.is_due().then(|| best(costs, pass, &offers, Outlook::Hopeful));
+        let plan = best(costs, pass, &offers, Outlook::Measured).or_else(|| hoped()?);
+        plan.is_some_and(|plan| {
+            let saved = (1.0 - 1.0 / plan.gain) * left.min(AHEAD) as f64;
+            2.0 * costs.missed(behind * pass.answers, pass.rows) <= saved
+        })
+    }
+}
+
+/// The best of what is offered for a pass, if any of it pays.
+pub(super) fn plan(costs: &Costs, pass: Pass, offers: &[Offer<'_>]) -> Option<Plan> {
+    if !costs.are_known(pass) {
+        return None;
+    }
+    best(costs, pass, offers, Outlook::Measured).or_else(|| {
+        let mut offers = offers.to_vec();
+        for offer in &mut offers {
+            if !offer.policy.trial(offer.evidence).is_due() {
+                offer.most = 0;
+            }
+        }
+        best(costs, pass, &offers, Outlook::Hopeful)
+    })
+}
+
+/// The best of what is offered, as far as allowances go.
+fn best(costs: &Costs, pass: Pass, offers: &[Offer<'_>], outlook: Outlook) -> Option<Plan> {
+    // How probably each draft is accepted, those before it included; which it is, and whose.
+    let mut chances: Vec<(f64, usize, usize)> = Vec::new();
+    for (who, offer) in offers.iter().enumerate() {
+        let most = if offer.policy.allowance > 0.0 { offer.most.min(pass.room) } else { 0 };
+        let mut all = 1.0;
+        chances.extend((0..most).map(|at| {
+            all *= offer.policy.share(offer.evidence.after(at));
+            (all, at, who)
+        }));
+    }
+    // Of one text they fall, so that its first ones are taken.
+    chances.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    let most = chances.len().min(pass.room).min(costs.most_drafts(pass.rows));
+    let mut best: Option<Plan> = None;
+    for n in DRAFTS.into_iter().take_while(|n| *n <= most) {
+        let mut drafts = vec![0; offers.len()];
+        let mut accepted = 0.0;
+        for (chance, _, who) in &chances[..n] {
+            drafts[*who] += 1;
+            accepted += chance;
+        }
+        let cost = |outlook| {
+            costs.pass(pass.rows, n, outlook) + drafting(costs, pass, offers, &drafts, outlook)
+        };
+        let gain = (1.0 + accepted / pass.answers.max(1) as f64) / cost(outlook);
+        let of_drafts = offers.iter().zip(&drafts).filter(|(_, n)| **n > 0);
+        let allowance: f64 = of_drafts.map(|(offer, _)| offer.policy.allowance).sum();
+        let least = best.as_ref().map_or(1.0 + LEAST_GAIN, |plan| plan.gain);
+        if gain >= least && cost(Outlook::Measured) - 1.0 <= allowance {
+            best = Some(Plan { drafts, gain });
+        }
+    }
+    best
+}
+
+/// What the draft model costs. It drafts one token of each text in a pass.
+fn drafting(
+    costs: &Costs,
+    pass: Pass,
+    offers: &[Offer<'_>],
+    drafts: &[usize],
+    outlook: Outlook,
+) -> f64 {
+    let of_model = || {
+        let pairs = offers.iter().zip(drafts);
+        pairs.filter(|(offer, n)| offer.evidence == Evidence::Model && **n > 0)
+    };
+    let passes = of_model().map(|(_, n)| *n).max().unwrap_or(0);
+    let rows = |at: usize| of_model().filter(|(_, n)| **n > at).count();
+    let all: f64 = (0..passes).map(|at| costs.draft(rows(at), pass.rows, outlook)).sum();
+    let missed = || of_model().map(|(offer, _)| costs.missed(offer.behind, pass.rows)).sum::<f64>();
+    match outlook {
+        Outlook::Measured => all + missed(),
+        // Those that it is hoped to run for all that come after.
+        Outlook::Hopeful => all,
     }
 }
 

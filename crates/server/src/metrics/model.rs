@@ -131,8 +131,17 @@ impl ModelMetrics {
         }
         self.usage.set(now.pages_used as f64 / now.pages.max(1) as f64);
         if loaded {
-            for (counter, value) in self.counters[3..5].iter().zip([now.preemptions, now.passes]) {
-                counter.inner().store(value, Ordering::Relaxed);
+            let values = [
+                (3, now.preemptions),
+                (4, now.passes),
+                (6, now.drafted_tokens),
+                (7, now.accepted_tokens),
+                (8, now.model_drafted_tokens),
+                (9, now.model_accepted_tokens),
+                (10, now.draft_passes),
+            ];
+            for (at, value) in values {
+                self.counters[at].inner().store(value, Ordering::Relaxed);
             }
         }
     }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use rushlight_engine::{Counts, Drafting};
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -162,6 +163,7 @@ fn of_model(app: &App, entry: &Entry) -> Value {
             "pages_used": counts.pages_used,
             "pages_cached": counts.pages_cached,
         },
+        "speculation": speculation(&counts),
         "degradations": degradations,
         "failure": entry.failure(),
         "step_seconds": handle.and_then(|h| h.step_time()).map(|time| time.as_secs_f64()),
@@ -170,6 +172,29 @@ fn of_model(app: &App, entry: &Entry) -> Value {
 
 fn told(degradation: &Degradation) -> Value {
     json!({ "what": degradation.what, "reason": degradation.reason })
+}
+
+/// What is guessed, and whether a draft model does: that it rests, as it would not pay, is no fault.
+fn speculation(counts: &Counts) -> Value {
+    let share = |right: u64, of: u64| (of > 0).then(|| right as f64 / of as f64);
+    let draft = counts.drafting.map(|drafting| {
+        let state = match drafting {
+            Drafting::Asked => "asked",
+            Drafting::Resting => "resting",
+            _ => "failed",
+        };
+        json!({
+            "state": state,
+            "passes": counts.draft_passes,
+            "drafted_tokens": counts.model_drafted_tokens,
+            "acceptance": share(counts.model_accepted_tokens, counts.model_drafted_tokens),
+        })
+    });
+    json!({
+        "drafted_tokens": counts.drafted_tokens,
+        "acceptance": share(counts.accepted_tokens, counts.drafted_tokens),
+        "draft_model": draft,
+    })
 }
 
 /// For Prometheus.

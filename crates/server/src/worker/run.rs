@@ -32,10 +32,15 @@ pub(super) fn run(
         let loaded = load()
             .map_err(|e| Error::new(ErrorKind::Load, "the model cannot be loaded").because(e))?;
         let mut scheduler = Scheduler::new(loaded.engine, options);
+        let draft_bytes =
+            loaded.draft.as_ref().map_or(0, |draft| draft.engine().plan().total_bytes());
+        if let Some(draft) = loaded.draft {
+            scheduler.set_draft(draft);
+        }
         prove(&mut scheduler)?;
         let (keeper, note) = Keeper::new(loaded.kept, &mut scheduler);
         state.note(note);
-        state.serve(Served::new(scheduler.engine(), loaded.degradations));
+        state.serve(Served::new(scheduler.engine(), draft_bytes, loaded.degradations));
         state.set_counts(scheduler.counts());
         Ok((scheduler, keeper))
     };

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rushlight_engine::Engine;
+use rushlight_engine::{DraftModel, Engine};
 use rushlight_model::{Adapter, Model};
 use rushlight_text::ChatTemplate;
 use rushlight_text::constrain::{Constraint, Constraints, Grammar};
@@ -36,6 +36,8 @@ impl Degradation {
 pub struct Loaded {
     /// The engine.
     pub engine: Engine,
+    /// A smaller model that guesses tokens.
+    pub draft: Option<DraftModel>,
     /// What `/health` is to tell.
     pub degradations: Vec<Degradation>,
     /// Where what was read is kept across restarts.
@@ -45,7 +47,7 @@ pub struct Loaded {
 impl Loaded {
     /// An engine that is as it should be.
     pub fn new(engine: Engine) -> Self {
-        Self { engine, degradations: Vec::new(), kept: None }
+        Self { engine, draft: None, degradations: Vec::new(), kept: None }
     }
 }
 
@@ -67,7 +69,11 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    pub(super) fn new(engine: &Engine, mut degradations: Vec<Degradation>) -> Self {
+    pub(super) fn new(
+        engine: &Engine,
+        draft_bytes: u64,
+        mut degradations: Vec<Degradation>,
+    ) -> Self {
         let model = engine.model().clone();
         let template = model.chat_template().map_err(|error| super::run::chain(&error));
         match &template {
@@ -86,7 +92,7 @@ impl Served {
             ));
         }
         let (context, threads) = (engine.context(), engine.threads());
-        let bytes = engine.plan().total_bytes();
+        let bytes = engine.plan().total_bytes() + draft_bytes;
         let named = |(name, adapter): (&str, &Arc<Adapter>)| {
             (name.to_owned(), (name.to_owned(), adapter.clone()))
         };

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
+use rushlight_engine::Speculation;
 use serde::Deserialize;
 
 use crate::args::{KvType, Load, Lora, Serve, lora};
+use crate::commands::run;
 use crate::load;
 
 /// A model that is to be served.
@@ -24,6 +26,9 @@ pub(super) struct Wanted {
     pub(super) parallel: usize,
     pub(super) queue: usize,
     pub(super) cache: Option<usize>,
+    /// A smaller model that guesses tokens.
+    pub(super) draft: Option<String>,
+    pub(super) speculation: Speculation,
     /// Adapters by their names.
     pub(super) lora: Vec<(String, Lora)>,
     pub(super) keep: Option<PathBuf>,
@@ -58,6 +63,7 @@ struct Row {
     parallel: Option<usize>,
     queue: Option<usize>,
     cache: Option<usize>,
+    draft: Option<String>,
     #[serde(default)]
     lora: BTreeMap<String, String>,
     keep: Option<PathBuf>,
@@ -74,6 +80,7 @@ impl Wanted {
                 first.name.clone_from(name);
             }
             first.aliases.clone_from(&serve.alias);
+            first.draft.clone_from(&serve.draft);
             first.lora.clone_from(&serve.lora);
             first.keep.clone_from(&serve.keep);
             first.pinned = true;
@@ -109,6 +116,8 @@ impl Wanted {
             parallel: serve.parallel,
             queue: serve.queue,
             cache: serve.cache,
+            draft: None,
+            speculation: run::speculation(serve.speculate),
             lora: Vec::new(),
             keep: None,
             keep_size: serve.keep_size,
@@ -133,6 +142,7 @@ impl Wanted {
         wanted.parallel = row.parallel.unwrap_or(wanted.parallel);
         wanted.queue = row.queue.unwrap_or(wanted.queue);
         wanted.cache = row.cache.or(wanted.cache);
+        wanted.draft = row.draft;
         for (name, path) in &row.lora {
             let lora = lora(path).map_err(anyhow::Error::msg);
             wanted.lora.push((name.clone(), lora.with_context(|| format!("`lora.{name}`"))?));
