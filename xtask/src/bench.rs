@@ -5,13 +5,13 @@
 //! machine itself is measured: what it reads and what it multiplies at most. So each figure has a
 //! median, a spread, a ratio to the best peer and a fraction of what the machine allows.
 
-mod engine;
-mod figure;
-mod machine;
-mod markdown;
+pub(crate) mod engine;
+pub(crate) mod figure;
+pub(crate) mod machine;
+pub(crate) mod markdown;
 mod measure;
-mod options;
-mod parse;
+pub(crate) mod options;
+pub(crate) mod parse;
 mod peak;
 mod roofline;
 mod thresholds;
@@ -25,7 +25,6 @@ use machine::Machine;
 use options::Options;
 use peak::Peaks;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 /// Everything that a run found.
 struct Run {
@@ -76,18 +75,6 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
 /// How many threads.
 fn count(threads: usize) -> String {
     if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") }
-}
-
-/// The path of the program that a `cargo build` made.
-fn built(arguments: &[&str], name: &str) -> Result<PathBuf> {
-    use crate::run::{cargo, output};
-    eprintln!("  $ cargo build {}", arguments.join(" "));
-    let text = output(cargo().arg("build").args(arguments).arg("--message-format=json"))?;
-    let lines = text.lines().filter_map(|line| serde_json::from_str(line).ok());
-    lines
-        .filter(|line: &serde_json::Value| line["target"]["name"] == name)
-        .find_map(|line| Some(PathBuf::from(line["executable"].as_str()?)))
-        .with_context(|| format!("cargo says nothing about `{name}`"))
 }
 
 #[cfg(test)]

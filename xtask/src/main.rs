@@ -4,14 +4,19 @@
 
 mod aarch64;
 mod bench;
+mod bench_serve;
 mod ci;
 mod deny;
 mod fuzz;
 mod layers;
+mod page;
 mod report;
 mod run;
+mod schemas;
+mod serving;
 mod setup;
 mod sizes;
+mod soak;
 mod sources;
 mod test;
 
@@ -28,7 +33,11 @@ usage: cargo xtask TASK...
   sizes                         no file is over 500 lines without its tests
   aarch64                       the kernels for 64-bit ARM, under QEMU
   fuzz [TARGET...] [--seconds N]  every fuzz target or the named ones, 600 s each
-  bench [--peer NAME=PATH]... [--model FILE...]  this engine beside others; `bench --help`";
+  bench [--peer NAME=PATH]... [--model FILE...]  this engine beside others; `bench --help`
+  bench-serve [--peer NAME=PATH]... [--model FILE]  this server beside others; `bench-serve --help`
+  schemas --data DIR            answers to many JSON schemas, judged by another program
+  soak [--minutes N]            a server among clients that misbehave, killed half way
+  page                          the chat page in a browser";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -61,6 +70,10 @@ fn tasks(arguments: &[String]) -> Result<()> {
             "aarch64" => aarch64::aarch64()?,
             "fuzz" => return fuzz::command(rest),
             "bench" => return bench::bench(rest),
+            "bench-serve" => return bench_serve::bench_serve(rest),
+            "schemas" => return schemas::schemas(rest),
+            "soak" => return soak::soak(rest),
+            "page" => return page::page(rest),
             "help" | "--help" | "-h" => println!("{USAGE}"),
             other => bail!("there is no task `{other}`\n{USAGE}"),
         }

@@ -47,6 +47,17 @@ pub(crate) fn works(command: &mut Command) -> bool {
         .is_ok_and(|status| status.success())
 }
 
+/// The path of the program that a `cargo build` made.
+pub(crate) fn built(arguments: &[&str], name: &str) -> Result<PathBuf> {
+    eprintln!("  $ cargo build {}", arguments.join(" "));
+    let text = output(cargo().arg("build").args(arguments).arg("--message-format=json"))?;
+    let lines = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+    lines
+        .filter(|line: &serde_json::Value| line["target"]["name"] == name)
+        .find_map(|line| Some(PathBuf::from(line["executable"].as_str()?)))
+        .with_context(|| format!("cargo says nothing about `{name}`"))
+}
+
 fn text_of(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let name = program.file_name().unwrap_or(command.get_program()).to_string_lossy();

@@ -1,9 +1,11 @@
 //! `cargo xtask setup`: what the other tasks need, on a machine with a Rust toolchain, Python's
 //! pip and, for missing compilers, apt. It says what it fetches and keeps it in the cache.
 
+pub(crate) mod browser;
 pub(crate) mod clients;
 pub(crate) mod cross;
 pub(crate) mod model;
+pub(crate) mod schemas;
 pub(crate) mod tools;
 
 use anyhow::Result;

@@ -84,6 +84,22 @@ impl Grammar {
         })
     }
 
+    /// What it is called in an error with this message, with the place where that can be told.
+    fn name_for(&self, message: &str) -> String {
+        /// Words of messages, and the keywords that they are about.
+        const ABOUT: [(&str, &[&str]); 2] =
+            [("oneOf", &["oneOf"]), ("min/maxProperties", &["minProperties", "maxProperties"])];
+        let about = ABOUT.iter().find(|(words, _)| message.contains(words));
+        let places = match (self, about) {
+            (Self::JsonSchema(schema), Some((_, keywords))) => schema::places(schema, keywords),
+            _ => Vec::new(),
+        };
+        if places.is_empty() {
+            return self.name().to_owned();
+        }
+        format!("{} `{}`", self.name(), places.join("`, `"))
+    }
+
     /// What it is called in errors.
     fn name(&self) -> &'static str {
         match self {
@@ -133,7 +149,8 @@ impl Constraints {
         let factory = self.factory()?;
         let matcher = limits::on_own_stack(|| {
             let parser = factory.create_parser(top).map_err(|error| {
-                limits::error(ErrorKind::Grammar, grammar.name(), &error.to_string())
+                let message = error.to_string();
+                limits::error(ErrorKind::Grammar, &grammar.name_for(&message), &message)
             })?;
             let mut matcher = Matcher::new(Ok(parser));
             match matcher.grammar_warnings().first() {

@@ -369,7 +369,7 @@ fn what_cannot_be_followed_is_refused() {
         (
             schema(json!({"allOf": [true], "patternProperties":
                 {"^a": true, "^b": true, "^c": true, "^d": true, "^e": true}})),
-            "JSON schema has `5` patterns of names, expected at most `4`",
+            "JSON schema `/patternProperties` has `5` patterns of names, expected at most `4`",
         ),
         (schema(json!({"exclusiveMinimum": true})), "expected a number, or `minimum` beside it"),
         (schema(json!({"enum": []})), "`/enum` is `[]`, expected a list of values"),
@@ -387,11 +387,15 @@ fn what_cannot_be_followed_is_refused() {
         ),
         (
             schema(json!({"oneOf": [{"type": "number"}, {"type": "integer"}]})),
-            "the branches of `oneOf` may overlap",
+            "JSON schema `/oneOf`: the branches of `oneOf` may overlap",
+        ),
+        (
+            schema(json!({"properties": {"a": {"items": {"oneOf": [{}, {"type": "null"}]}}}})),
+            "JSON schema `/properties/a/items/oneOf`: the branches",
         ),
         (
             schema(json!({"minProperties": 2, "properties": {"a": {}, "b": {}}})),
-            "min/maxProperties",
+            "JSON schema `/minProperties`: min/maxProperties",
         ),
         (regex(""), "is empty"),
         (regex("a(b"), "unclosed group"),

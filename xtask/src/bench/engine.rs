@@ -2,7 +2,8 @@
 
 use super::figure::Kind;
 use super::options::Options;
-use super::{built, parse};
+use super::parse;
+use crate::run::built;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -264,7 +265,7 @@ fn list(numbers: &[usize]) -> String {
 }
 
 /// Standard output and standard error; an error ends with the program's last words.
-pub(super) fn capture(command: &mut Command) -> Result<(String, String)> {
+pub(crate) fn capture(command: &mut Command) -> Result<(String, String)> {
     let name = Path::new(command.get_program()).file_name().unwrap_or_default().to_owned();
     let name = name.to_string_lossy().into_owned();
     let output = command.output().with_context(|| format!("`{name}` cannot be started"))?;

@@ -30,19 +30,19 @@ impl fmt::Display for Kind {
 
 /// Tokens per second, ascending.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Samples(Vec<f64>);
+pub(crate) struct Samples(Vec<f64>);
 
 impl Samples {
-    pub(super) fn add(&mut self, rates: &[f64]) {
+    pub(crate) fn add(&mut self, rates: &[f64]) {
         self.0.extend(rates.iter().filter(|rate| rate.is_finite() && **rate > 0.0));
         self.0.sort_by(f64::total_cmp);
     }
 
-    pub(super) fn all(&self) -> &[f64] {
+    pub(crate) fn all(&self) -> &[f64] {
         &self.0
     }
 
-    pub(super) fn spread(&self) -> Option<Spread> {
+    pub(crate) fn spread(&self) -> Option<Spread> {
         let (low, high) = (*self.0.first()?, *self.0.last()?);
         let middle = self.0.len() / 2;
         let median = match self.0.len() % 2 {
@@ -55,16 +55,16 @@ impl Samples {
 
 /// A median between the least and the most.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Spread {
-    pub(super) median: f64,
-    pub(super) low: f64,
-    pub(super) high: f64,
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
 }
 
 impl Spread {
     /// This over `other`: the ratio of the medians, between the least and the most that the
     /// spreads of both allow.
-    pub(super) fn over(self, other: Spread) -> Spread {
+    pub(crate) fn over(self, other: Spread) -> Spread {
         Spread {
             median: self.median / other.median,
             low: self.low / other.high,

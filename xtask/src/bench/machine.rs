@@ -10,20 +10,20 @@ use std::process::Command;
 
 /// What a run's figures belong to.
 #[derive(Debug)]
-pub(super) struct Machine {
-    pub(super) commit: String,
-    pub(super) date: String,
-    pub(super) processor: String,
+pub(crate) struct Machine {
+    pub(crate) commit: String,
+    pub(crate) date: String,
+    pub(crate) processor: String,
     /// The system's version.
-    pub(super) system: String,
-    pub(super) compiler: String,
+    pub(crate) system: String,
+    pub(crate) compiler: String,
     /// Tasks that ran at the beginning, as an average of a minute: nothing else should run.
-    pub(super) load: String,
+    pub(crate) load: String,
     topology: Topology,
 }
 
 impl Machine {
-    pub(super) fn read() -> Result<Self> {
+    pub(crate) fn read() -> Result<Self> {
         let line = |program: &str, arguments: &[&str]| {
             let text = output(Command::new(program).args(arguments))?;
             Ok::<_, anyhow::Error>(text.trim().to_owned())
@@ -52,7 +52,7 @@ impl Machine {
     }
 
     #[cfg(test)]
-    pub(super) fn made_up() -> Self {
+    pub(crate) fn made_up() -> Self {
         Self {
             commit: "0123456789".to_owned(),
             date: "2026-01-02 03:04 UTC".to_owned(),
@@ -65,7 +65,7 @@ impl Machine {
     }
 
     /// Keeps this process, and every program that it starts from now on, on as many processors.
-    pub(super) fn pin(&self, threads: usize) -> Result<()> {
+    pub(crate) fn pin(&self, threads: usize) -> Result<()> {
         let places = self.topology.placement(threads);
         if threads == 0 || places.len() < threads {
             bail!("{threads} threads, expected 1 to {}", self.topology.processors());

@@ -121,7 +121,7 @@ fn percent(spread: Spread) -> String {
 }
 
 /// Three digits that say something.
-pub(super) fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     match value {
         100.0.. => format!("{value:.0}"),
         10.0.. => format!("{value:.1}"),

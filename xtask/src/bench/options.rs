@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// Measures this engine beside others on the same files, and the machine itself.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "cargo xtask bench")]
-pub(super) struct Options {
+pub(crate) struct Options {
     /// Another engine: a folder with `llama-bench` and perhaps `llama-batched-bench`, or that
     /// program.
     #[arg(long, value_name = "NAME=PATH", value_parser = pair)]
@@ -88,13 +88,13 @@ impl Options {
     }
 
     /// The words that `flags` has for the engine `name`.
-    pub(super) fn flags_of(flags: &[(String, String)], name: &str) -> Vec<String> {
+    pub(crate) fn flags_of(flags: &[(String, String)], name: &str) -> Vec<String> {
         let of = flags.iter().filter(|(other, _)| other == name);
         of.flat_map(|(_, words)| words.split_whitespace().map(str::to_owned)).collect()
     }
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() && !value.is_empty() => {
             Ok((name.to_owned(), value.to_owned()))

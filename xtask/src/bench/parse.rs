@@ -89,7 +89,7 @@ pub(super) fn batched(text: &str, group: &[Kind]) -> Result<Vec<Found>> {
 }
 
 /// The compiler in what `--version` prints: `built with COMPILER for TARGET`.
-pub(super) fn compiler(text: &str) -> Option<String> {
+pub(crate) fn compiler(text: &str) -> Option<String> {
     let line = text.lines().find_map(|line| line.trim().strip_prefix("built with "))?;
     Some(line.split(" for ").next().unwrap_or(line).to_owned())
 }

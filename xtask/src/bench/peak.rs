@@ -1,8 +1,8 @@
 //! What the machine can do at most, measured between the rounds.
 
-use super::built;
 use super::engine::{Work, capture};
 use super::figure::{Samples, Spread};
+use crate::run::built;
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::collections::BTreeMap;

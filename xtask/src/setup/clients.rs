@@ -14,28 +14,32 @@ pub(crate) fn clients() -> Result<PathBuf> {
         eprintln!("  API clients: `{}`, by `{CLIENTS_VARIABLE}`", path.display());
         return Ok(path);
     }
-    let path = cache_dir()?.join(CLIENTS_FOLDER);
+    fetched("API clients", &cache_dir()?.join(CLIENTS_FOLDER), CLIENT_PACKAGES)
+}
+
+/// The folder `path` of the cache with Python packages, installed when it is not there.
+pub(super) fn fetched(what: &str, path: &Path, packages: &[&str]) -> Result<PathBuf> {
     if path.is_dir() {
-        eprintln!("  API clients: in the cache");
-        return Ok(path);
+        eprintln!("  {what}: in the cache");
+        return Ok(path.to_path_buf());
     }
-    let packages = CLIENT_PACKAGES.join("`, `");
-    eprintln!("  API clients: missing, `{packages}` are installed with pip into the cache");
+    let names = packages.join("`, `");
+    eprintln!("  {what}: missing, `{names}` are installed with pip into the cache");
     pip()?;
     let folder = path.with_extension(format!("fetch-{}", std::process::id()));
-    let fetched = install(&folder)
-        .and_then(|()| fs::rename(&folder, &path).with_context(|| format!("`{}`", path.display())));
+    let fetched = install(&folder, packages)
+        .and_then(|()| fs::rename(&folder, path).with_context(|| format!("`{}`", path.display())));
     if fetched.is_err() {
         // What failed says more than that its rest stays.
         let _ = fs::remove_dir_all(&folder);
     }
     fetched?;
-    Ok(path)
+    Ok(path.to_path_buf())
 }
 
-fn install(folder: &Path) -> Result<()> {
+fn install(folder: &Path, packages: &[&str]) -> Result<()> {
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"];
-    run(Command::new("python3").args(pip).arg(folder).args(CLIENT_PACKAGES))
+    run(Command::new("python3").args(pip).arg(folder).args(packages))
 }
 
 /// Python's pip, from Debian where it is missing.

@@ -58,8 +58,9 @@ pub(super) fn check(schema: &Value) -> Result<Value, Error> {
     let most = if checker.combines { MOST_COMBINED_PATTERNS } else { MOST_PATTERNS };
     if checker.patterns > most {
         let found = checker.patterns;
+        let at = places(schema, &["patternProperties"]).join("`, `");
         let why = format!("has `{found}` patterns of names, expected at most `{most}`");
-        return Err(fail("", why).with_hint(
+        return Err(fail(&at, why).with_hint(
             "references, `allOf`, `anyOf` and `oneOf` beside patterns of names lower their number",
         ));
     }
@@ -257,6 +258,34 @@ impl<'s> Checker<'s> {
             None => Err(fail(at, format!("is `{reference}`, which the schema does not have"))),
         }
     }
+}
+
+/// The first few places (JSON pointers) of keywords in a schema, for an error that has none.
+pub(super) fn places(schema: &Value, keywords: &[&str]) -> Vec<String> {
+    /// More help nobody.
+    const MOST: usize = 3;
+    fn find(value: &Value, keywords: &[&str], at: &str, places: &mut Vec<String>) {
+        let mut below = |step: &str, value| {
+            let at = format!("{at}/{step}");
+            if keywords.contains(&step) && places.len() < MOST {
+                places.push(cut(&at).to_owned());
+            }
+            find(value, keywords, &at, places);
+        };
+        match value {
+            Value::Object(map) => map.iter().for_each(|(key, value)| below(key, value)),
+            Value::Array(items) => {
+                items
+                    .iter()
+                    .enumerate()
+                    .for_each(|(number, item)| below(&number.to_string(), item));
+            }
+            _ => {}
+        }
+    }
+    let mut places = Vec::new();
+    find(schema, keywords, "", &mut places);
+    places
 }
 
 fn is_positive(value: &Value) -> bool {
