@@ -3,9 +3,11 @@
 
 mod pool;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 pub(crate) use pool::Pool;
+use rushlight_model::Adapter;
 
 use crate::{Engine, Error, ErrorKind};
 
@@ -15,6 +17,8 @@ pub struct EmbedRequest {
     pub texts: Vec<EmbedText>,
     /// How vectors are made.
     pub options: EmbedOptions,
+    /// What all texts run with.
+    pub adapter: Option<Arc<Adapter>>,
     /// Greater ones are served first.
     pub priority: i32,
     /// When nobody wants them any more: the request fails then.
@@ -26,7 +30,7 @@ pub struct EmbedRequest {
 impl EmbedRequest {
     /// A request of no special priority.
     pub fn new(texts: Vec<EmbedText>, options: EmbedOptions, sink: Box<dyn EmbedSink>) -> Self {
-        Self { texts, options, priority: 0, deadline: None, sink }
+        Self { texts, options, adapter: None, priority: 0, deadline: None, sink }
     }
 }
 
@@ -91,6 +95,7 @@ impl EmbedRequest {
     /// Whether the engine can do it.
     pub(crate) fn check(&self, engine: &Engine) -> Result<(), Error> {
         let model = engine.model();
+        engine.check_adapter(self.adapter.as_deref())?;
         if self.texts.is_empty() {
             return Err(Error::new(ErrorKind::Option, "there is no text"));
         }

@@ -45,6 +45,7 @@ mod app;
 mod body;
 mod calls;
 mod dialect;
+mod embeddings;
 mod error;
 mod failure;
 mod fields;

@@ -150,8 +150,9 @@ impl Scheduler {
                 }
                 pages += need;
                 left -= more;
+                let adapter = self.embeddings[at].request.adapter.clone();
                 let mut begun = begun.unwrap_or_else(|| Begun {
-                    sequence: self.engine.start(),
+                    sequence: self.engine.cache_mut().start(adapter),
                     read: 0,
                     pool: Pool::new(pooling, count),
                 });

@@ -98,6 +98,12 @@ impl ModelMetrics {
         self.finished.get_or_create(&self.labels("finished_reason", how)).inc();
     }
 
+    /// All texts of a request were embedded.
+    pub(crate) fn embedded(&self, texts: usize, tokens: usize) {
+        self.counters[6].inc_by(texts as u64);
+        self.counters[7].inc_by(tokens as u64);
+    }
+
     /// The model was loaded.
     pub(crate) fn loaded(&self) {
         self.counters[5].inc();
