@@ -88,10 +88,12 @@ class Case:
 
     `gguf` holds the changes to the configuration under which transformers computes what a GGUF
     file of the same model means, where the format cannot say all that `config.json` says.
+    `states` asks for the hidden states of a decoder too.
     """
 
-    def __init__(self, name, config, gguf=None, embedder=False):
+    def __init__(self, name, config, gguf=None, embedder=False, states=False):
         self.name, self.config, self.gguf, self.embedder = name, config, gguf, embedder
+        self.states = states
 
 
 CASES = [
@@ -191,6 +193,7 @@ CASES = [
             rope_theta=1000000.0,
             tie_word_embeddings=True,
         ),
+        states=True,
     ),
     Case(
         "qwen3_moe",
@@ -346,6 +349,29 @@ CASES = [
             "max_position_embeddings": 64,
             "num_attention_heads": 4,
             "num_hidden_layers": 3,
+            "pad_token_id": 0,
+            "position_embedding_type": "absolute",
+            "type_vocab_size": 2,
+            "vocab_size": VOCAB,
+            "torch_dtype": "float32",
+        },
+        embedder=True,
+    ),
+    # A cross-encoder: a pooler and one label.
+    Case(
+        "reranker",
+        {
+            "architectures": ["BertForSequenceClassification"],
+            "model_type": "bert",
+            "hidden_act": "gelu",
+            "hidden_size": 64,
+            "id2label": {"0": "LABEL_0"},
+            "intermediate_size": 96,
+            "label2id": {"LABEL_0": 0},
+            "layer_norm_eps": 1e-2,
+            "max_position_embeddings": 64,
+            "num_attention_heads": 4,
+            "num_hidden_layers": 2,
             "pad_token_id": 0,
             "position_embedding_type": "absolute",
             "type_vocab_size": 2,

@@ -2,7 +2,8 @@
 
     python make_golden.py [CASE…]
 
-Writes `CASE/config.json`, `tensors.json`, `case.json` and `logits.f32` beside this file; see the
+Writes `CASE/config.json`, `tensors.json`, `case.json`, `logits.f32` and, where the case asks for
+them, `states.f32` and `pooled.f32` beside this file; see the
 README for the versions that made the files here.
 """
 
@@ -71,17 +72,40 @@ def write_weights(path, tensors):
     return data
 
 
-def run(config, directory, dtype=torch.float32):
-    """`(length, vocabulary)` logits, or `(length, width)` hidden states of an embedder."""
+def load(config, directory, dtype=torch.float32):
     write_config(directory, config)
     model = model_class(config).from_pretrained(
         directory, attn_implementation="eager", experts_implementation="eager", dtype=dtype
     )
-    model.eval()
+    return model.eval()
+
+
+def run(config, directory, dtype=torch.float32, states=False):
+    """`(length, vocabulary)` logits, or `(length, width)` hidden states of an embedder, or where
+    `states` are asked for."""
+    model = load(config, directory, dtype)
+    if states or is_classifier(config):
+        model = model.base_model
     with torch.no_grad():
         output = model(torch.tensor([token_ids()]))
     rows = output.last_hidden_state if "last_hidden_state" in output else output.logits
     return rows[0].float().numpy()
+
+
+def is_classifier(config):
+    return config["architectures"][0].endswith("ForSequenceClassification")
+
+
+def pairs(config, directory):
+    """Scores of pairs, cut at several places of the ids: where segment 1 begins."""
+    model = load(config, directory)
+    out = []
+    for first in (3, 17, 39):
+        segments = [int(index >= first) for index in range(LENGTH)]
+        with torch.no_grad():
+            output = model(torch.tensor([token_ids()]), token_type_ids=torch.tensor([segments]))
+        out.append({"first": first, "score": float(output.logits[0, 0])})
+    return out
 
 
 def checksum(data):
@@ -107,6 +131,11 @@ def make(case):
         rows = run(case.config, scratch)
         noise = np.abs(rows - run(case.config, scratch, torch.float64)).max()
         write_rows(target / "logits.f32", rows[POSITIONS])
+        scores = pairs(case.config, scratch) if is_classifier(case.config) else None
+        if case.states:
+            states = run(case.config, scratch, states=True)
+            write_rows(target / "states.f32", states[POSITIONS])
+            write_rows(target / "pooled.f32", states.mean(axis=0))
         if case.gguf:
             write_rows(target / "logits_gguf.f32", run({**case.config, **case.gguf}, scratch)[POSITIONS])
     if case.embedder:
@@ -121,6 +150,8 @@ def make(case):
         "weights_fnv1a": checksum(data),
         "largest": float(np.abs(rows).max()),
     }
+    if scores:
+        summary["pairs"] = scores
     (target / "case.json").write_text(json.dumps(summary) + "\n")
     print(f"{case.name:14} largest {np.abs(rows).max():8.4f}  std {rows.std():7.4f}  f32 noise {noise:.1e}")
 

@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 
 pub use adapter::{AdapterCase, adapter, adapter_names};
 pub use checkpoint::write_hf;
-pub use gguf::{write_gguf, write_gguf_q8_0, write_gguf_with_template};
+pub use gguf::{write_gguf, write_gguf_q8_0, write_gguf_with, write_gguf_with_template};
 
 /// A tiny model with the input it was run on and what came out.
 #[derive(Debug, Clone)]
@@ -44,8 +44,13 @@ pub struct Case {
     /// The same for the GGUF form, which cannot say everything that a `config.json` can: equal to
     /// [`Case::rows`] but for the few architectures named in the README.
     pub gguf_rows: Vec<Vec<f32>>,
-    /// Of an embedder: the mean of the last hidden states over all positions, not normalised.
+    /// Of some decoders: the hidden states after the last norm, `(positions, width)`.
+    pub states: Option<Vec<Vec<f32>>>,
+    /// Of an embedder, and where there are [`Case::states`]: the mean of the last hidden states over
+    /// all positions, not normalised.
     pub pooled: Option<Vec<f32>>,
+    /// Of a reranker: where the second text begins in [`Case::ids`], and the score then.
+    pub pairs: Vec<(usize, f32)>,
     /// The FNV-1a checksum of all weights as little-endian f32, in the order of their names.
     pub weights_fnv1a: String,
 }
@@ -149,6 +154,11 @@ pub fn case(name: &str) -> Case {
         let values = floats(&folder.join(file))?;
         Some(values.chunks_exact(columns).map(<[f32]>::to_vec).collect())
     };
+    let positions = array(&summary["positions"]).len();
+    let pair = |pair: &Value| {
+        let score = pair["score"].as_f64().expect("a number");
+        (integer(&pair["first"]), score as f32)
+    };
     let hf = rows("logits.f32").unwrap_or_else(|| panic!("there is no golden case `{name}`"));
     Case {
         name: name.to_owned(),
@@ -161,7 +171,10 @@ pub fn case(name: &str) -> Case {
         positions: array(&summary["positions"]).iter().map(integer).collect(),
         gguf_rows: rows("logits_gguf.f32").unwrap_or_else(|| hf.clone()),
         rows: hf,
+        states: floats(&folder.join("states.f32"))
+            .map(|all| all.chunks_exact(all.len() / positions).map(<[f32]>::to_vec).collect()),
         pooled: floats(&folder.join("pooled.f32")),
+        pairs: summary["pairs"].as_array().into_iter().flatten().map(pair).collect(),
         weights_fnv1a: string(&summary["weights_fnv1a"]),
     }
 }

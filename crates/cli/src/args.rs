@@ -20,6 +20,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Answers one prompt, or chats when there is none.
     Run(Run),
+    /// Turns texts into vectors, or says how well each fits a query.
+    Embed(Embed),
     /// Answers over HTTP, as the APIs of OpenAI, Anthropic and Ollama have it.
     Serve(Serve),
     /// Measures prefill and decode.
@@ -302,13 +304,34 @@ fn logit_bias(text: &str) -> Result<(u32, f32), String> {
 }
 
 #[derive(Debug, ClapArgs)]
+pub(crate) struct Embed {
+    #[command(flatten)]
+    pub(crate) load: Load,
+    /// The texts [default: the lines of standard input].
+    #[arg(conflicts_with = "file")]
+    pub(crate) texts: Vec<String>,
+    /// A file with a text on each line.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Prints how well each text fits this: of a reranker its probability, of an embedder the cosine.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) query: Option<String>,
+    /// The first N values of each vector, brought to length 1 again.
+    #[arg(long, value_name = "N")]
+    pub(crate) dimensions: Option<usize>,
+    /// Prints a JSON object for each text instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
 #[command(mut_arg("model", unless_listed))]
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) load: Load,
     /// Further models, which are loaded when a client asks for them and let go when nobody has for a
     /// while, or when another one needs the room.
-    #[arg(value_name = "MORE")]
+    #[arg(value_name = "MORE", index = 2)]
     pub(crate) more: Vec<String>,
     /// A file that says which models there are, each with settings of its own: see `docs/models.md`.
     /// What it does not say is as the flags have it.
@@ -417,6 +440,8 @@ fn named_lora(text: &str) -> Result<(String, Lora), String> {
 /// MODEL is needed where no file says which models there are.
 fn unless_listed(model: Arg) -> Arg {
     let listed = ArgPredicate::IsPresent;
+    // Positions are counted anew where an argument is changed.
+    let model = model.index(1);
     model.required(false).required_unless_present("models").default_value_if("models", listed, "")
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 mod chat;
+pub(crate) mod embed;
 pub(crate) mod perplexity;
 pub(crate) mod run;
 pub(crate) mod serve;

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
     let args: &'static Args = Box::leak(Box::new(Args::parse()));
     let result = match &args.command {
         Command::Run(run) => commands::run::run(args, run),
+        Command::Embed(embed) => commands::embed::embed(args, embed),
         Command::Serve(serve) => commands::serve::serve(args, serve),
         Command::Bench(bench) => commands::bench::bench(args, bench),
         Command::Perplexity(perplexity) => commands::perplexity::perplexity(args, perplexity),

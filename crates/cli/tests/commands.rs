@@ -81,6 +81,51 @@ fn every_architecture_writes_text_from_both_kinds_of_checkpoint() {
 }
 
 #[test]
+fn texts_are_embedded_and_held_against_a_query() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(format!("{name}.gguf")).to_str().unwrap().to_owned();
+    for name in ["minilm", "reranker", "qwen3"] {
+        tiny::write_gguf(&tiny::case(name), Path::new(&at(name)));
+    }
+    let lines = |args: &[&str]| -> Vec<Value> {
+        let out = succeed(dir.path(), args);
+        out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let file = dir.path().join("texts");
+    std::fs::write(&file, "a b c\n\nd e\n").unwrap();
+    for model in ["minilm", "qwen3"] {
+        let args = ["embed", &at(model), "--file", file.to_str().unwrap(), "--json"];
+        // The tiny model that writes puts no tokens around a text.
+        if model == "qwen3" {
+            let output = rushlight(dir.path(), &args);
+            assert!(text(&output.stderr).contains("text `1` has no tokens"), "{output:?}");
+            std::fs::write(&file, "a b c\nd e\n").unwrap();
+        }
+        let all = lines(&args);
+        assert_eq!(all.len(), if model == "minilm" { 3 } else { 2 });
+        for one in all {
+            let values = one["embedding"].as_array().unwrap();
+            let square: f64 = values.iter().map(|x| x.as_f64().unwrap().powi(2)).sum();
+            assert!((square - 1.0).abs() < 1e-5 && values.len() == 64, "{one}");
+        }
+    }
+    let short = lines(&["embed", &at("minilm"), "a", "b", "--dimensions", "3", "--json"]);
+    assert_eq!(short[1]["embedding"].as_array().map(Vec::len), Some(3));
+    for model in ["minilm", "reranker"] {
+        let scored = lines(&["embed", &at(model), "--query", "a b", "a b", "c", "--json"]);
+        let score = |i: usize| scored[i]["score"].as_f64().unwrap();
+        assert!((-1.0..=1.0001).contains(&score(1)), "{scored:?}");
+        assert!(model != "minilm" || (score(0) - 1.0).abs() < 1e-4, "{scored:?}");
+    }
+    assert!(succeed(dir.path(), &["embed", &at("minilm"), "a b"]).contains("… of 64  a b"));
+    let none = rushlight(dir.path(), &["embed", &at("reranker"), "a"]);
+    assert!(!none.status.success() && text(&none.stderr).contains("`--query`"), "{none:?}");
+    let show = succeed(dir.path(), &["show", &at("reranker"), "--json"]);
+    let show: Value = serde_json::from_str(&show).unwrap();
+    assert_eq!((&show["purpose"], &show["pooling"]), (&"rerank".into(), &"cls".into()));
+}
+
+#[test]
 fn the_store_takes_lists_proves_and_forgets() {
     let dir = tempfile::tempdir().unwrap();
     let model = dir.path().join("Tiny-Llama.F32.gguf");

@@ -111,6 +111,21 @@ fn official_clients_make_their_usual_calls() {
     assert_eq!(served.end("-TERM"), Some(0));
 }
 
+#[test]
+fn official_clients_embed() {
+    let Some(clients) = clients_path() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("minilm.gguf");
+    tiny::write_gguf(&tiny::case("minilm"), &model);
+    let mut served = Served::start(&model, &[]);
+    let output = script("embeddings_usual.py", &served, &clients);
+    let (out, err) = (output.stdout, output.stderr);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{}\n{}", text(&out), text(&err));
+    assert_eq!(text(&out).lines().count(), 8, "{}", text(&out));
+    assert_eq!(served.end("-TERM"), Some(0));
+}
+
 /// The reused tokens of a chat whose prompt is long.
 fn reused(served: &Served) -> usize {
     let text = "All that is said here was said before. ".repeat(12);

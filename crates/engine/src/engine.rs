@@ -7,7 +7,7 @@ use rushlight_host::{Pool, PoolOptions};
 use rushlight_kernels::{PAGE, Row, best};
 use rushlight_model::{Adapter, Model, PanelSource, WeightsFrom};
 
-use crate::batch::BatchRow;
+use crate::batch::{BatchRow, Wanted};
 use crate::cache::Cache;
 use crate::forward::{Adapted, Buffers, Pass, choose_fine};
 use crate::machine::Machine;
@@ -53,7 +53,8 @@ pub struct EngineOptions {
     pub pin: bool,
     /// How keys and values are stored.
     pub cache: CacheType,
-    /// Rows of one forward pass at most: a longer prompt runs in chunks of this.
+    /// Rows of one forward pass at most: a longer prompt runs in chunks of this. Of a model whose
+    /// tokens see what follows them at least the context, as a text runs at once there.
     pub chunk: usize,
     /// What activations are rounded to where weights are quantised.
     pub activations: Activations,
@@ -75,6 +76,14 @@ impl EngineOptions {
     /// The context of a model that is run so.
     pub(crate) fn context_of(&self, model: &Model) -> usize {
         self.context.unwrap_or(model.dims().context.min(Self::DEFAULT_CONTEXT))
+    }
+
+    /// Rows of one forward pass, at most, of a model that is run so.
+    pub(crate) fn rows_at_once(&self, model: &Model) -> usize {
+        match model.arch().bidirectional {
+            true => self.chunk.max(self.context_of(model)),
+            false => self.chunk,
+        }
     }
 
     /// The kernels that run.
@@ -124,7 +133,7 @@ pub struct Engine {
     activations: Activations,
     adapters: Vec<(String, Arc<Adapter>)>,
     plan: Plan,
-    /// Rows of the output of the last pass.
+    /// Rows of logits of the last pass.
     wanted: usize,
 }
 
@@ -149,6 +158,7 @@ impl Engine {
             return Err(Error::new(ErrorKind::Option, "chunks of `0` rows, expected at least 1"));
         }
         check_adapters(&model, &options.adapters)?;
+        let chunk = options.rows_at_once(&model);
         let row = options.row();
         let mut plan = Plan::of(&model, options);
         // Adapters are in memory already.
@@ -164,7 +174,7 @@ impl Engine {
         let machine = Machine::new(pool, row);
         let cache = Cache::new(model.dims(), options.cache, positions);
         let buffers = Buffers::default();
-        let EngineOptions { chunk, activations, .. } = *options;
+        let activations = options.activations;
         let adapters = options.adapters.clone();
         Ok(Self {
             model,
@@ -288,14 +298,15 @@ impl Engine {
         self.cache.truncate(sequence, len);
     }
 
-    /// Runs a batch. Afterwards [`Engine::output`] has the wanted rows in the batch's order.
+    /// Runs a batch. Afterwards [`Engine::output`] and [`Engine::state`] have the wanted rows in the
+    /// batch's order.
     ///
     /// # Errors
-    /// If a token or sequence does not exist, the context is full, or the machine gives no memory for
+    /// If a token, segment or sequence does not exist, logits of an embedder are wanted, the context is full, or the machine gives no memory for
     /// more of it; nothing has run then.
     pub fn forward(&mut self, batch: &Batch) -> Result<(), Error> {
         let rows = self.admit(batch)?;
-        self.wanted = rows.iter().filter(|r| r.wanted).count();
+        self.wanted = rows.iter().filter(|r| r.wanted == Wanted::Logits).count();
         if rows.is_empty() {
             return Ok(());
         }
@@ -314,14 +325,25 @@ impl Engine {
         Ok(())
     }
 
-    /// One wanted row of the last pass: logits of width `v`, or an embedder's hidden state of
-    /// width `d`.
+    /// Of the rows of the last pass whose logits were wanted one's, of width `v`.
     pub fn output(&self, row: usize) -> Option<&[f32]> {
         let width = self.buffers.out.len().checked_div(self.wanted)?;
-        self.buffers.out.chunks_exact(width).nth(row)
+        self.buffers.out.chunks_exact(width.max(1)).nth(row)
     }
 
-    /// Runs `tokens` of one sequence in chunks; the output is that after the last of them.
+    /// Of the rows of the last pass whose hidden state was wanted one's, of width `d`.
+    pub fn state(&self, row: usize) -> Option<&[f32]> {
+        self.buffers.states.chunks_exact(self.model.dims().d).nth(row)
+    }
+
+    /// What a model that ranks makes of hidden states, `(texts, d)`: a logit each.
+    pub(crate) fn scores(&mut self, states: &[f32]) -> Vec<f32> {
+        let Some(classifier) = &self.model.weights().classifier else { return Vec::new() };
+        self.buffers.scores(&self.model, &self.machine, classifier, states)
+    }
+
+    /// Runs `tokens` of one sequence in chunks; the output is that after the last of them: logits, or
+    /// the hidden state where the model has none.
     ///
     /// # Errors
     /// As [`Engine::forward`]; tokens of earlier chunks stay in the sequence.
@@ -339,7 +361,10 @@ impl Engine {
         let count = tokens.len().div_ceil(self.chunk);
         for (i, part) in tokens.chunks(self.chunk).enumerate() {
             let mut batch = Batch::new();
-            batch.extend(sequence, part, i + 1 == count);
+            match self.model.arch().bidirectional {
+                true => batch.extend_states(sequence, part, &[], part.len() - 1..part.len()),
+                false => batch.extend(sequence, part, i + 1 == count),
+            }
             self.forward(&batch)?;
         }
         Ok(())
@@ -357,20 +382,51 @@ impl Engine {
         }
     }
 
+    /// Whether the model has vectors for all segments.
+    pub(crate) fn check_segments(&self, all: impl IntoIterator<Item = u8>) -> Result<(), Error> {
+        let most = self.model.weights().segments.len().max(1);
+        match all.into_iter().find(|segment| usize::from(*segment) >= most) {
+            None => Ok(()),
+            Some(segment) => Err(Error::new(
+                ErrorKind::Batch,
+                format!("a token of segment `{segment}`, expected one below `{most}`"),
+            )),
+        }
+    }
+
+    /// Why a model that embeds or ranks gives no answer.
+    pub(crate) fn model_writes_nothing(&self) -> Error {
+        let (name, does) = (
+            self.model.arch().name,
+            match self.model.ranks() {
+                true => "scores texts",
+                false => "embeds texts",
+            },
+        );
+        Error::new(ErrorKind::Model, format!("this `{name}` model {does}, it does not write them"))
+    }
+
     /// Gives every row its position and the cache its room.
     fn admit(&mut self, batch: &Batch) -> Result<Vec<BatchRow>, Error> {
-        self.check_tokens(batch.rows.iter().map(|row| row.1))?;
+        self.check_tokens(batch.rows.iter().map(|row| row.token))?;
+        self.check_segments(batch.rows.iter().map(|row| row.segment))?;
+        if self.model.arch().bidirectional
+            && batch.rows.iter().any(|row| row.wanted == Wanted::Logits)
+        {
+            return Err(self.model_writes_nothing());
+        }
         let mut counts: Vec<(Sequence, usize)> = Vec::new();
         let mut rows = Vec::with_capacity(batch.rows.len());
         let gone = || Error::new(ErrorKind::Batch, "the sequence has ended");
-        for &(sequence, token, wanted) in &batch.rows {
+        for row in &batch.rows {
+            let sequence = row.sequence;
             let at = counts.iter().position(|c| c.0 == sequence).unwrap_or_else(|| {
                 counts.push((sequence, 0));
                 counts.len() - 1
             });
             let position = self.cache.len(sequence).ok_or_else(gone)? + counts[at].1;
             counts[at].1 += 1;
-            rows.push(BatchRow { sequence, position, token, wanted });
+            rows.push(BatchRow { position, ..*row });
         }
         for (i, &(sequence, count)) in counts.iter().enumerate() {
             if let Err(error) = self.cache.grow(sequence, count) {

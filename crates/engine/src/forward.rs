@@ -9,6 +9,7 @@
 
 mod adapted;
 mod attention;
+mod classify;
 mod experts;
 mod fine;
 
@@ -22,7 +23,7 @@ use rushlight_model::{
     NormKind, Rope, RopeTable, RopeUse,
 };
 
-use crate::batch::BatchRow;
+use crate::batch::{BatchRow, Wanted};
 use crate::cache::Cache;
 use crate::machine::{Added, Machine, Rounded, Tokens};
 
@@ -49,8 +50,10 @@ pub(crate) struct Buffers {
     up: Vec<f32>,
     /// The input of the product at hand, rounded.
     rounded: Rounded,
-    /// Of the output rows, `(wanted, v)`; of an embedder `(wanted, d)`.
+    /// Logits of the rows of which they are wanted, `(rows, v)`.
     pub(crate) out: Vec<f32>,
+    /// Hidden states of the rows of which they are wanted, `(rows, d)`.
+    pub(crate) states: Vec<f32>,
     experts: experts::Buffers,
 }
 
@@ -69,7 +72,7 @@ pub(crate) struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Runs the batch; `buffers.out` holds a row for each wanted one.
+    /// Runs the batch; `buffers.out` and `buffers.states` hold a row for each wanted one.
     pub(crate) fn run(mut self) {
         let (model, machine) = (self.model, self.machine);
         let dims = model.dims();
@@ -107,8 +110,8 @@ impl Pass<'_> {
                 self.machine.lookup(positions, rows[t].position, &mut position);
                 row.add(x, &position);
             }
-            if let Some(kind) = &weights.token_type {
-                row.add(x, kind);
+            if let Some(segment) = weights.segments.get(usize::from(rows[t].segment)) {
+                row.add(x, segment);
             }
             if dims.embedding_scale != 1.0 {
                 row.scale(x, dims.embedding_scale);
@@ -230,36 +233,40 @@ impl Pass<'_> {
         }
     }
 
-    /// Logits, or for an embedder the hidden states, of the wanted rows.
+    /// Hidden states and logits of the rows of which they are wanted.
     fn output(&mut self, machine: &Machine) {
         let (weights, dims) = (self.model.weights(), self.model.dims());
         let d = dims.d;
         let b = &mut *self.buffers;
         b.h.clear();
-        for (row, x) in self.rows.iter().zip(b.x.chunks_exact(d)) {
-            if row.wanted {
+        let mut take = |wanted: Wanted| {
+            for (_, x) in self.rows.iter().zip(b.x.chunks_exact(d)).filter(|r| r.0.wanted == wanted)
+            {
                 b.h.extend_from_slice(x);
             }
-        }
-        let tokens = b.h.len() / d;
+            b.h.len()
+        };
+        let states = take(Wanted::State);
+        let tokens = (take(Wanted::Logits) - states) / d;
         std::mem::swap(&mut b.h, &mut b.x);
         b.h.resize(b.x.len(), 0.0);
         b.out.clear();
-        if tokens == 0 {
+        b.states.clear();
+        if b.x.is_empty() {
             return;
         }
         self.norm_into(weights.output_norm.as_ref());
         let b = &mut *self.buffers;
-        if self.model.arch().bidirectional {
-            b.out.extend_from_slice(&b.h);
+        b.states.extend_from_slice(&b.h[..states]);
+        if tokens == 0 {
             return;
         }
         b.out.resize(tokens * dims.v, 0.0);
         let all: Vec<usize> = (0..tokens).collect();
         let fine = if self.fine.is_empty() { &[] } else { &*all };
         let tokens = Tokens { count: tokens, fine };
-        let input = machine.input(&b.h, tokens, &mut b.rounded, [&weights.output.weight]);
-        let wanted = self.rows.iter().enumerate().filter(|(_, row)| row.wanted);
+        let input = machine.input(&b.h[states..], tokens, &mut b.rounded, [&weights.output.weight]);
+        let wanted = self.rows.iter().enumerate().filter(|(_, row)| row.wanted == Wanted::Logits);
         let adapted = self.adapted.of(wanted.map(|(t, _)| t));
         let added = adapted.to(|adapter| adapter.output());
         machine.linears(&input, [(&weights.output, &mut b.out)], [added]);

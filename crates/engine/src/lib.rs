@@ -1,4 +1,4 @@
-//! Runs a model: sessions, KV cache, batching, scheduling, sampling, speculation.
+//! Runs a model: sessions, KV cache, batching, scheduling, sampling, speculation, embedding.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -21,6 +21,7 @@
 
 mod batch;
 mod cache;
+mod embed;
 mod engine;
 mod error;
 mod forward;
@@ -37,6 +38,7 @@ mod thinking;
 
 pub use batch::Batch;
 pub use cache::{CacheType, Sequence};
+pub use embed::{EmbedEvent, EmbedOptions, EmbedRequest, EmbedSink, EmbedText};
 pub use engine::{Activations, Engine, EngineOptions};
 pub use error::{Error, ErrorKind};
 pub use memory::Plan;

@@ -36,8 +36,8 @@ impl Plan {
         let dims = model.dims();
         let pages = positions.div_ceil(PAGE) as u64;
         let heads = 2 * (dims.h + dims.g) * dims.k;
-        // Residual stream, part, quantised copy; queries to outputs; both feed-forward widths.
-        let per_row = 4 * (3 * dims.d + heads + 3 * dims.f) as u64;
+        // Residual stream, part, quantised copy, states; queries to outputs; both feed-forward widths.
+        let per_row = 4 * (4 * dims.d + heads + 3 * dims.f) as u64;
         let plan = Self {
             weights_bytes: model.file_bytes(),
             prepared_bytes: 0,
@@ -57,9 +57,9 @@ impl Plan {
     pub fn of(model: &Model, options: &EngineOptions) -> Self {
         let context = options.context_of(model);
         let positions = options.positions.unwrap_or(0).max(context);
-        let chunk = options.chunk.min(positions);
+        let chunk = options.rows_at_once(model).min(positions);
         let plan = Plan::new(model, options.cache, positions, chunk);
-        let plan = plan.with_answers(model, options.answers.min(options.chunk));
+        let plan = plan.with_answers(model, options.answers.min(chunk));
         let adapters = options.adapters.iter().map(|(_, adapter)| &**adapter);
         let plan = plan.with_adapters(adapters, chunk);
         match options.packs(model) {

@@ -4,11 +4,14 @@
 //! of prompts, so that answers keep flowing while long prompts are read. What the cache keeps of
 //! earlier texts is shared by those that begin alike. When the cache is full, first what no answer
 //! uses is given up, then the answer that came last waits and goes on later, where it was.
+//!
+//! Texts to be embedded run in the same passes, as whole texts in what room answers leave.
 
 mod active;
 mod admit;
 mod guess;
 mod pass;
+mod texts;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,10 +25,11 @@ use crate::forward::FINE;
 use crate::prefixes::Prefixes;
 use crate::speculate::Guesser;
 use crate::{
-    Choice, DraftModel, Drafting, Engine, Error, ErrorKind, Finish, GenerateOptions, Speculation,
-    Thinking,
+    Choice, DraftModel, Drafting, EmbedRequest, Engine, Error, ErrorKind, Finish, GenerateOptions,
+    Speculation, Thinking,
 };
 use active::Active;
+use texts::Embedding;
 
 /// How requests are served.
 #[derive(Clone, Debug)]
@@ -150,7 +154,7 @@ pub enum Event<'a> {
 pub struct Counts {
     /// Requests that wait.
     pub queued: usize,
-    /// Answers that are being written, or their prompts read.
+    /// Answers that are being written, or their prompts read, and texts that are being embedded.
     pub running: usize,
     /// Pages of the cache.
     pub pages: usize,
@@ -180,6 +184,10 @@ pub struct Counts {
     pub draft_passes: u64,
     /// What the draft model does; `None` without one.
     pub drafting: Option<Drafting>,
+    /// Texts that were embedded, or pairs of them scored.
+    pub embedded_texts: u64,
+    /// Their tokens, in all.
+    pub embedded_tokens: u64,
     /// How often an answer had to wait for room in the cache.
     pub preemptions: u64,
 }
@@ -193,6 +201,10 @@ pub struct Scheduler {
     queue: Vec<Active>,
     /// In the order in which they came.
     running: Vec<Active>,
+    /// In the order in which they came.
+    embeddings: Vec<Embedding>,
+    /// The rank of the one for whose next text the cache had no room.
+    starved: Option<(i32, u64)>,
     prefixes: Prefixes,
     guesser: Guesser,
     counts: Counts,
@@ -214,6 +226,8 @@ impl Scheduler {
             options,
             queue: Vec::new(),
             running: Vec::new(),
+            embeddings: Vec::new(),
+            starved: None,
             prefixes: Prefixes::default(),
             guesser: Guesser::default(),
             counts: Counts::default(),
@@ -233,15 +247,16 @@ impl Scheduler {
 
     /// Whether there is nothing to do.
     pub fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.running.is_empty()
+        self.queue.is_empty() && self.running.is_empty() && self.embeddings.is_empty()
     }
 
     /// What it is doing and has done.
     pub fn counts(&self) -> Counts {
         let cache = self.engine.cache();
+        let embedding = self.embeddings.iter().filter(|e| e.has_begun()).count();
         Counts {
-            queued: self.queue.len(),
-            running: self.running.len(),
+            queued: self.queue.len() + self.embeddings.len() - embedding,
+            running: self.running.len() + embedding,
             pages: cache.capacity(),
             pages_used: cache.capacity() - cache.available(),
             pages_cached: self.prefixes.pages(),
@@ -257,13 +272,7 @@ impl Scheduler {
     /// If too many wait already, the prompt is empty or does not fit the context, an option is out of
     /// its range, the adapter is of another model, or the model writes no text.
     pub fn submit(&mut self, mut request: Request) -> Result<(), Error> {
-        if self.queue.len() >= self.options.most_queued {
-            return Err(Error::new(
-                ErrorKind::Busy,
-                format!("`{}` requests wait already", self.queue.len()),
-            )
-            .with_hint("try again later"));
-        }
+        self.check_queue()?;
         if request.options.speculation == Speculation::Auto {
             request.options.speculation = self.options.speculation;
         }
@@ -272,6 +281,29 @@ impl Scheduler {
         self.counts.prompt_tokens += active.tokens().len() as u64;
         self.queue.push(active);
         Ok(())
+    }
+
+    /// Takes texts to be embedded, or pairs of texts to be scored. Their sink hears of everything but
+    /// what is an error here.
+    ///
+    /// # Errors
+    /// If too many requests wait already, there is no text, a text is empty or does not fit the
+    /// context, or an option is out of its range.
+    pub fn submit_embed(&mut self, request: EmbedRequest) -> Result<(), Error> {
+        self.check_queue()?;
+        self.embeddings.push(Embedding::new(&self.engine, request, self.arrivals)?);
+        self.arrivals += 1;
+        Ok(())
+    }
+
+    /// Whether one more request may wait.
+    fn check_queue(&self) -> Result<(), Error> {
+        let waiting = self.queue.len() + self.embeddings.len();
+        if waiting < self.options.most_queued {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Busy, format!("`{waiting}` requests wait already"))
+            .with_hint("try again later"))
     }
 
     /// Runs one pass over what is to be done; false if there was nothing to do.
@@ -329,6 +361,10 @@ impl Scheduler {
         for mut active in all {
             active.fail(why());
             active.end(&mut self.engine);
+        }
+        for mut embedding in std::mem::take(&mut self.embeddings) {
+            embedding.fail(why());
+            embedding.end(&mut self.engine);
         }
     }
 }

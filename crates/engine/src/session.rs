@@ -219,11 +219,8 @@ impl Session {
 
 /// Whether the prompt can be answered.
 pub(crate) fn check_prompt(engine: &Engine, prompt: &[u32]) -> Result<(), Error> {
-    if engine.model().arch().bidirectional {
-        return Err(Error::new(
-            ErrorKind::Model,
-            format!("`{}` models embed text, they do not write it", engine.model().arch().name),
-        ));
+    if !engine.model().writes() {
+        return Err(engine.model_writes_nothing());
     }
     if prompt.is_empty() {
         return Err(Error::new(ErrorKind::Option, "the prompt is empty"));

@@ -34,9 +34,16 @@ fn outputs(
     let mut all = Vec::new();
     for ids in case.ids.chunks(chunk) {
         let mut batch = Batch::new();
-        batch.extend_all(sequence, ids);
+        match case.output {
+            Output::Logits => batch.extend_all(sequence, ids),
+            Output::Hidden => batch.extend_states(sequence, ids, &[], 0..ids.len()),
+        }
         engine.forward(&batch).unwrap();
-        all.extend((0..ids.len()).map(|i| engine.output(i).unwrap().to_vec()));
+        let row = |i| match case.output {
+            Output::Logits => engine.output(i),
+            Output::Hidden => engine.state(i),
+        };
+        all.extend((0..ids.len()).map(|i| row(i).unwrap().to_vec()));
     }
     Ok(case.positions.iter().map(|p| all[*p].clone()).collect())
 }

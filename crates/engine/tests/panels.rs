@@ -42,9 +42,13 @@ fn outputs(
     let mut all = Vec::new();
     for ids in chunks {
         let mut batch = Batch::new();
-        batch.extend_all(sequence, ids);
+        match bidirectional {
+            true => batch.extend_states(sequence, ids, &[], 0..ids.len()),
+            false => batch.extend_all(sequence, ids),
+        }
         engine.forward(&batch).unwrap();
-        all.extend((0..ids.len()).flat_map(|i| engine.output(i).unwrap().to_vec()));
+        let row = |i| if bidirectional { engine.state(i) } else { engine.output(i) };
+        all.extend((0..ids.len()).flat_map(|i| row(i).unwrap().to_vec()));
     }
     all
 }

@@ -1,5 +1,5 @@
 //! The JSON files beside a Hugging Face checkpoint: `config.json`, `generation_config.json`,
-//! `tokenizer_config.json`.
+//! `tokenizer_config.json`, `modules.json`.
 
 mod read;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, ErrorKind, quoted};
 use crate::getters::getters;
-use crate::json::{self, Object};
+use crate::json::{self, Object, Objects};
 
 /// The longest file in bytes; `tokenizer_config.json` with thousands of added tokens has about 1 MB.
 const MAX_BYTES: usize = 16 << 20;
@@ -31,6 +31,16 @@ impl HfConfig {
     pub fn parse(bytes: &[u8]) -> Result<HfConfig, Error> {
         let Object(map) = json::parse(bytes, MAX_BYTES, "config")?;
         Ok(HfConfig { map, path: String::new() })
+    }
+
+    /// Reads a JSON array of such objects, as `modules.json` is.
+    ///
+    /// # Errors
+    /// The bytes are not such an array, or too many.
+    pub fn parse_list(bytes: &[u8]) -> Result<Vec<HfConfig>, Error> {
+        let Objects(maps) = json::parse(bytes, MAX_BYTES, "config")?;
+        let config = |(index, map)| HfConfig { map, path: format!("{index}.") };
+        Ok(maps.into_iter().enumerate().map(config).collect())
     }
 
     /// The keys in the order of the file.

@@ -60,6 +60,23 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
+/// An array of objects of which none has a key twice at any depth.
+pub(crate) struct Objects(pub(crate) Vec<Map<String, Value>>);
+
+impl<'de> Deserialize<'de> for Objects {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Value::Array(all) = (Strict { left: &mut { MAX_VALUES } }).deserialize(deserializer)?
+        else {
+            return Err(de::Error::custom("not an array"));
+        };
+        let map = |value| match value {
+            Value::Object(map) => Ok(map),
+            _ => Err(de::Error::custom("not an array of objects")),
+        };
+        all.into_iter().map(map).collect::<Result<_, _>>().map(Objects)
+    }
+}
+
 /// Reads a value; `left` counts down the values that may come.
 struct Strict<'a> {
     left: &'a mut usize,

@@ -56,6 +56,17 @@ fn typed_getters() {
 }
 
 #[test]
+fn a_list_of_objects() {
+    let modules = HfConfig::parse_list(br#"[{"path": ""}, {"path": 1}]"#).unwrap();
+    assert_eq!(modules[0].need_str("path").unwrap(), "");
+    let error = modules[1].need_str("path").unwrap_err();
+    assert_eq!(error.to_string(), "key `1.path`: found `1`, expected a text");
+    for bad in ["{}", "[1]", r#"[{"a": 1, "a": 2}]"#, "[{}", ""] {
+        assert!(HfConfig::parse_list(bad.as_bytes()).is_err(), "{bad}");
+    }
+}
+
+#[test]
 fn what_is_no_config_is_refused() {
     let deep = format!("{{\"a\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
     let long = format!("{{\"a\":\"{}\"}}", " ".repeat(17 << 20));

@@ -9,6 +9,7 @@ pub(crate) use hf::{read as read_small, read_directory, read_tensors};
 
 use rushlight_text::Tokenizer;
 
+use crate::embedding::Embedding;
 use crate::{ARCHS, Arch, Dims, Error, ErrorKind, Weights};
 
 /// What both kinds yield.
@@ -18,6 +19,7 @@ pub(crate) struct Checkpoint {
     pub(crate) weights: Weights,
     pub(crate) tokenizer: Option<Tokenizer>,
     pub(crate) template: Option<String>,
+    pub(crate) embedding: Embedding,
     pub(crate) name: Option<String>,
     pub(crate) license: Option<String>,
     /// Bytes of all weight files.

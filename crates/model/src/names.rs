@@ -56,6 +56,8 @@ const MODEL: &[(&str, &str)] = &[
     ("norm", "output_norm"),
     ("ln_f", "output_norm"),
     ("lm_head", "output"),
+    ("pooler.dense", "cls"),
+    ("classifier", "cls.output"),
 ];
 
 /// The matrices of one expert, by either naming.
@@ -68,16 +70,33 @@ const EXPERT: &[(&str, &str)] = &[
     ("w2", "ffn_down_exps"),
 ];
 
-/// Tensors that hold nothing which is computed with: tables that transformers builds itself, and
-/// the classifier heads of encoders.
-const UNUSED: &[&str] = &[
-    "rotary_emb.inv_freq",
-    "attn.bias",
-    "attn.masked_bias",
-    "embeddings.position_ids",
-    "pooler.dense.weight",
-    "pooler.dense.bias",
-];
+/// Tensors that hold nothing which is computed with: tables that transformers builds itself.
+const UNUSED: &[&str] =
+    &["rotary_emb.inv_freq", "attn.bias", "attn.masked_bias", "embeddings.position_ids"];
+
+/// Encoders are saved with this, but only a classifier reads it.
+const POOLER: &str = "pooler.dense.";
+
+/// What the names of all tensors of a checkpoint tell about each.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Traits {
+    /// The output of each part is normalised too, which decides what `post_attention_layernorm` means.
+    pub(crate) post_norms: bool,
+    /// There is a classifier.
+    pub(crate) classifies: bool,
+}
+
+impl Traits {
+    /// Those of a checkpoint with tensors of these names.
+    pub(crate) fn of<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        let mut traits = Self::default();
+        for name in names {
+            traits.post_norms |= name.contains("post_feedforward_layernorm");
+            traits.classifies |= name == "classifier.weight";
+        }
+        traits
+    }
+}
 
 /// A renamed tensor.
 #[derive(Debug, PartialEq, Eq)]
@@ -90,16 +109,16 @@ pub(crate) struct Renamed {
 }
 
 /// The GGUF name of a tensor; `Ok(None)` for one that is not computed with, `Err` for an unknown.
-///
-/// `post_norms`: whether the checkpoint normalises the output of its parts too, which decides
-/// what `post_attention_layernorm` means.
-pub(crate) fn rename(name: &str, post_norms: bool) -> Result<Option<Renamed>, ()> {
+pub(crate) fn rename(name: &str, traits: Traits) -> Result<Option<Renamed>, ()> {
     let bare =
         ["model.language_model.", "language_model.model.", "model.", "transformer.", "bert."]
             .iter()
             .find_map(|prefix| name.strip_prefix(prefix))
             .unwrap_or(name);
     if UNUSED.iter().any(|unused| bare == *unused || bare.ends_with(&format!(".{unused}"))) {
+        return Ok(None);
+    }
+    if bare.starts_with(POOLER) && !traits.classifies {
         return Ok(None);
     }
     let (module, leaf) = bare.rsplit_once('.').ok_or(())?;
@@ -120,7 +139,7 @@ pub(crate) fn rename(name: &str, post_norms: bool) -> Result<Option<Renamed>, ()
         return Ok(Some(Renamed { expert, ..plain(format!("blk.{index}.{to}.{leaf}")) }));
     }
     let to = match module {
-        "post_attention_layernorm" if post_norms => "post_attention_norm",
+        "post_attention_layernorm" if traits.post_norms => "post_attention_norm",
         "post_attention_layernorm" => "ffn_norm",
         _ => find(LAYER, module).ok_or(())?,
     };
@@ -162,14 +181,26 @@ mod tests {
             ),
         ];
         for (from, to, expert) in cases {
-            let found = rename(from, false).unwrap().unwrap();
+            let found = rename(from, Traits::default()).unwrap().unwrap();
             assert_eq!((found.name.as_str(), found.expert), (to, expert), "{from}");
         }
-        assert_eq!(rename("h.0.attn.bias", false), Ok(None));
-        assert_eq!(rename("model.layers.0.self_attn.sinks", false), Err(()));
-        let conv = rename("h.0.mlp.c_fc.weight", false).unwrap().unwrap();
+        assert_eq!(rename("h.0.attn.bias", Traits::default()), Ok(None));
+        assert_eq!(rename("model.layers.0.self_attn.sinks", Traits::default()), Err(()));
+        let conv = rename("h.0.mlp.c_fc.weight", Traits::default()).unwrap().unwrap();
         assert_eq!(conv.change, Change::Transpose);
-        let post = rename("model.layers.0.post_attention_layernorm.weight", true).unwrap().unwrap();
+        let post = rename(
+            "model.layers.0.post_attention_layernorm.weight",
+            Traits { post_norms: true, ..Traits::default() },
+        )
+        .unwrap()
+        .unwrap();
         assert_eq!(post.name, "blk.0.post_attention_norm.weight");
+        let classifier = Traits::of(["bert.pooler.dense.bias", "classifier.weight"].into_iter());
+        for (from, to) in
+            [("classifier.bias", "cls.output.bias"), ("bert.pooler.dense.bias", "cls.bias")]
+        {
+            assert_eq!(rename(from, classifier).unwrap().unwrap().name, to, "{from}");
+        }
+        assert_eq!(rename("bert.pooler.dense.bias", Traits::default()), Ok(None));
     }
 }

@@ -18,10 +18,11 @@ enum L {
     V,
     Experts,
     Context,
-    Types,
+    One,
+    Two,
     Pairs,
 }
-use L::{Context, D, Experts, F, F2, Gk, Hk, K, Pairs, Qkv, Types, V};
+use L::{Context, D, Experts, F, F2, Gk, Hk, K, One, Pairs, Qkv, Two, V};
 
 /// Name and the shapes that it may have, outermost dimension first.
 type Slot = (&'static str, &'static [&'static [L]]);
@@ -31,12 +32,16 @@ const MODEL: &[Slot] = &[
     ("token_embd.weight", &[&[V, D]]),
     ("token_embd_norm.weight", &[&[D]]),
     ("token_embd_norm.bias", &[&[D]]),
-    ("token_types.weight", &[&[Types, D]]),
+    ("token_types.weight", &[&[Two, D]]),
     ("position_embd.weight", &[&[Context, D]]),
     ("output_norm.weight", &[&[D]]),
     ("output_norm.bias", &[&[D]]),
     ("output.weight", &[&[V, D]]),
     ("output.bias", &[&[V]]),
+    ("cls.weight", &[&[D, D]]),
+    ("cls.bias", &[&[D]]),
+    ("cls.output.weight", &[&[One, D], &[Two, D]]),
+    ("cls.output.bias", &[&[One], &[Two]]),
     ("rope_freqs.weight", &[&[Pairs]]),
     ("rope_factors_long.weight", &[&[Pairs]]),
     ("rope_factors_short.weight", &[&[Pairs]]),
@@ -125,7 +130,8 @@ impl<'a> Schema<'a> {
             V => dims.v,
             Experts => dims.experts.map_or(0, |e| e.count),
             Context => dims.context,
-            Types => 2,
+            One => 1,
+            Two => 2,
             Pairs => dims.rope.as_ref().map_or(0, |r| r.rotated / 2),
         }
     }

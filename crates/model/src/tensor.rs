@@ -214,6 +214,13 @@ impl Matrix {
         &self.bytes[range.start * row..range.end * row]
     }
 
+    /// The values of one row.
+    pub(crate) fn row_floats(&self, row: usize) -> Vec<f32> {
+        let mut out = vec![0.0; self.cols];
+        best().dequantize(self.format, self.rows_data(row..row + 1), &mut out);
+        out
+    }
+
     /// All bytes.
     pub fn data(&self) -> &[u8] {
         &self.bytes

@@ -82,6 +82,15 @@ pub struct Layer {
     pub ffn_sum_norm: Option<Norm>,
 }
 
+/// What turns the hidden state of a pair of texts into a score.
+#[derive(Clone, Debug)]
+pub struct Classifier {
+    /// Before the output, followed by a hyperbolic tangent: BERT's pooler.
+    pub dense: Option<Linear>,
+    /// One logit; or those of `yes` and `no`.
+    pub output: Linear,
+}
+
 /// All weights of a model.
 #[derive(Clone, Debug)]
 pub struct Weights {
@@ -89,8 +98,8 @@ pub struct Weights {
     pub embedding: Matrix,
     /// One vector per position, added to embeddings.
     pub positions: Option<Matrix>,
-    /// The vector of the first token type, added to embeddings.
-    pub token_type: Option<Vec<f32>>,
+    /// The vectors of segments (token types), added to embeddings; none where there are no segments.
+    pub segments: Vec<Vec<f32>>,
     /// On embeddings.
     pub embedding_norm: Option<Norm>,
     /// The layers, first to last.
@@ -99,6 +108,8 @@ pub struct Weights {
     pub output_norm: Option<Norm>,
     /// Logits; shares the embedding where the file has no own matrix.
     pub output: Linear,
+    /// What turns a hidden state into a score.
+    pub classifier: Option<Classifier>,
     /// What [`crate::Panels`] are made of.
     pub(crate) panel_sources: Vec<PanelSource>,
 }
@@ -143,15 +154,20 @@ impl<'a> Tensors<'a> {
         let output = self.matrix("output.weight").unwrap_or_else(|| embedding.clone());
         let layers =
             (0..self.dims.layers.len()).map(|i| self.layer(i)).collect::<Result<_, Error>>()?;
-        let token_type = self.matrix("token_types.weight").map(|types| {
-            let mut first = vec![0.0; types.cols()];
-            let row = types.rows_data(0..1);
-            rushlight_kernels::best().dequantize(types.format(), row, &mut first);
-            first
-        });
+        let segments = match self.matrix("token_types.weight") {
+            Some(types) => (0..types.rows()).map(|i| types.row_floats(i)).collect(),
+            None => Vec::new(),
+        };
+        let dense = self.linear("cls")?;
+        let classifier =
+            self.linear("cls.output")?.map(|output| Classifier { dense: dense.clone(), output });
+        if let (Some(_), None) = (dense, &classifier) {
+            return Err(self.missing("cls.output.weight"));
+        }
         let weights = Weights {
             positions: self.matrix("position_embd.weight"),
-            token_type,
+            segments,
+            classifier,
             embedding_norm: self.norm("token_embd_norm")?,
             layers,
             output_norm: self.norm("output_norm")?,

@@ -46,6 +46,7 @@ mod body;
 mod caller;
 mod calls;
 mod dialect;
+mod embeddings;
 mod error;
 mod failure;
 mod fields;

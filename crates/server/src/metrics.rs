@@ -55,13 +55,15 @@ pub(crate) struct Metrics {
 }
 
 /// Counters of a model: names and what they count.
-const COUNTERS: [(&str, &str); 11] = [
+const COUNTERS: [(&str, &str); 13] = [
     ("prompt_tokens", "Tokens of prompts"),
     ("prompt_tokens_cached", "Tokens of prompts that were in the cache"),
     ("generation_tokens", "Tokens of answers"),
     ("num_preemptions", "Answers that had to wait for room in the cache"),
     ("engine_passes", "Passes of the engine"),
     ("model_loads", "How often the model was loaded"),
+    ("embeddings", "Texts that were embedded, and pairs of them that were scored"),
+    ("embedding_tokens", "Tokens of these texts"),
     ("spec_decode_num_draft_tokens", "Tokens that were guessed and checked"),
     ("spec_decode_num_accepted_tokens", "Those of them that were right"),
     (

@@ -1,5 +1,5 @@
 //! Ollama's API, as its reference has it (<https://github.com/ollama/ollama/blob/main/docs/api.md>):
-//! answers, and what there is. Models are neither fetched nor made, and there are no embeddings.
+//! answers, vectors of texts, and what there is. Models are neither fetched nor made.
 //!
 //! Parameters that nobody gives have Ollama's defaults, not those of a model's own distribution.
 //! Bodies need no `content-type`, as Ollama's users send them with curl, unless they come from a
@@ -7,6 +7,7 @@
 
 mod census;
 mod chat;
+mod embed;
 mod format;
 mod generate;
 mod keep_alive;
@@ -33,6 +34,8 @@ pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/api/generate", post(generate::create))
         .route("/api/chat", post(chat::create))
+        .route("/api/embed", post(embed::create))
+        .route("/api/embeddings", post(embed::create_old))
         .route("/api/tags", get(models::tags))
         .route("/api/ps", get(models::ps))
         .route("/api/show", post(show::show))

@@ -7,6 +7,7 @@
 pub(crate) mod chat;
 pub(crate) mod completions;
 mod effort;
+pub(crate) mod embeddings;
 mod format;
 mod likelihoods;
 mod messages;

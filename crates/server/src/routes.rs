@@ -2,6 +2,7 @@
 
 mod health;
 mod models;
+mod rerank;
 mod tokens;
 
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::guard::guard;
-use crate::openai::{chat, completions, responses};
+use crate::openai::{chat, completions, embeddings, responses};
 use crate::trace::{self, Span};
 use crate::{anthropic, dialect, ollama, page};
 pub(crate) use health::{answers, lives};
@@ -38,6 +39,9 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .route("/v1/responses", post(responses::create))
         .route("/v1/responses/{id}", get(responses::one).delete(responses::remove))
         .route("/v1/responses/{id}/input_items", get(responses::input_items))
+        .route("/v1/embeddings", post(embeddings::create))
+        .route("/v1/rerank", post(rerank::create))
+        .route("/rerank", post(rerank::create))
         .route("/tokenize", post(tokens::tokenize))
         .route("/detokenize", post(tokens::detokenize))
         .merge(anthropic::routes())

@@ -15,14 +15,17 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use rushlight_engine::{Counts, GenerateOptions, Request, SchedulerOptions, Thinking};
+use rushlight_engine::{
+    Counts, EmbedRequest, GenerateOptions, Request, SchedulerOptions, Thinking,
+};
 use rushlight_model::Adapter;
 use rushlight_text::constrain::Constraint;
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 use crate::answers::{Answers, Permit, Piece, Writer};
 use crate::caller::Caller;
+use crate::embeddings::{Embed, Gatherer, Told};
 use crate::failure::Failure;
 use crate::metrics::ModelMetrics;
 use crate::{Error, ErrorKind};
@@ -44,6 +47,8 @@ pub(crate) type Load = Arc<dyn Fn() -> Result<Loaded, BoxError> + Send + Sync>;
 enum Message {
     /// Answer this. Who is told why it cannot be answered comes with it.
     Ask(Box<Request>, UnboundedSender<Piece>),
+    /// Embed these texts.
+    Embed(Box<EmbedRequest>, UnboundedSender<Told>),
     /// End after what there is to answer.
     Stop,
 }
@@ -190,6 +195,26 @@ impl Handle {
             receivers.push(receiver);
         }
         Ok(Answers::new(receivers))
+    }
+
+    /// Has texts embedded: one request, however many they are.
+    pub(crate) fn embed(
+        &self,
+        embed: Embed,
+        adapter: Option<&Arc<Adapter>>,
+    ) -> Result<UnboundedReceiver<Told>, Failure> {
+        self.served()?;
+        let (tell, told) = unbounded_channel();
+        let permit = self.admit(1)?.pop().expect("one was asked for");
+        let Embed { texts, options, priority, deadline } = embed;
+        let sink = Gatherer::new(tell.clone(), self.metrics.clone(), permit, texts.len());
+        let mut request = EmbedRequest::new(texts, options, Box::new(sink));
+        (request.priority, request.deadline) = (priority, deadline);
+        request.adapter = adapter.cloned();
+        self.messages
+            .send(Message::Embed(Box::new(request), tell))
+            .map_err(|_| Failure::unavailable("engine_failed", "the engine has ended"))?;
+        Ok(told)
     }
 
     fn admit(&self, count: usize) -> Result<Vec<Permit>, Failure> {

@@ -57,7 +57,7 @@ impl Tokenizer {
         let roles = roles(&config, &frame, &vocab, unknown);
         let named = [roles.eos, roles.eot, roles.eom].into_iter().flatten();
         let ends = ends::find(&mut vocab, named);
-        let (before, after) = frame.with_config(&config, &roles);
+        let Frame { before, after, pair } = frame.with_config(&config, &roles);
         let (added, added_normalized) = added(&file, &vocab, &steps)?;
         Ok(Self {
             vocab,
@@ -70,6 +70,7 @@ impl Tokenizer {
             roles,
             before,
             after,
+            pair,
             ends,
         })
     }

@@ -55,4 +55,4 @@ pub use error::{Error, ErrorKind};
 pub use parts::{VocabKind, VocabParts};
 pub use reasoning::{ReasoningFilter, Thought};
 pub use stream::StreamDecoder;
-pub use tokenizer::{DecodeOptions, EncodeOptions, Tokenizer};
+pub use tokenizer::{DecodeOptions, EncodeOptions, EncodedPair, Tokenizer};

@@ -2,6 +2,7 @@
 
 mod decode;
 mod from_parts;
+mod pair;
 mod roles;
 
 use std::borrow::Cow;
@@ -16,6 +17,8 @@ use crate::vocab::{TokenKind, Vocab};
 
 pub use decode::DecodeOptions;
 pub(crate) use decode::Spelling;
+pub use pair::EncodedPair;
+pub(crate) use pair::PairPiece;
 pub(crate) use roles::Roles;
 
 /// How text is encoded.
@@ -45,6 +48,8 @@ pub struct Tokenizer {
     /// Ids before and after a text that is encoded with [`EncodeOptions::special`].
     pub(crate) before: Vec<u32>,
     pub(crate) after: Vec<u32>,
+    /// How two texts become one.
+    pub(crate) pair: Vec<PairPiece>,
     /// Ids that end a generation, ascending.
     pub(crate) ends: Vec<u32>,
 }
@@ -60,6 +65,20 @@ impl Tokenizer {
         if options.special {
             out.extend_from_slice(&self.before);
         }
+        self.encode_into(text, options, &mut out)?;
+        if options.special {
+            out.extend_from_slice(&self.after);
+        }
+        Ok(out)
+    }
+
+    /// The ids of `text` alone.
+    fn encode_into(
+        &self,
+        text: &str,
+        options: EncodeOptions,
+        out: &mut Vec<u32>,
+    ) -> Result<(), Error> {
         let mut merger = Merger::default();
         let mut first = true;
         self.added.split(text, options.parse_special, |fragment| {
@@ -70,16 +89,12 @@ impl Tokenizer {
                         .then(|| text.replace(SHIELD, ""));
                     let text = bare.as_deref().unwrap_or(text);
                     let text = normalize::apply(&self.normalizers, text, first)?;
-                    self.encode_normalized(&text, options, &mut merger, &mut out)?;
+                    self.encode_normalized(&text, options, &mut merger, out)?;
                 }
             }
             first = false;
             Ok(())
-        })?;
-        if options.special {
-            out.extend_from_slice(&self.after);
-        }
-        Ok(out)
+        })
     }
 
     fn encode_normalized(
@@ -98,6 +113,11 @@ impl Tokenizer {
                 .splitter
                 .split(text, |piece| self.model.encode(&self.vocab, piece, merger, out)),
         })
+    }
+
+    /// The ids that [`EncodeOptions::special`] puts after a text.
+    pub fn after(&self) -> &[u32] {
+        &self.after
     }
 
     /// `text` such that within a prompt that is encoded with [`EncodeOptions::parse_special`] it

@@ -1,7 +1,7 @@
 //! Ids as Hugging Face's tokenizers gives them, for tiny vocabularies of each kind.
 
 use rushlight_text::{DecodeOptions, EncodeOptions, Tokenizer, VocabKind, VocabParts};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const TOKENIZERS: [(&str, &str); 3] = [
     ("bytes", include_str!("golden/bytes.json")),
@@ -35,6 +35,48 @@ fn ids_are_those_of_hugging_face() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn two_texts_become_one_as_hugging_face_has_it() {
+    let golden: Value = serde_json::from_str(include_str!("golden/pairs.json")).unwrap();
+    let words: Value = serde_json::from_str(include_str!("golden/words.json")).unwrap();
+    let mut failures = Vec::new();
+    for case in golden.as_array().unwrap() {
+        let mut file = words.clone();
+        file["post_processor"] = case["processor"].clone();
+        let tokenizer = Tokenizer::from_json(file.to_string().as_bytes(), None).unwrap();
+        let (first, second) = (case["first"].as_str().unwrap(), case["second"].as_str().unwrap());
+        let encode = |special| {
+            let options = EncodeOptions { special, parse_special: true };
+            tokenizer.encode_pair(first, second, options).unwrap()
+        };
+        let framed = encode(true);
+        let got = json!([framed.ids, framed.segments, encode(false).ids]);
+        let want = json!([case["ids"], case["segments"], case["bare"]]);
+        if got != want {
+            failures.push(format!("{} {first:?} {second:?}\n  {got}\n  {want}", case["name"]));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn broken_pairs_are_refused() {
+    let words: Value = serde_json::from_str(include_str!("golden/words.json")).unwrap();
+    let broken = [
+        json!([{"Sequence": {"id": "C", "type_id": 0}}]),
+        json!([{"Sequence": {"id": "A", "type_id": 256}}]),
+        json!([{"Sequence": {"id": "A", "type_id": -1}}]),
+        json!([{"SpecialToken": {"id": "[NONE]", "type_id": 0}}]),
+        json!([{}]),
+    ];
+    for pair in broken {
+        let mut file = words.clone();
+        file["post_processor"]["pair"] = pair.clone();
+        let error = Tokenizer::from_json(file.to_string().as_bytes(), None).unwrap_err();
+        assert!(error.to_string().contains("post-processor's piece"), "{pair}: {error}");
+    }
 }
 
 #[test]

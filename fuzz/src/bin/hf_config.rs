@@ -8,6 +8,7 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(config) = HfConfig::parse(bytes) {
         read(&config);
     }
+    HfConfig::parse_list(bytes).into_iter().flatten().for_each(|config| read(&config));
 });
 
 fn read(config: &HfConfig) {

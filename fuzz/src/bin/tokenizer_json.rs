@@ -13,6 +13,11 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(tokenizer) = Tokenizer::from_json(json, config) else { return };
     for text in [&*text, "It's 12 é\n\n  <s>[CLS]日本\u{301}"] {
         encode(&tokenizer, text);
+        let options = EncodeOptions { special: true, parse_special: false };
+        if let Ok(pair) = tokenizer.encode_pair(text, "b c", options) {
+            assert_eq!(pair.ids.len(), pair.segments.len());
+            assert!(pair.ids.iter().all(|id| (*id as usize) < tokenizer.vocab_size()));
+        }
     }
 });
 

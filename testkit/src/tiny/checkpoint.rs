@@ -29,6 +29,8 @@ pub fn write_hf(case: &Case, folder: &Path) {
             });
             write_json(&folder.join("generation_config.json"), &ends);
         }
+        // Those of sentence-transformers have none of the files below.
+        Output::Hidden if !case.pairs.is_empty() => {}
         Output::Hidden => {
             let modules = json!([
                 {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},

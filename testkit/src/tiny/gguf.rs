@@ -17,9 +17,18 @@ use std::path::Path;
 ///
 /// When the file cannot be written.
 pub fn write_gguf(case: &Case, path: &Path) {
+    write_gguf_with(case, path, &[]);
+}
+
+/// As [`write_gguf`] with these numbers in the metadata, which the recipe must not have.
+///
+/// # Panics
+///
+/// When the file cannot be written.
+pub fn write_gguf_with(case: &Case, path: &Path, numbers: &[(&str, u32)]) {
     let file = File::create(path).expect("the test's folder can be written");
     let f32 = |_: &[usize]| TensorType::F32;
-    write(case, BufWriter::new(file), None, f32).expect(SOUND);
+    write(case, BufWriter::new(file), numbers, None, f32).expect(SOUND);
 }
 
 /// As [`write_gguf`] with a chat template.
@@ -30,7 +39,7 @@ pub fn write_gguf(case: &Case, path: &Path) {
 pub fn write_gguf_with_template(case: &Case, path: &Path, template: &str) {
     let file = File::create(path).expect("the test's folder can be written");
     let f32 = |_: &[usize]| TensorType::F32;
-    write(case, BufWriter::new(file), Some(template), f32).expect(SOUND);
+    write(case, BufWriter::new(file), &[], Some(template), f32).expect(SOUND);
 }
 
 const SOUND: &str = "the recipe is sound and the folder is writable";
@@ -47,7 +56,7 @@ pub fn write_gguf_q8_0(case: &Case, path: &Path) {
         [_, .., n] if n.is_multiple_of(BLOCK) => TensorType::Q8_0,
         _ => TensorType::F32,
     };
-    write(case, BufWriter::new(file), None, ty).expect(SOUND);
+    write(case, BufWriter::new(file), &[], None, ty).expect(SOUND);
 }
 
 /// Values of a block of Q8_0.
@@ -56,6 +65,7 @@ const BLOCK: usize = 32;
 fn write<W: std::io::Write>(
     case: &Case,
     out: W,
+    numbers: &[(&str, u32)],
     template: Option<&str>,
     ty: impl Fn(&[usize]) -> TensorType,
 ) -> Result<W, Error> {
@@ -63,6 +73,9 @@ fn write<W: std::io::Write>(
     let mut writer = Writer::new();
     for entry in array(&recipe["metadata"]) {
         set(&mut writer, entry)?;
+    }
+    for (key, value) in numbers {
+        writer.set(key, *value)?;
     }
     let Lists { tokens, types, merges } = Lists::of(case);
     writer.set("tokenizer.ggml.tokens", &tokens[..])?;
@@ -179,8 +192,8 @@ mod tests {
     fn every_case_becomes_a_file_that_the_reader_takes() {
         for name in names() {
             let case = case(&name);
-            let file =
-                write(&case, Vec::new(), None, |_| TensorType::F32).expect("memory can be written");
+            let file = write(&case, Vec::new(), &[], None, |_| TensorType::F32)
+                .expect("memory can be written");
             let gguf = Gguf::parse(&file).expect("a sound file");
             assert_eq!(
                 gguf.strings("tokenizer.ggml.tokens").expect("texts").map(Iterator::count),

@@ -22,15 +22,18 @@ pub(crate) fn bench(args: &Args, bench: &Bench) -> anyhow::Result<ExitCode> {
     let (model, unprepared) = load::model(args, &bench.load)?;
     let ctx = bench.load.ctx.or_else(|| context(bench, &model));
     let load = Load { ctx, ..bench.load.clone() };
+    let wanted = wanted(bench, &model);
+    let decodes = !model.arch().bidirectional;
     let adapters = load::adapters(&model, &bench.adapters)?;
     let mut engine = load::engine(&load, model, adapters)?;
     let load_time = begin.elapsed();
     // The first passes map the weights and wake the threads.
-    for what in [What::Prefill, What::Decode] {
+    let kinds = [What::Prefill, What::Decode];
+    for what in kinds.into_iter().filter(|what| decodes || *what == What::Prefill) {
         measure(&mut engine, &load, Measured { what, tokens: 16, ..Measured::default() }, 1)?;
     }
     let mut all = Vec::new();
-    for one in wanted(bench) {
+    for one in wanted {
         all.push(measure(&mut engine, &load, one, bench.repeats)?);
     }
     let mut out = std::io::stdout().lock();
@@ -44,9 +47,19 @@ pub(crate) fn bench(args: &Args, bench: &Bench) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is to be measured.
-fn wanted(bench: &Bench) -> Vec<Measured> {
+/// What is to be measured: of a model that sees a whole text at once only that.
+fn wanted(bench: &Bench, model: &Model) -> Vec<Measured> {
     let mut all = Vec::new();
+    if model.arch().bidirectional {
+        for (&sequences, &tokens) in
+            bench.sequences.iter().flat_map(|n| bench.prompt.iter().map(move |t| (n, t)))
+        {
+            if sequences > 0 && tokens > 0 {
+                all.push(Measured { tokens, sequences, ..Measured::default() });
+            }
+        }
+        return all;
+    }
     for &sequences in bench.sequences.iter().filter(|n| **n > 0) {
         for &depth in &bench.depth {
             for (what, counts) in [(What::Prefill, &bench.prompt), (What::Decode, &bench.generate)]
@@ -67,7 +80,7 @@ fn context(bench: &Bench, model: &Model) -> Option<usize> {
         // Every sequence has pages of its own.
         many => many * (m.depth + m.tokens).next_multiple_of(PAGE),
     };
-    let most = wanted(bench).iter().map(positions).max()?;
+    let most = wanted(bench, model).iter().map(positions).max()?;
     let usual = model.dims().context.min(rushlight_engine::EngineOptions::DEFAULT_CONTEXT);
     (most > usual).then_some(most)
 }

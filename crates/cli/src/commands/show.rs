@@ -57,6 +57,8 @@ pub(crate) fn show(args: &Args, show: &Show) -> anyhow::Result<ExitCode> {
             "vocabulary": dims.v,
             "trained_context": dims.context,
             "chat_template": model.has_chat_template(),
+            "purpose": purpose(&model),
+            "pooling": (!model.writes()).then(|| model.pooling().name()),
             "tensor_groups": groups.iter().map(|(name, g)| g.to_json(name)).collect::<Vec<_>>(),
             "context": context,
             "memory_bytes": { "f16": plans[0].total_bytes(), "q8_0": plans[1].total_bytes() },
@@ -81,6 +83,9 @@ pub(crate) fn show(args: &Args, show: &Show) -> anyhow::Result<ExitCode> {
     )?;
     line("vocabulary", dims.v.to_string())?;
     line("context", format!("{} trained", dims.context))?;
+    if !model.writes() {
+        line("purpose", format!("{}, pooling `{}`", purpose(&model), model.pooling().name()))?;
+    }
     let template = if model.has_chat_template() { "in the file" } else { "none, built-in used" };
     line("chat template", template.to_owned())?;
     for (name, group) in &groups {
@@ -99,6 +104,15 @@ pub(crate) fn show(args: &Args, show: &Show) -> anyhow::Result<ExitCode> {
         )?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What it is for.
+fn purpose(model: &Model) -> &'static str {
+    match (model.ranks(), model.embeds()) {
+        (true, _) => "rerank",
+        (false, true) => "embed",
+        (false, false) => "generate",
+    }
 }
 
 /// Matrices with the same task.
@@ -149,6 +163,9 @@ fn groups(model: &Model) -> Vec<(&'static str, Group)> {
         }
     }
     output.add(&weights.output.weight);
+    if let Some(classifier) = &weights.classifier {
+        classifier.dense.iter().chain([&classifier.output]).for_each(|l| output.add(&l.weight));
+    }
     vec![
         ("embedding", embedding),
         ("attention", attention),

@@ -5,7 +5,7 @@
 //! little beside the rest of the prompt.
 
 use crate::Activations;
-use crate::batch::BatchRow;
+use crate::batch::{BatchRow, Wanted};
 
 /// Fine tokens of a prompt: 16 settled near-ties of a first token as F32 does, 4 did not.
 pub(crate) const FINE: usize = 16;
@@ -30,7 +30,9 @@ pub(crate) fn choose(rows: &[BatchRow], activations: Activations) -> Vec<usize> 
 /// Whether an output is wanted of row `i` and none of the row before it, of the same text.
 fn ends_prompt(rows: &[BatchRow], i: usize) -> bool {
     let [before, row] = [rows[i - 1], rows[i]];
-    row.wanted && !before.wanted && before.sequence == row.sequence
+    row.wanted != Wanted::Nothing
+        && before.wanted == Wanted::Nothing
+        && before.sequence == row.sequence
 }
 
 #[cfg(test)]
@@ -39,8 +41,10 @@ mod tests {
     use crate::Sequence;
 
     fn rows(of: &[(Sequence, bool)]) -> Vec<BatchRow> {
-        let row =
-            |(position, &(sequence, wanted))| BatchRow { sequence, position, token: 0, wanted };
+        let row = |(position, &(sequence, wanted))| {
+            let wanted = if wanted { Wanted::Logits } else { Wanted::Nothing };
+            BatchRow { sequence, position, token: 0, segment: 0, wanted }
+        };
         of.iter().enumerate().map(row).collect()
     }
 

@@ -17,6 +17,7 @@ impl Scheduler {
         for list in [&mut self.queue, &mut self.running] {
             ended.extend(list.extract_if(.., |active| active.over(now).is_some()));
         }
+        self.retire_texts(now);
         for mut active in ended {
             active.finish(active.over(now).unwrap_or(Finish::Cancelled));
             self.leave(active);
@@ -28,6 +29,10 @@ impl Scheduler {
         while self.running.len() < self.options.most_running {
             let first = (0..self.queue.len()).min_by_key(|i| self.queue[*i].rank());
             let Some(first) = first else { return };
+            // Texts that came before it have waited long enough for the room.
+            if self.starved.is_some_and(|rank| rank < self.queue[first].rank()) {
+                return;
+            }
             let Some(sequence) = self.start(first) else { return };
             let len = self.engine.len(sequence);
             let mut active = self.queue.swap_remove(first);
@@ -63,7 +68,9 @@ impl Scheduler {
             sequence.map_or(0, |s| cache.needed(s, more))
         };
         let promised = self.running.iter().map(|other| to_come(other, other.sequence()));
-        let need = to_come(&self.queue[at], Some(sequence)) + promised.sum::<usize>();
+        let texts = self.embeddings.iter().filter_map(|e| e.to_come());
+        let texts: usize = texts.map(|(sequence, more)| cache.needed(sequence, more)).sum();
+        let need = to_come(&self.queue[at], Some(sequence)) + promised.sum::<usize>() + texts;
         if need <= cache.available() + self.prefixes.idle_pages(cache) {
             return Some(sequence);
         }
@@ -90,6 +97,9 @@ impl Scheduler {
                 return;
             }
             if self.prefixes.evict(self.engine.cache_mut()) {
+                continue;
+            }
+            if self.stop_text() {
                 continue;
             }
             // One alone has the room: its context is what the cache holds.

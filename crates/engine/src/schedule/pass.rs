@@ -4,18 +4,20 @@ use std::time::Instant;
 
 use super::Scheduler;
 use super::active::Active;
+use super::texts::Part;
 use crate::forward::FINE;
 use crate::{Batch, Error, ErrorKind, Finish};
 
 impl Scheduler {
     /// Runs a pass over those who run.
     pub(super) fn pass(&mut self) -> Result<bool, Error> {
-        if self.running.is_empty() {
+        if self.running.is_empty() && self.embeddings.is_empty() {
             return Ok(false);
         }
         let mut rows = self.rows();
         self.make_room(&mut rows);
-        let guesses = self.guess(&rows);
+        // What is embedded has the rows that guesses would.
+        let guesses = if self.embeddings.is_empty() { self.guess(&rows) } else { None };
         let mut batch = Batch::new();
         let mut wanted = Vec::new();
         let mut outputs = 0;
@@ -33,9 +35,10 @@ impl Scheduler {
                 outputs += active.guesses().len();
             }
         }
+        let parts = self.add_texts(&mut batch, &rows);
         let begin = Instant::now();
         if let Err(error) = self.engine.forward(&batch) {
-            return self.refused(error);
+            return self.refused(parts, error);
         }
         self.counts.passes += 1;
         self.counts.batch_rows += batch.len() as u64;
@@ -44,6 +47,7 @@ impl Scheduler {
         }
         self.share_prompts(&rows);
         self.outputs(&wanted);
+        self.take_texts(parts);
         Ok(true)
     }
 
@@ -51,18 +55,27 @@ impl Scheduler {
     fn rows(&self) -> Vec<usize> {
         let pending: Vec<usize> =
             self.running.iter().map(|active| active.pending(&self.engine).len()).collect();
-        let most = match pending.contains(&1) {
-            true => self.options.prompt_rows,
-            false => usize::MAX,
-        };
-        share(&pending, most.min(self.engine.chunk()), self.engine.chunk())
+        let most = self.reading_rows(pending.contains(&1));
+        // Texts to be embedded have half of them.
+        let most = if self.embeddings.is_empty() { most } else { most.div_ceil(2).max(FINE) };
+        share(&pending, most, self.engine.chunk())
+    }
+
+    /// Rows of a pass for what is read, while answers are being written or not.
+    pub(super) fn reading_rows(&self, writing: bool) -> usize {
+        if writing {
+            self.options.prompt_rows.min(self.engine.chunk())
+        } else {
+            self.engine.chunk()
+        }
     }
 
     /// The machine has not the memory that it promised: who came last fails, the others go on.
-    fn refused(&mut self, error: Error) -> Result<bool, Error> {
+    fn refused(&mut self, parts: Vec<Part>, error: Error) -> Result<bool, Error> {
         if !matches!(error.kind(), ErrorKind::Memory | ErrorKind::Context) {
             return Err(error);
         }
+        let Err(error) = self.refuse_texts(parts, error) else { return Ok(true) };
         if let Some(mut last) = self.running.pop() {
             last.fail(error);
             last.end(&mut self.engine);

@@ -64,12 +64,8 @@ impl DraftModel {
     /// If the two do not have the same tokens, or the draft model writes no text.
     pub fn new(engine: Engine, model: &Model) -> Result<Self, Error> {
         same_tokens(engine.model(), model)?;
-        if engine.model().arch().bidirectional {
-            let name = engine.model().arch().name;
-            return Err(Error::new(
-                ErrorKind::Model,
-                format!("`{name}` models embed text, they cannot draft it"),
-            ));
+        if !engine.model().writes() {
+            return Err(engine.model_writes_nothing());
         }
         let v = model.dims().v.min(engine.model().dims().v);
         Ok(Self { engine, texts: Vec::new(), v, passes: 0 })

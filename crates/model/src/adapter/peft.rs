@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::file::{AdapterFile, Half, Halves};
 use crate::checkpoint::{open_mapped, read_small, read_tensors};
-use crate::names::rename;
+use crate::names::{Traits, rename};
 use crate::{Error, ErrorKind};
 
 const CONFIG: &str = "adapter_config.json";
@@ -82,7 +82,7 @@ fn tensors(path: &Path, config: Config) -> Result<AdapterFile, Error> {
         }
         let (module, half) = parts(&tensor.name)?;
         let name = format!("{module}.weight");
-        let Ok(Some(to)) = rename(&name, false) else {
+        let Ok(Some(to)) = rename(&name, Traits::default()) else {
             return Err(Error::adapter(format!(
                 "tensor `{}` adds to `{module}`, which no architecture here has",
                 tensor.name

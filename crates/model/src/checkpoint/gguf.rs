@@ -10,6 +10,7 @@ use rushlight_text::{Tokenizer, VocabKind, VocabParts};
 
 use super::Checkpoint;
 use crate::adapter::says_adapter;
+use crate::embedding::Embedding;
 use crate::tensor::{Bytes, Tensor, format_of};
 use crate::weights::Tensors;
 use crate::{Arch, Dims, Error, ErrorKind};
@@ -60,7 +61,8 @@ fn checkpoint(gguf: &Gguf<'_>, tensors: Vec<Tensor>, bytes: usize) -> Result<Che
     let name = gguf.need_str("general.architecture")?;
     let arch = Arch::by_name(name).ok_or_else(|| super::unknown(name, |a| vec![a.name]))?;
     let dims = Dims::from_gguf(arch, gguf)?;
-    let weights = Tensors::new(&dims, tensors)?.assemble()?;
+    let mut weights = Tensors::new(&dims, tensors)?.assemble()?;
+    let embedding = Embedding::from_gguf(arch, gguf)?.settle(arch, &mut weights)?;
     let tokenizer = match gguf.get("tokenizer.ggml.model") {
         Some(_) => Some(tokenizer(gguf)?),
         None => None,
@@ -74,6 +76,7 @@ fn checkpoint(gguf: &Gguf<'_>, tensors: Vec<Tensor>, bytes: usize) -> Result<Che
         dims,
         tokenizer,
         template: gguf.str("tokenizer.chat_template")?.map(str::to_owned),
+        embedding,
         name: gguf.str("general.name")?.map(str::to_owned),
         license: gguf.str("general.license")?.map(str::to_owned),
         bytes: bytes as u64,

@@ -10,7 +10,8 @@ use rushlight_kernels::Format;
 use rushlight_text::Tokenizer;
 
 use super::Checkpoint;
-use crate::names::{Change, rename};
+use crate::embedding::Embedding;
+use crate::names::{Change, Traits, rename};
 use crate::tensor::{Bytes, Tensor, format_of};
 use crate::weights::Tensors;
 use crate::{AdapterFile, Arch, Dims, Error, ErrorKind};
@@ -44,8 +45,10 @@ pub(crate) fn read_directory(path: &Path) -> Result<Checkpoint, Error> {
         read_tensors(&mapping, &mut tensors).map_err(|e| e.at(file))?;
     }
     let tensors = canonical(arch, tensors).map_err(|e| e.at(path))?;
-    let weights =
+    let mut weights =
         Tensors::new(&dims, tensors).and_then(Tensors::assemble).map_err(|e| e.at(path))?;
+    let embedding = Embedding::from_directory(path, &dims)?;
+    let embedding = embedding.settle(arch, &mut weights).map_err(|e| e.at(path))?;
     let (tokenizer, template) = tokenizer(path)?;
     if let Some(tokenizer) = &tokenizer {
         super::check_vocabulary(tokenizer, &dims).map_err(|e| e.at(path))?;
@@ -56,6 +59,7 @@ pub(crate) fn read_directory(path: &Path) -> Result<Checkpoint, Error> {
         weights,
         tokenizer,
         template,
+        embedding,
         name: path.file_name().map(|n| n.to_string_lossy().into_owned()),
         license: None,
         bytes: total,
@@ -124,11 +128,11 @@ pub(crate) fn read_tensors(mapping: &Arc<Mapping>, out: &mut Vec<Tensor>) -> Res
 
 /// Renames to GGUF's names, and does what the converter to GGUF would do to the values.
 fn canonical(arch: &Arch, tensors: Vec<Tensor>) -> Result<Vec<Tensor>, Error> {
-    let post_norms = tensors.iter().any(|t| t.name.contains("post_feedforward_layernorm"));
+    let traits = Traits::of(tensors.iter().map(|t| t.name.as_str()));
     let mut out = Vec::new();
     let mut experts: BTreeMap<String, BTreeMap<usize, Tensor>> = BTreeMap::new();
     for tensor in tensors {
-        let to = match rename(&tensor.name, post_norms) {
+        let to = match rename(&tensor.name, traits) {
             Ok(Some(to)) => to,
             Ok(None) => continue,
             Err(()) => {

@@ -47,6 +47,15 @@ impl Dims {
     /// If a key is missing or of another type, or if the numbers are impossible together.
     pub(crate) fn from_gguf(arch: &Arch, gguf: &Gguf<'_>) -> Result<Dims, Error> {
         let keys = Keys { gguf, arch: arch.name };
+        let causal = keys.name("attention.causal");
+        if let Some(found) = gguf.bool(&causal)?
+            && found == arch.bidirectional
+        {
+            return Err(Error::dims(format!(
+                "`{causal}` is `{found}`, expected `{}` for this architecture",
+                !found
+            )));
+        }
         let d = keys.need_size("embedding_length")?;
         let h = keys.need_size("attention.head_count")?;
         let g = keys.size("attention.head_count_kv")?.unwrap_or(h);

@@ -43,6 +43,11 @@ impl Dims {
     /// If a key is missing or of another type, or if the numbers are impossible together.
     pub(crate) fn from_config(arch: &Arch, config: &HfConfig) -> Result<Dims, Error> {
         let keys = Keys(config);
+        if config.bool("use_bidirectional_attention")? == Some(true) && !arch.bidirectional {
+            return Err(Error::dims(
+                "`use_bidirectional_attention` is `true`, expected `false` for this architecture",
+            ));
+        }
         let d = keys.need_size(&["hidden_size", "n_embd"])?;
         let h = keys.need_size(&["num_attention_heads", "n_head"])?;
         let count = keys.need_size(&["num_hidden_layers", "n_layer"])?;

@@ -98,6 +98,12 @@ impl ModelMetrics {
         self.finished.get_or_create(&self.labels("finished_reason", how)).inc();
     }
 
+    /// All texts of a request were embedded.
+    pub(crate) fn embedded(&self, texts: usize, tokens: usize) {
+        self.counters[6].inc_by(texts as u64);
+        self.counters[7].inc_by(tokens as u64);
+    }
+
     /// The model was loaded.
     pub(crate) fn loaded(&self) {
         self.counters[5].inc();
@@ -134,11 +140,11 @@ impl ModelMetrics {
             let values = [
                 (3, now.preemptions),
                 (4, now.passes),
-                (6, now.drafted_tokens),
-                (7, now.accepted_tokens),
-                (8, now.model_drafted_tokens),
-                (9, now.model_accepted_tokens),
-                (10, now.draft_passes),
+                (8, now.drafted_tokens),
+                (9, now.accepted_tokens),
+                (10, now.model_drafted_tokens),
+                (11, now.model_accepted_tokens),
+                (12, now.draft_passes),
             ];
             for (at, value) in values {
                 self.counters[at].inner().store(value, Ordering::Relaxed);

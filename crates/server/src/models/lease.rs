@@ -7,6 +7,7 @@ use rushlight_model::Adapter;
 
 use super::{Entry, Models};
 use crate::answers::Answers;
+use crate::embeddings::{Awaited, Embed};
 use crate::failure::Failure;
 use crate::worker::{Ask, Handle, Served};
 
@@ -60,8 +61,17 @@ impl Lease {
 
     /// Has all of these answered, or none if they are too many. The answers keep the model.
     pub(crate) fn ask(&self, asks: Vec<Ask>) -> Result<Answers, Failure> {
-        let adapter = self.0.names.adapter.as_ref().map(|(_, adapter)| adapter);
-        Ok(self.0.handle.ask(asks, adapter)?.of(self.clone()))
+        self.0.served.check_writes()?;
+        Ok(self.0.handle.ask(asks, self.adapter())?.of(self.clone()))
+    }
+
+    fn adapter(&self) -> Option<&Arc<Adapter>> {
+        self.0.names.adapter.as_ref().map(|(_, adapter)| adapter)
+    }
+
+    /// Has texts embedded. What is awaited keeps the model.
+    pub(crate) fn embed(&self, embed: Embed) -> Result<Awaited, Failure> {
+        Ok(Awaited::new(self.0.handle.embed(embed, self.adapter())?, self.clone()))
     }
 
     /// How long the model stays when nobody uses it any more; `None` is for good.

@@ -20,7 +20,10 @@ impl Census {
         let mut census = Self::default();
         census.matrix(&weights.embedding);
         weights.positions.iter().for_each(|matrix| census.matrix(matrix));
-        census.parameters += weights.token_type.as_ref().map_or(0, Vec::len);
+        census.parameters += weights.segments.iter().map(Vec::len).sum::<usize>();
+        if let Some(classifier) = &weights.classifier {
+            classifier.dense.iter().chain([&classifier.output]).for_each(|l| census.linear(l));
+        }
         census.norms([&weights.embedding_norm, &weights.output_norm]);
         weights.layers.iter().for_each(|layer| census.layer(layer));
         // It may be the same as the embedding.

@@ -32,8 +32,12 @@ pub(super) async fn show(
     let served = lease.served();
     let model = &served.model;
     let template = served.template().map_or("", |template| template.source());
-    let can =
-        [("completion", true), ("tools", served.takes_tools()), ("thinking", served.thinks())];
+    let can = [
+        ("completion", model.writes()),
+        ("embedding", model.embeds()),
+        ("tools", served.takes_tools()),
+        ("thinking", served.thinks()),
+    ];
     let capabilities: Vec<&str> =
         can.iter().filter(|(_, can)| *can).map(|(name, _)| *name).collect();
     let value = json!({

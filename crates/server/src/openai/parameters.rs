@@ -44,6 +44,29 @@ pub(super) struct Parameters {
     pub(super) include_usage: bool,
 }
 
+/// How urgent a request is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Urgency {
+    /// Greater ones are served first.
+    pub(crate) priority: i32,
+    /// When nobody wants the answer any more.
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl Urgency {
+    /// Takes `priority` and `deadline_ms`.
+    pub(crate) fn take(app: &App, fields: &mut Fields) -> Result<Self, Failure> {
+        let own = fields.integer("deadline_ms", 1..=MOST_DEADLINE_MS)?;
+        let own = own.map(|ms| Duration::from_millis(ms.unsigned_abs()));
+        let time = own.into_iter().chain(app.options.answer_timeout).min();
+        let priority = fields.integer("priority", i32::MIN.into()..=i32::MAX.into())?;
+        Ok(Self {
+            priority: priority.unwrap_or(0) as i32,
+            deadline: time.and_then(|time| Instant::now().checked_add(time)),
+        })
+    }
+}
+
 impl Parameters {
     /// Takes the shared parameters out of a request's. Temperature and top-p are 1 without a word, as
     /// the API has it: the model's own distribution.
@@ -67,14 +90,11 @@ impl Parameters {
                 include
             }
         };
-        let own = fields.integer("deadline_ms", 1..=MOST_DEADLINE_MS)?;
-        let own = own.map(|ms| Duration::from_millis(ms.unsigned_abs()));
-        let time = own.into_iter().chain(app.options.answer_timeout).min();
-        let priority = fields.integer("priority", i32::MIN.into()..=i32::MAX.into())?;
+        let Urgency { priority, deadline } = Urgency::take(app, fields)?;
         Ok(Self {
             options,
-            priority: priority.unwrap_or(0) as i32,
-            deadline: time.and_then(|time| Instant::now().checked_add(time)),
+            priority,
+            deadline,
             n: fields.integer("n", 1..=MOST_ANSWERS)?.unwrap_or(1) as usize,
             likeliest: None,
             thinking: None,

@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use rushlight_engine::{Event, GenerateOptions, Request, Scheduler, SchedulerOptions, Sink};
+use rushlight_engine::{
+    EmbedEvent, EmbedOptions, EmbedRequest, EmbedSink, EmbedText, Event, GenerateOptions, Request,
+    Scheduler, SchedulerOptions, Sink,
+};
 use tokio::sync::oneshot;
 
 use super::kept::Keeper;
@@ -127,18 +130,29 @@ fn serve(
 
 /// Takes a message; true if it is the last one.
 fn take(scheduler: &mut Scheduler, message: Message) -> bool {
-    let Message::Ask(request, pieces) = message else { return true };
-    if let Err(error) = scheduler.submit(*request) {
-        // Who asked may be gone.
-        let _ = pieces.send(Piece::Failed(Failure::from(&error)));
+    // Who asked may be gone.
+    match message {
+        Message::Ask(request, pieces) => {
+            if let Err(error) = scheduler.submit(*request) {
+                let _ = pieces.send(Piece::Failed(Failure::from(&error)));
+            }
+        }
+        Message::Embed(request, told) => {
+            if let Err(error) = scheduler.submit_embed(*request) {
+                let _ = told.send(Err(Failure::from(&error)));
+            }
+        }
+        Message::Stop => return true,
     }
     false
 }
 
-/// Has one token written.
+/// Has one token written; where the model does not write, one embedded.
 fn prove(scheduler: &mut Scheduler) -> Result<(), Error> {
+    let writes = scheduler.engine().model().writes();
     let failed = |why: rushlight_engine::Error| {
-        Error::new(ErrorKind::Load, "the model cannot write").because(why)
+        let what = if writes { "the model cannot write" } else { "the model cannot embed" };
+        Error::new(ErrorKind::Load, what).because(why)
     };
     let first = scheduler
         .engine()
@@ -146,28 +160,45 @@ fn prove(scheduler: &mut Scheduler) -> Result<(), Error> {
         .tokenizer()
         .map_err(|e| Error::new(ErrorKind::Load, "the model cannot be served").because(e))?;
     let prompt = vec![first.bos().unwrap_or(0)];
-    let mut options = GenerateOptions::default();
-    options.max_tokens = Some(1);
-    options.ignore_end = true;
     let proof = Proof::default();
-    let request = Request::new(prompt, options, Box::new(proof.clone()));
-    scheduler.submit(request).map_err(failed)?;
+    if writes {
+        let mut options = GenerateOptions::default();
+        options.max_tokens = Some(1);
+        options.ignore_end = true;
+        let request = Request::new(prompt, options, Box::new(proof.clone()));
+        scheduler.submit(request).map_err(failed)?;
+    } else {
+        let texts = vec![EmbedText { tokens: prompt, segments: Vec::new() }];
+        let request = EmbedRequest::new(texts, EmbedOptions::default(), Box::new(proof.clone()));
+        scheduler.submit_embed(request).map_err(failed)?;
+    }
     while !scheduler.is_idle() {
         scheduler.step().map_err(failed)?;
     }
     match proof.0.load(Ordering::Acquire) {
         true => Ok(()),
-        false => Err(Error::new(ErrorKind::Load, "the model wrote no token")),
+        false if writes => Err(Error::new(ErrorKind::Load, "the model wrote no token")),
+        false => Err(Error::new(ErrorKind::Load, "the model gave no vector of numbers")),
     }
 }
 
-/// Whether a token came.
+/// Whether a token or a vector came.
 #[derive(Clone, Default)]
 struct Proof(Arc<AtomicBool>);
 
 impl Sink for Proof {
     fn event(&mut self, event: Event<'_>) -> bool {
         if matches!(event, Event::Token { .. }) {
+            self.0.store(true, Ordering::Release);
+        }
+        true
+    }
+}
+
+impl EmbedSink for Proof {
+    fn event(&mut self, event: EmbedEvent<'_>) -> bool {
+        // Vectors have numbers alone.
+        if matches!(event, EmbedEvent::Finished { .. }) {
             self.0.store(true, Ordering::Release);
         }
         true

@@ -77,6 +77,8 @@ impl Served {
         let model = engine.model().clone();
         let template = model.chat_template().map_err(|error| super::run::chain(&error));
         match &template {
+            // Nobody chats with it.
+            _ if !model.writes() => {}
             Err(why) => degradations.push(Degradation::new("chat template", why.clone())),
             Ok(_) if !model.has_chat_template() => degradations.push(Degradation::new(
                 "chat template",
@@ -111,6 +113,17 @@ impl Served {
         }
     }
 
+    /// Whether it writes text; a model that embeds or ranks is a failure.
+    pub(crate) fn check_writes(&self) -> Result<(), Failure> {
+        let model = &self.model;
+        let what = match (model.writes(), model.ranks()) {
+            (true, _) => return Ok(()),
+            (false, true) => "scores pairs of texts, it does not write; ask `/v1/rerank`",
+            (false, false) => "embeds texts, it does not write; ask `/v1/embeddings`",
+        };
+        Err(Failure::request(format!("this model {what}")).with_code("unsupported_model"))
+    }
+
     /// How the model writes calls of tools.
     pub(crate) fn convention(&self) -> Convention {
         let source = self.template.as_ref().map_or("", |template| template.source());
@@ -119,12 +132,14 @@ impl Served {
 
     /// Whether it may think before it answers, as its template knows.
     pub(crate) fn thinks(&self) -> bool {
-        self.template.as_ref().is_ok_and(|template| is_of_thinker(template.source()))
+        self.model.writes()
+            && self.template.as_ref().is_ok_and(|template| is_of_thinker(template.source()))
     }
 
     /// Whether the template has a place for tools.
     pub(crate) fn takes_tools(&self) -> bool {
-        self.template.as_ref().is_ok_and(|template| template.source().contains("tools"))
+        self.model.writes()
+            && self.template.as_ref().is_ok_and(|template| template.source().contains("tools"))
     }
 
     /// What an answer must look like, for the request's parameter `name`.

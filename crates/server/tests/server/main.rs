@@ -6,6 +6,7 @@ mod anthropic;
 mod chat;
 mod completions;
 mod constrained;
+mod embeddings;
 mod health;
 mod keys;
 mod limits;

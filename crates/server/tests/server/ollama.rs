@@ -397,7 +397,7 @@ fn what_fails_before_it_is_read_is_said_in_the_same_words() {
         ("POST", CHAT, &[key], "{", 400),
         ("GET", CHAT, &[key], "", 405),
         ("POST", "/api/pull", &[key], "{}", 404),
-        ("POST", "/api/embed", &[key], "{}", 404),
+        ("POST", "/api/pull", &[key], "{}", 404),
     ];
     for (method, path, headers, body, want) in cases {
         assert_eq!(error(&server.send(method, path, headers, body)).0, want, "{method} {path}");

@@ -1,6 +1,6 @@
 //! A tokenizer from what GGUF metadata carries.
 
-use super::{Roles, Spelling, Tokenizer};
+use super::{PairPiece, Roles, Spelling, Tokenizer};
 use crate::added::{Added, AddedToken};
 use crate::bpe::{self, Bpe, Merges, Units};
 use crate::ends;
@@ -40,6 +40,10 @@ impl Tokenizer {
             _ if parts.add_eos.unwrap_or(false) => roles.eos,
             _ => None,
         };
+        let pair = match parts.kind {
+            VocabKind::WordPiece => PairPiece::bert(before, roles.sep),
+            _ => PairPiece::roberta(before, roles.eos),
+        };
         Ok(Self {
             vocab,
             spelling: kind.spelling,
@@ -51,6 +55,7 @@ impl Tokenizer {
             roles,
             before: before.into_iter().collect(),
             after: after.into_iter().collect(),
+            pair,
             ends,
         })
     }
