@@ -207,9 +207,11 @@ impl Handle {
         let (tell, told) = unbounded_channel();
         let permit = self.admit(1)?.pop().expect("one was asked for");
         let Embed { texts, options, priority, deadline } = embed;
+        let caller = Caller::now();
+        caller.spend(texts.iter().map(|text| text.tokens.len()).sum());
         let sink = Gatherer::new(tell.clone(), self.metrics.clone(), permit, texts.len());
         let mut request = EmbedRequest::new(texts, options, Box::new(sink));
-        (request.priority, request.deadline) = (priority, deadline);
+        (request.priority, request.deadline) = (caller.priority(priority), deadline);
         request.adapter = adapter.cloned();
         self.messages
             .send(Message::Embed(Box::new(request), tell))
