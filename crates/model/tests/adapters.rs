@@ -14,6 +14,9 @@ const FLOAT: u32 = 6;
 const ARRAY: u32 = 9;
 const U32: u32 = 4;
 
+/// A tensor's name, its shape and how many values it has.
+type Entry<'a> = (&'a str, &'a [usize], usize);
+
 /// A tiny model, 64 wide, 4 heads of 16, 96 between, and files beside it.
 struct Place {
     dir: tempfile::TempDir,
@@ -43,11 +46,11 @@ impl Place {
     }
 
     /// A directory of PEFT with these keys beside those that are needed.
-    fn peft(&self, keys: &str, tensors: &[(&str, &[usize], usize)]) -> Result<Adapter, String> {
+    fn peft(&self, keys: &str, tensors: &[Entry<'_>]) -> Result<Adapter, String> {
         self.open(&self.write_peft(keys, tensors))
     }
 
-    fn write_peft(&self, keys: &str, tensors: &[(&str, &[usize], usize)]) -> PathBuf {
+    fn write_peft(&self, keys: &str, tensors: &[Entry<'_>]) -> PathBuf {
         let dir = self.dir.path().join("peft");
         fs::create_dir_all(&dir).unwrap();
         let config = format!("{{{keys}}}");
@@ -257,7 +260,7 @@ const Q_B: (&str, &[usize], usize) =
 fn a_peft_adapter_that_cannot_run_is_refused_by_name() {
     let place = Place::new("llama2");
     assert!(place.peft(NEEDED, &[Q_A, Q_B]).is_ok());
-    let pair: &[(&str, &[usize], usize)] = &[Q_A, Q_B];
+    let pair: &[Entry<'_>] = &[Q_A, Q_B];
     let with = |key: &str| format!("{NEEDED}, {key}");
     // Not one of them says anything.
     let quiet = r#""use_dora": false, "bias": "none", "modules_to_save": null, "rank_pattern": {},
@@ -274,7 +277,7 @@ fn a_peft_adapter_that_cannot_run_is_refused_by_name() {
     let head = third("base_model.model.lm_head.base_layer.weight", &[290, 64], 290 * 64);
     let stranger =
         third("base_model.model.model.layers.0.mixer.in_proj.lora_A.weight", &[4, 64], 256);
-    let cases: [(&str, String, &[(&str, &[usize], usize)], &[&str]); 28] = [
+    let cases: [(&str, String, &[Entry<'_>], &[&str]); 28] = [
         ("DoRA", with(r#""use_dora": true"#), pair, &["`use_dora`", "`true`", "merge"]),
         ("QALoRA", with(r#""use_qalora": true"#), pair, &["`use_qalora`"]),
         ("a bias", with(r#""bias": "lora_only""#), pair, &["`bias`", "`lora_only`"]),
