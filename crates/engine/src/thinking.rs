@@ -2,37 +2,41 @@
 
 /// How a model marks what it thinks before it answers.
 ///
-/// A grammar holds for the answer alone: while the model thinks it is not asked. Where the reasoning
-/// has as many tokens as it may have, its end is written for the model, which then answers.
+/// A grammar holds for the answer alone: while the model thinks it is not asked, and strings that stop
+/// an answer do not stop it. Where the reasoning has as many tokens as it may have, its end is written
+/// for the model, which then answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Thinking {
     /// Whether the prompt has begun the reasoning.
     pub begun: bool,
-    /// Tokens that begin it, at the very beginning of an answer.
-    pub open: Vec<u32>,
-    /// Tokens that end it.
-    pub close: Vec<u32>,
+    /// What begins it, at the very beginning of an answer but for white space.
+    pub open: String,
+    /// What ends it; nothing is a model that does not think.
+    pub close: String,
     /// Tokens that are written to end it when it is too long: [`Thinking::close`] and what stands
     /// between it and the answer.
     pub end: Vec<u32>,
-    /// Its tokens, at most; without marks.
+    /// Its tokens, at most; without those of [`Thinking::end`].
     pub most_tokens: Option<usize>,
 }
 
-/// How far the reasoning of an answer is.
+/// How far the reasoning of an answer is. Marks are found in the text, as tokens may have parts of
+/// them together with what is beside them.
 #[derive(Clone, Debug)]
 pub(crate) struct Thinker {
     marks: Thinking,
     place: Place,
+    /// Text at the end that may be part of a mark.
+    tail: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// So many tokens of the beginning were there.
-    Start(usize),
-    /// So many tokens of it were there, of which so many at the end are those of its end.
-    Inside(usize, usize),
+    /// Nothing but white space and a part of the mark so far.
+    Start,
+    /// So many tokens of it were there.
+    Inside(usize),
     /// So many tokens of its end were written for the model.
     Ended(usize),
     Over,
@@ -43,19 +47,18 @@ impl Thinker {
     pub(crate) fn new(marks: Option<Thinking>) -> Self {
         let marks = marks.unwrap_or_default();
         let place = match (marks.close.is_empty(), marks.begun, marks.open.is_empty()) {
-            (true, ..) => Place::Over,
-            (_, true, _) => Place::Inside(0, 0),
-            (_, false, true) => Place::Over,
-            (_, false, false) => Place::Start(0),
+            (true, ..) | (_, false, true) => Place::Over,
+            (_, true, _) => Place::Inside(0),
+            (_, false, false) => Place::Start,
         };
-        let mut thinker = Self { marks, place };
+        let mut thinker = Self { marks, place, tail: Vec::new() };
         thinker.limit();
         thinker
     }
 
     /// Whether the next token is of the reasoning, so that no grammar holds.
     pub(crate) fn thinks(&self) -> bool {
-        matches!(self.place, Place::Inside(..) | Place::Ended(_))
+        matches!(self.place, Place::Inside(_) | Place::Ended(_))
     }
 
     /// The token that is written for the model.
@@ -66,43 +69,61 @@ impl Thinker {
         }
     }
 
-    /// Takes a token of the answer.
-    pub(crate) fn took(&mut self, token: u32) {
-        let Thinking { open, close, end, .. } = &self.marks;
-        self.place = match self.place {
-            Place::Start(at) if open[at] != token => Place::Over,
-            Place::Start(at) if at + 1 == open.len() => Place::Inside(0, 0),
-            Place::Start(at) => Place::Start(at + 1),
-            Place::Inside(count, at) => match matched(close, at, token) {
-                at if at == close.len() => Place::Over,
-                at => Place::Inside(count + 1, at),
-            },
-            Place::Ended(at) if at + 1 >= end.len() => Place::Over,
-            Place::Ended(at) => Place::Ended(at + 1),
-            Place::Over => Place::Over,
-        };
+    /// Takes the text of a token of the answer.
+    pub(crate) fn took(&mut self, text: &[u8]) {
+        match self.place {
+            Place::Over => return,
+            Place::Ended(at) if at + 1 < self.marks.end.len() => {
+                self.place = Place::Ended(at + 1);
+                return;
+            }
+            Place::Ended(_) => self.place = Place::Over,
+            Place::Start => {
+                self.tail.extend_from_slice(text);
+                let (begun, open) = (self.tail.trim_ascii_start(), self.marks.open.as_bytes());
+                if let Some(rest) = begun.strip_prefix(open) {
+                    self.tail = rest.to_vec();
+                    self.place = Place::Inside(0);
+                    self.find();
+                } else if !open.starts_with(begun) {
+                    self.place = Place::Over;
+                }
+            }
+            Place::Inside(count) => {
+                self.tail.extend_from_slice(text);
+                self.place = Place::Inside(count + 1);
+                self.find();
+            }
+        }
         self.limit();
+    }
+
+    /// Looks for the end in the text at the end, and keeps what may be a part of it.
+    fn find(&mut self) {
+        let close = self.marks.close.as_bytes();
+        if self.tail.windows(close.len()).any(|text| text == close) {
+            self.place = Place::Over;
+            return;
+        }
+        let most = self.tail.len().min(close.len() - 1);
+        let kept = (1..=most).rev().find(|n| self.tail.ends_with(&close[..*n])).unwrap_or(0);
+        self.tail.drain(..self.tail.len() - kept);
     }
 
     /// Ends it where it is as long as it may be, but not within its end.
     fn limit(&mut self) {
-        if let Place::Inside(count, 0) = self.place
+        if let Place::Inside(count) = self.place
+            && self.tail.is_empty()
             && self.marks.most_tokens.is_some_and(|most| count >= most)
         {
-            let whole = self.marks.end.is_empty();
-            self.place = if whole { Place::Over } else { Place::Ended(0) };
+            self.end();
         }
     }
-}
 
-/// How many tokens of `mark` are the last ones after `token`, where `at` of them were before.
-fn matched(mark: &[u32], at: usize, token: u32) -> usize {
-    if mark[at] == token {
-        return at + 1;
+    /// Ends it now.
+    pub(crate) fn end(&mut self) {
+        self.place = if self.marks.end.is_empty() { Place::Over } else { Place::Ended(0) };
     }
-    // What came before it is the beginning of the mark, so that is where it may begin again.
-    let seen: Vec<u32> = mark[..at].iter().copied().chain([token]).collect();
-    (1..=at).rev().find(|n| seen.ends_with(&mark[..*n])).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -110,44 +131,56 @@ mod tests {
     use super::*;
 
     fn marks(begun: bool, most_tokens: Option<usize>) -> Option<Thinking> {
-        Some(Thinking {
-            begun,
-            open: vec![1, 2],
-            close: vec![3, 3, 4],
-            end: vec![3, 3, 4, 9],
-            most_tokens,
-        })
+        let (open, close) = ("<t>".to_owned(), "</t>".to_owned());
+        // Tokens are letters here.
+        let end = "\n</t>\n".bytes().map(u32::from).collect();
+        Some(Thinking { begun, open, close, end, most_tokens })
     }
 
     /// For each token `t` while it thinks and `-` otherwise, before it is taken; forced ones replace
     /// those of the model.
-    fn run(marks: Option<Thinking>, tokens: &[u32]) -> (String, Vec<u32>) {
+    fn run(marks: Option<Thinking>, tokens: &[&str]) -> (String, String) {
         let mut thinker = Thinker::new(marks);
-        let (mut places, mut taken) = (String::new(), Vec::new());
+        let (mut places, mut taken) = (String::new(), String::new());
         for token in tokens {
             places.push(if thinker.thinks() { 't' } else { '-' });
-            let token = thinker.forced().unwrap_or(*token);
-            taken.push(token);
-            thinker.took(token);
+            let forced = thinker.forced().map(|t| char::from(t as u8).to_string());
+            let token = forced.as_deref().unwrap_or(token);
+            taken += token;
+            thinker.took(token.as_bytes());
         }
         (places, taken)
     }
 
     #[test]
     fn reasoning_is_found_and_ended() {
-        let cases: [(Option<Thinking>, &[u32], &str, &[u32]); 8] = [
-            (None, &[1, 2, 5], "---", &[1, 2, 5]),
-            (marks(false, None), &[5, 1, 2, 5], "----", &[5, 1, 2, 5]),
-            (marks(false, None), &[1, 5, 1, 2], "----", &[1, 5, 1, 2]),
-            (marks(false, None), &[1, 2, 5, 3, 3, 4, 5], "--tttt-", &[1, 2, 5, 3, 3, 4, 5]),
-            (marks(true, None), &[3, 3, 3, 4, 5], "tttt-", &[3, 3, 3, 4, 5]),
-            (marks(true, Some(2)), &[5, 6, 7, 7, 7, 7, 8], "tttttt-", &[5, 6, 3, 3, 4, 9, 8]),
-            (marks(true, Some(0)), &[5, 6, 7, 7, 7], "tttt-", &[3, 3, 4, 9, 7]),
-            (marks(true, Some(2)), &[5, 3, 3, 4, 8], "tttt-", &[5, 3, 3, 4, 8]),
+        type Case<'a> = (Option<Thinking>, &'a [&'a str], &'a str, &'a str);
+        let cases: [Case<'_>; 11] = [
+            (None, &["<t>", "a"], "--", "<t>a"),
+            (marks(false, None), &["a", "<t>", "b"], "---", "a<t>b"),
+            (marks(false, None), &["<", "a", "<t>"], "---", "<a<t>"),
+            (
+                marks(false, None),
+                &["\n", "<t", ">\n", "b", "</", "t>\n", "c"],
+                "---ttt-",
+                "\n<t>\nb</t>\nc",
+            ),
+            (marks(false, None), &["<t></t>", "a"], "--", "<t></t>a"),
+            (marks(true, None), &["<</", "</t", "></t>", "a"], "ttt-", "<</</t></t>a"),
+            (
+                marks(true, Some(2)),
+                &["a", "b", "c", "c", "c", "c", "c", "c", "d"],
+                "tttttttt-",
+                "ab\n</t>\nd",
+            ),
+            (marks(true, Some(0)), &["a", "b", "c", "c", "c", "c", "d"], "tttttt-", "\n</t>\nd"),
+            (marks(true, Some(2)), &["a", "</", "t", ">", "d"], "tttt-", "a</t>d"),
+            (marks(true, Some(1)), &["a</", "b", "c"], "ttt", "a</b\n"),
+            (marks(true, None), &["é</t>", "b"], "t-", "é</t>b"),
         ];
         for (marks, tokens, places, taken) in cases {
             let found = run(marks.clone(), tokens);
-            assert_eq!(found, (places.to_owned(), taken.to_vec()), "{marks:?} {tokens:?}");
+            assert_eq!(found, (places.to_owned(), taken.to_owned()), "{marks:?} {tokens:?}");
         }
     }
 }

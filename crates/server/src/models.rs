@@ -129,7 +129,7 @@ impl Models {
                 Opened::Ready(handle, served) => {
                     let adapter = served.adapters.get(known).cloned();
                     let names = Names { asked: name.unwrap_or(known).to_owned(), adapter };
-                    return Ok(Lease::new(self.clone(), entry.clone(), handle, served, names));
+                    return Ok(Lease::new(self.clone(), entry.clone(), *handle, served, names));
                 }
                 Opened::Absent | Opened::Loading if entry.model.pinned => {
                     return Err(Failure::unavailable("loading", "the model is being loaded"));

@@ -56,8 +56,7 @@ impl Reasoning {
         let tail = tokenizer.decode(tail, DecodeOptions { skip_special: false });
         let mut thinking = Thinking::default();
         thinking.begun = tail.trim_end().ends_with(OPEN);
-        thinking.open = tokens(tokenizer, OPEN)?;
-        thinking.close = tokens(tokenizer, CLOSE)?;
+        (thinking.open, thinking.close) = (OPEN.to_owned(), CLOSE.to_owned());
         thinking.end = tokens(tokenizer, END)?;
         thinking.most_tokens = self.most_tokens;
         Ok(Some((thinking, ReasoningFilter::after_prompt(&tail))))

@@ -69,6 +69,7 @@ impl Active {
             sink,
         } = request;
         check_prompt(engine, &prompt)?;
+        engine.check_tokens(thinking.iter().flat_map(|thinking| thinking.end.iter().copied()))?;
         engine.check_adapter(adapter.as_deref())?;
         let mut sampler = Sampler::new(options.sampler.clone(), engine.model().dims().v)?;
         prompt.iter().for_each(|t| sampler.accept(*t));
@@ -189,11 +190,33 @@ impl Active {
             (None, None) => Ok(self.sampler.choose(logits)),
             (None, Some(constraint)) => self.sampler.choose_within(logits, constraint),
         };
+        let choice = self.unless_it_ends(engine, logits, choice);
         let likeliest = match self.top {
             0 => Vec::new(),
             top => top_log_probabilities(engine.row(), logits, top),
         };
         self.chosen = Some(choice.map(|choice| (choice, likeliest)));
+    }
+
+    /// Where an answer of a given form is to follow, reasoning does not end it.
+    fn unless_it_ends(
+        &mut self,
+        engine: &Engine,
+        logits: &[f32],
+        choice: Result<Choice, Error>,
+    ) -> Result<Choice, Error> {
+        let Some(constraint) = self.constraint.as_mut().filter(|_| self.thinker.thinks()) else {
+            return choice;
+        };
+        let ends = |token| engine.model().tokenizer().is_ok_and(|t| t.is_end(token));
+        if !choice.as_ref().is_ok_and(|choice| ends(choice.token)) {
+            return choice;
+        }
+        self.thinker.end();
+        match self.thinker.forced() {
+            Some(token) => Ok(self.sampler.given(logits, token)),
+            None => self.sampler.choose_within(logits, constraint),
+        }
     }
 
     /// Takes the chosen token into the answer and tells it. Gives why the answer is over, if it is.
@@ -211,10 +234,16 @@ impl Active {
             return Ok(Some(Finish::End));
         }
         let complete = self.constrain(choice.token)?;
-        self.thinker.took(choice.token);
+        let thinks = self.thinker.thinks();
+        self.thinker.took(&tokenizer.token_bytes(choice.token));
         self.sampler.accept(choice.token);
         self.tokens.push(choice.token);
-        let (text, stopped) = self.filter.push(self.decoder.push(tokenizer, choice.token));
+        let text = self.decoder.push(tokenizer, choice.token);
+        let (text, stopped) = match thinks {
+            // What stops an answer does not stop the reasoning.
+            true => (self.filter.finish() + text, false),
+            false => self.filter.push(text),
+        };
         let event = Event::Token { choice, likeliest: &likeliest, text: &text };
         Ok(if !self.sink.event(event) {
             Some(Finish::Cancelled)

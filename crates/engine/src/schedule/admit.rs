@@ -30,7 +30,9 @@ impl Scheduler {
             let first = (0..self.queue.len()).min_by_key(|i| self.queue[*i].rank());
             let Some(first) = first else { return };
             // Texts that came before it have waited long enough for the room.
-            if self.starved.is_some_and(|rank| rank < self.queue[first].rank()) {
+            if self.starved.is_some_and(|rank| {
+                rank < self.queue[first].rank() && self.embeddings.iter().any(|e| e.rank() == rank)
+            }) {
                 return;
             }
             let Some(sequence) = self.start(first) else { return };
@@ -74,7 +76,10 @@ impl Scheduler {
         if need <= cache.available() + self.prefixes.idle_pages(cache) {
             return Some(sequence);
         }
-        if !self.running.is_empty() {
+        // A text that has begun and came before it comes to its end first.
+        let rank = self.queue[at].rank();
+        let text_first = self.embeddings.iter().any(|e| e.to_come().is_some() && e.rank() < rank);
+        if !self.running.is_empty() || text_first {
             self.engine.end(sequence);
             return None;
         }

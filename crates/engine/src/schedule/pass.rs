@@ -38,6 +38,8 @@ impl Scheduler {
         let parts = self.add_texts(&mut batch, &rows);
         let begin = Instant::now();
         if let Err(error) = self.engine.forward(&batch) {
+            // Nothing of what was guessed was checked.
+            self.running.iter_mut().filter_map(Active::speculator).for_each(|text| text.forget());
             return self.refused(parts, error);
         }
         self.counts.passes += 1;

@@ -145,7 +145,9 @@ impl Scheduler {
                 let has_room = more > 0 && self.room_for(pages + need);
                 if !has_room {
                     self.embeddings[at].begun = begun;
-                    self.starved = (more > 0).then(|| self.embeddings[at].rank());
+                    // Beside others of this pass it only has to wait for the next one.
+                    let alone = more > 0 && parts.is_empty();
+                    self.starved = alone.then(|| self.embeddings[at].rank());
                     return parts;
                 }
                 pages += need;

@@ -89,7 +89,11 @@ impl Session {
         let wide = self.speculator.is_wide();
         let pass = Pass::new((1, 1), false, (engine.exact_rows(), engine.chunk()), wide);
         let text = Ask { key: 0, text: &mut self.speculator, most, left };
-        self.guesser.propose(pass, &mut [text], usize::MAX)?;
+        if self.guesser.propose(pass, &mut [text], usize::MAX).is_err() {
+            // The answer needs no guesses.
+            self.guesser.give_up();
+            self.speculator.forget();
+        }
         let mut batch = Batch::new();
         batch.extend_all(self.sequence, &[token]);
         let alone = batch.clone();

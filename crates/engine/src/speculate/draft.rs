@@ -113,6 +113,9 @@ impl DraftModel {
         let at = self.place(key);
         let missed = &text[self.texts[at].tokens.len()..text.len() - 1];
         let missed = &missed[..missed.len().min(most)];
+        if !self.knows(missed) {
+            return Ok(0);
+        }
         let others = beside.iter().filter(|wish| wish.key != key).map(|wish| (wish.key, 0));
         let rows: Vec<_> = others.chain([(key, missed.len())]).collect();
         if !self.make_room(&rows) {
@@ -148,7 +151,9 @@ impl DraftModel {
             if self.behind(wish.key, wish.text) == 0 {
                 let place = self.place(wish.key);
                 let next = wish.text[self.texts[place].tokens.len()..].to_vec();
-                going.push(Going { wish: *wish, at, next });
+                if self.knows(&next) {
+                    going.push(Going { wish: *wish, at, next });
+                }
             }
         }
         loop {
@@ -169,6 +174,12 @@ impl DraftModel {
             }
             self.pass(&mut going, &mut drafts, least, costs)?;
         }
+    }
+
+    /// Whether it has all of these tokens: its rows of padding may be fewer.
+    fn knows(&self, tokens: &[u32]) -> bool {
+        let v = self.engine.model().dims().v;
+        tokens.iter().all(|token| (*token as usize) < v)
     }
 
     /// One token of each draft.

@@ -40,7 +40,10 @@ const MERGE: &str = "merge it into the model with PEFT's `merge_and_unload`";
 const KEEPING: &[&str] = &["gaussian", "eva", "orthogonal"];
 
 /// Bytes of memory that a pattern of names may take when it is compiled.
-const PATTERN_BYTES: usize = 1 << 20;
+const PATTERN_BYTES: usize = 1 << 16;
+
+/// Patterns, at most: some for each matrix of the largest models.
+const MOST_PATTERNS: usize = 4096;
 
 pub(super) fn is_at(dir: &Path) -> bool {
     dir.join(CONFIG).is_file() && !dir.join("config.json").exists()
@@ -183,6 +186,12 @@ struct Pattern(regex::Regex);
 
 fn patterns(config: &HfConfig, key: &str) -> Result<Vec<(Pattern, f32)>, Error> {
     let Some(object) = config.object(key)? else { return Ok(Vec::new()) };
+    let count = object.keys().count();
+    if count > MOST_PATTERNS {
+        return Err(Error::adapter(format!(
+            "`{key}` of `{CONFIG}` has `{count}` patterns, expected at most `{MOST_PATTERNS}`"
+        )));
+    }
     let pattern = |name: &str| {
         let regex = RegexBuilder::new(&format!("^(?:.*\\.)?(?:{name})$"))
             .size_limit(PATTERN_BYTES)

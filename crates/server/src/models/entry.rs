@@ -61,7 +61,7 @@ impl Stage {
 /// What comes of asking for a model.
 pub(super) enum Opened {
     /// It is there, and one more uses it.
-    Ready(Handle, Arc<Served>),
+    Ready(Box<Handle>, Arc<Served>),
     /// It is being loaded, or will be when it has gone.
     Loading,
     /// It is not there.
@@ -106,7 +106,7 @@ impl Entry {
             match handle.served() {
                 Ok(served) => {
                     slot.uses += 1;
-                    return Ok(Opened::Ready(handle, served));
+                    return Ok(Opened::Ready(Box::new(handle), served));
                 }
                 Err(failure) if self.model.pinned => return Err(failure),
                 Err(failure) => {

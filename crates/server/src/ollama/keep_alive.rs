@@ -25,8 +25,10 @@ impl KeepAlive {
             _ => None,
         };
         match seconds {
-            Some(seconds) if seconds < 0.0 || seconds > MOST_SECONDS => Ok(Some(Self(None))),
-            Some(seconds) => Ok(Some(Self(Some(Duration::from_secs_f64(seconds))))),
+            Some(seconds) if (0.0..=MOST_SECONDS).contains(&seconds) => {
+                Ok(Some(Self(Some(Duration::from_secs_f64(seconds)))))
+            }
+            Some(_) => Ok(Some(Self(None))),
             None => {
                 let name = fields.name("keep_alive");
                 Err(wrong(&name, &value, "seconds, or a duration such as `5m`"))

@@ -260,31 +260,54 @@ impl<'s> Checker<'s> {
     }
 }
 
+/// A step of a JSON pointer.
+#[derive(Clone, Copy, Debug)]
+enum Step<'v> {
+    Key(&'v str),
+    Item(usize),
+}
+
+impl std::fmt::Display for Step<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Step::Key(key) => f.write_str(key),
+            Step::Item(number) => write!(f, "{number}"),
+        }
+    }
+}
+
 /// The first few places (JSON pointers) of keywords in a schema, for an error that has none.
 pub(super) fn places(schema: &Value, keywords: &[&str]) -> Vec<String> {
     /// More help nobody.
     const MOST: usize = 3;
-    fn find(value: &Value, keywords: &[&str], at: &str, places: &mut Vec<String>) {
-        let mut below = |step: &str, value| {
-            let at = format!("{at}/{step}");
-            if keywords.contains(&step) && places.len() < MOST {
-                places.push(cut(&at).to_owned());
+    fn find<'v>(
+        value: &'v Value,
+        keywords: &[&str],
+        at: &mut Vec<Step<'v>>,
+        places: &mut Vec<String>,
+    ) {
+        let mut below = |step: Step<'v>, value: &'v Value| {
+            if places.len() >= MOST {
+                return;
             }
-            find(value, keywords, &at, places);
+            at.push(step);
+            if matches!(step, Step::Key(key) if keywords.contains(&key)) {
+                let steps: String = at.iter().map(|step| format!("/{step}")).collect();
+                places.push(cut(&steps).to_owned());
+            }
+            find(value, keywords, at, places);
+            at.pop();
         };
         match value {
-            Value::Object(map) => map.iter().for_each(|(key, value)| below(key, value)),
+            Value::Object(map) => map.iter().for_each(|(key, value)| below(Step::Key(key), value)),
             Value::Array(items) => {
-                items
-                    .iter()
-                    .enumerate()
-                    .for_each(|(number, item)| below(&number.to_string(), item));
+                items.iter().enumerate().for_each(|(number, item)| below(Step::Item(number), item));
             }
             _ => {}
         }
     }
     let mut places = Vec::new();
-    find(schema, keywords, "", &mut places);
+    find(schema, keywords, &mut Vec::new(), &mut places);
     places
 }
 

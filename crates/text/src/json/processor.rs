@@ -85,8 +85,17 @@ fn template(processor: &Value, vocab: &Vocab) -> Result<Frame, Error> {
         let ids = special(processor, piece, vocab)?;
         if is_after { &mut frame.after } else { &mut frame.before }.extend(ids);
     }
-    if processor.get("pair").is_some() {
+    if let Some(whole) = processor.get("pair").filter(|pair| !pair.is_null()) {
         frame.pair = pair(processor, vocab)?;
+        let count =
+            |is: fn(&PairPiece) -> bool| frame.pair.iter().filter(|piece| is(piece)).count();
+        let texts = (
+            count(|piece| matches!(piece, PairPiece::First(_))),
+            count(|piece| matches!(piece, PairPiece::Second(_))),
+        );
+        if texts != (1, 1) {
+            return Err(unknown(whole, "each of the texts `A` and `B` once"));
+        }
     }
     Ok(frame)
 }
