@@ -184,7 +184,8 @@ mod tests {
         assert_eq!(apply(Some(2), false, &[3.0, -4.0, 12.0]).unwrap(), [3.0, -4.0]);
         assert_eq!(apply(None, true, &[0.0, 0.0]).unwrap(), [0.0, 0.0]);
         // Squares that no f32 holds.
-        assert_eq!(apply(None, true, &[3e30, 4e30]).unwrap(), [0.6, 0.8]);
+        let large = 100f32.exp2();
+        assert_eq!(apply(None, true, &[3.0 * large, 4.0 * large]).unwrap(), [0.6, 0.8]);
         let error = apply(None, true, &[1.0, f32::NAN]).unwrap_err();
         assert_eq!(error.to_string(), "value `1` of the vector is `NaN`, expected a number");
     }

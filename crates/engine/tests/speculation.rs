@@ -252,7 +252,7 @@ fn another_sequence_may_take_the_room_for_guesses() {
 fn a_draft_model_needs_the_same_tokens() {
     let models = Models::new();
     let cases =
-        [("minilm", "llama2", "of the draft model is `"), ("minilm", "minilm", "embed text")];
+        [("minilm", "llama2", "of the draft model is `"), ("minilm", "minilm", "embeds texts")];
     for (draft, name, want) in cases {
         let error = models.drafter(draft, name, best()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Model);

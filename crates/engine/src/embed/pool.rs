@@ -43,8 +43,8 @@ impl Pool {
     pub(crate) fn finish(self) -> Vec<f32> {
         let mut vector = self.vector;
         if self.pooling == Pooling::Mean {
-            let scale = 1.0 / self.count.max(1) as f32;
-            vector.iter_mut().for_each(|x| *x *= scale);
+            let count = self.count.max(1) as f32;
+            vector.iter_mut().for_each(|x| *x /= count);
         }
         vector
     }
