@@ -159,7 +159,7 @@ def errors():
         assert "context" in error.error, error
     refused(404, lambda: client.show("no-such-model"))
     refused(404, lambda: client.pull(MODEL))
-    refused(404, lambda: client.embed(model=MODEL, input="x"))
+    refused(404, lambda: client.pull("other"))
 
 
 async def together():
