@@ -255,7 +255,8 @@ mod tests {
             assert_eq!(case.rows.len(), case.positions.len(), "{name}");
             assert_eq!(case.gguf_rows.len(), case.positions.len(), "{name}");
             assert_eq!(case.positions.last(), Some(&(case.ids.len() - 1)), "{name}");
-            assert_eq!(case.pooled.is_some(), case.output == Output::Hidden, "{name}");
+            let has_states = case.output == Output::Hidden || case.states.is_some();
+            assert_eq!(case.pooled.is_some(), has_states, "{name}");
             assert!(case.rows.iter().flatten().all(|value| value.is_finite()), "{name}");
         }
     }
