@@ -13,6 +13,8 @@ const DESKTOP = { width: 1280, height: 800, deviceScaleFactor: 1 };
 const PHONE = { width: 390, height: 844, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
 const LIST = "List three fruits, each with a short description.";
 const STORY = "Tell a very long story about the sea.";
+/** For machines that are busy with other things. */
+const PATIENCE_MS = 180_000;
 /** What a key that is missing or wrong makes the browser say. */
 const EXPECTED = /status of 401/;
 
@@ -29,6 +31,7 @@ async function open(address, viewport, scheme) {
   const context = await browser.createBrowserContext();
   const page = await context.newPage();
   page.complaints = [];
+  page.setDefaultTimeout(PATIENCE_MS);
   const complain = (what) => EXPECTED.test(what) || page.complaints.push(what);
   await page.setViewport(viewport);
   await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
@@ -61,7 +64,7 @@ async function check(name, work) {
 const shot = (name) => current.screenshot({ path: `${folder}/${name}.png` });
 const text = (selector) => current.$eval(selector, (node) => node.textContent);
 const isBusy = () => current.$eval("#log", (log) => log.dataset.busy === "true");
-const until = (what, ...values) => current.waitForFunction(what, { timeout: 120_000 }, ...values);
+const until = (what, ...values) => current.waitForFunction(what, {}, ...values);
 const toBusy = () => until(() => document.querySelector("#log").dataset.busy === "true");
 const toIdle = () => until(() => document.querySelector("#log").dataset.busy === "false");
 const toWords = () => until(() => document.querySelector("#log > li:last-child .markdown")?.textContent.length > 20);

@@ -62,6 +62,7 @@ fn legs(server: &Server, options: &Options, tally: &Tally, report: &mut String) 
     let half = Duration::from_secs_f64(options.minutes * 30.0);
     let mut first = server.start("first")?;
     let before = same_question(&first.address)?;
+    fill(&first.address)?;
     let clients = Clients::start(&first.address, options, tally);
     let watch = Watch::run(&mut first, half, tally)?;
     *report += &watch.describe("before the server was killed");
@@ -77,6 +78,7 @@ fn legs(server: &Server, options: &Options, tally: &Tally, report: &mut String) 
     *report += &format!("after the restart: status {status}, {degradations}\n");
     let after = same_question(&second.address)?;
     ensure!(after == before, "the answer before was `{before}`, after the restart it is `{after}`");
+    fill(&second.address)?;
     let clients = Clients::start(&second.address, options, tally);
     let watch = Watch::run(&mut second, half, tally)?;
     *report += &watch.describe("after that");
@@ -104,6 +106,22 @@ impl Server {
         let log = Path::new(FOLDER).join(format!("{name}.log"));
         Served::ours(&self.program, &self.model, &arguments, &log)
     }
+}
+
+/// Long texts, so that the cache of keys and values is full: from then on memory is to be flat.
+fn fill(address: &str) -> Result<()> {
+    /// Of some 1,500 tokens each, more than the default flags have positions for.
+    const TEXTS: usize = 8;
+    for number in 0..TEXTS {
+        let text = " Think of rain, roads and rivers.".repeat(180);
+        let body = json!({
+            "messages": [{ "role": "user", "content": format!("{number}{text}") }],
+            "max_tokens": 1,
+        });
+        let status = http::post(address, "/v1/chat/completions", &body)?.status;
+        ensure!(status == 200, "a long text is answered {status}");
+    }
+    Ok(())
 }
 
 /// An answer that nothing but the model decides, asked when nobody else asks.

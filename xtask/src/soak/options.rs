@@ -18,7 +18,11 @@ pub(super) struct Options {
     /// Our program [default: a release build of this repository].
     #[arg(long, value_name = "FILE")]
     pub(super) program: Option<PathBuf>,
-    /// More arguments of `serve`.
-    #[arg(long, value_name = "FLAGS", default_value = "--prepare memory --no-pin --keep-size 64")]
+    /// More arguments of `serve`: with a small cache, which is full soon, memory can be flat.
+    #[arg(
+        long,
+        value_name = "FLAGS",
+        default_value = "--prepare memory --no-pin --ctx 2048 --cache 8192 --keep-size 64"
+    )]
     pub(super) flags: String,
 }
