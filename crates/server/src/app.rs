@@ -1,7 +1,7 @@
 //! What all routes share.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::http::StatusCode;
 use tokio::sync::Semaphore;
@@ -86,16 +86,32 @@ impl App {
         may: Unnamed,
         read: impl FnOnce(&App, &Lease, Fields) -> Result<T, Failure> + Send + 'static,
     ) -> Result<(Lease, T), Failure> {
+        let came = Instant::now();
         let mut fields = self.aside(move |_| body::parse(text)).await?;
+        let own = fields.as_is("deadline_ms").and_then(|ms| ms.as_u64()).map(Duration::from_millis);
         let mut name = fields.text("model")?;
         if may == Unnamed::Refused {
             name = Some(fields.need("model", name)?);
         }
-        let lease = self.models.open(name.as_deref()).await?;
+        let open = self.models.open(name.as_deref());
+        let lease = match own.into_iter().chain(self.options.answer_timeout).min() {
+            None => open.await?,
+            Some(most) => tokio::time::timeout(most, open).await.map_err(|_| late())??,
+        };
+        // What it waited for the model is part of its time.
+        if let Some(own) = own {
+            let left = own.saturating_sub(came.elapsed()).as_millis().max(1);
+            fields.put("deadline_ms", (left as u64).into());
+        }
         let held = lease.clone();
         let value = self.aside(move |app| read(app, &held, fields)).await?;
         Ok((lease, value))
     }
+}
+
+fn late() -> Failure {
+    let message = "the deadline passed while the model was being loaded";
+    Failure::new(StatusCode::REQUEST_TIMEOUT, "deadline_exceeded", message)
 }
 
 /// What a request means that names no model.

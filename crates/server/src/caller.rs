@@ -40,6 +40,15 @@ impl Caller {
         self.0.as_deref()
     }
 
+    /// Whether this is the same one.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (None, None) => true,
+            (Some(one), Some(other)) => one.is(other),
+            _ => false,
+        }
+    }
+
     /// Takes tokens that were read or written off what the key may have in a minute.
     pub(crate) fn spend(&self, tokens: usize) {
         if let Some(key) = &self.0 {

@@ -51,6 +51,11 @@ impl Fields {
         self.map.get(field).filter(|value| !value.is_null()).cloned()
     }
 
+    /// Replaces a field that is still to be taken.
+    pub(crate) fn put(&mut self, field: &str, value: Value) {
+        self.map.insert(field.to_owned(), value);
+    }
+
     /// Takes a text.
     pub(crate) fn text(&mut self, field: &str) -> Result<Option<String>, Failure> {
         match self.take(field) {

@@ -4,6 +4,7 @@
 mod rights;
 
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -49,6 +50,23 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
+    /// Whether a socket that somebody else made is its owner's alone, or something keeps others out.
+    ///
+    /// # Errors
+    /// If others may write to it, or it has no path and so no mode.
+    pub(crate) fn check_socket(&self, options: &ServerOptions) -> Result<(), Error> {
+        let Address::Unix(path) = &options.address else { return Ok(()) };
+        let own = path.metadata().is_ok_and(|file| file.permissions().mode() & 0o022 == 0);
+        let certified = options.tls.as_ref().is_some_and(|tls| tls.client_authorities.is_some());
+        if own || self.keys.is_some() || certified {
+            return Ok(());
+        }
+        let message = format!("others can reach the socket `{}`", path.display());
+        Err(Error::new(ErrorKind::Address, message).with_hint(
+            "`SocketMode=0600` in its unit keeps them out, and so does a file of API keys",
+        ))
+    }
+
     /// The guard of a server.
     ///
     /// # Errors
@@ -222,7 +240,7 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
 /// What a browser is told that asks before it sends a request.
 fn allowed() -> Response {
     let headers = [
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE"),
         (
             header::ACCESS_CONTROL_ALLOW_HEADERS,
             "authorization, content-type, x-api-key, anthropic-version, anthropic-beta, \

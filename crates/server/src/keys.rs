@@ -44,6 +44,11 @@ impl Key {
         Self { digest, settings, requests, tokens }
     }
 
+    /// Whether it is the same key, whatever it may do by now.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
     }

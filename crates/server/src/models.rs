@@ -143,7 +143,8 @@ impl Models {
                 Opened::Loading => {}
             }
             if waits.is_none() {
-                waits = Some(entry.wait(&self.options.scheduler)?);
+                let scheduler = entry.model.scheduler.as_ref();
+                waits = Some(entry.wait(scheduler.unwrap_or(&self.options.scheduler))?);
             }
             // The sender is here.
             let _ = changed.changed().await;
@@ -161,10 +162,18 @@ impl Models {
     /// Loads a model, letting others go for it.
     async fn load(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<(), Error> {
         let _turn = self.turn.lock().await;
+        if entry.served().is_some() {
+            return Ok(());
+        }
         entry.set_loading();
         let outcome = self.load_now(entry).await;
         if let Err(error) = &outcome {
-            entry.fail(&chain(error));
+            // What else is wrong may name files, and is told by `/health`.
+            let told = match error.kind() {
+                ErrorKind::Memory => error.to_string(),
+                _ => "it cannot be loaded".to_owned(),
+            };
+            entry.fail(&chain(error), told);
         }
         self.tell();
         outcome

@@ -64,6 +64,7 @@ impl Server {
         let (listener, address) = Listener::adopt(socket)?;
         options.address = address.clone();
         let guard = Guard::new(&options)?;
+        guard.check_socket(&options)?;
         let tracer = tracer(&options)?;
         Ok(Self { listener, address, guard, options, tracer })
     }

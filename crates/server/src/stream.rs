@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use futures_util::stream::unfold;
 use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
 
 use crate::answers::{Answers, Ended, Piece, Token};
 use crate::failure::Failure;
@@ -86,10 +87,12 @@ pub(crate) fn respond<S: Shape>(answers: Answers, shape: S) -> Response {
     let parts =
         unfold((Place::Begin, answers, shape), |(mut place, mut answers, mut shape)| async {
             let mut text = String::new();
+            // Since what came before was sent.
+            let silent = Instant::now() + SILENCE;
             while text.is_empty() {
                 (text, place) = match place {
                     Place::Begin => (S::WIRE.write(&shape.open()), Place::Middle),
-                    Place::Middle => match tokio::time::timeout(SILENCE, answers.next()).await {
+                    Place::Middle => match timeout_at(silent, answers.next()).await {
                         Err(_) => (still_working(&shape), Place::Middle),
                         Ok(piece) => step(&mut shape, piece),
                     },

@@ -34,17 +34,25 @@ pub(crate) fn serve(args: &'static Args, serve: &'static Serve) -> anyhow::Resul
     let wanted = Wanted::all(serve)?;
     let open = needed(&options);
     let runtime = runtime().context("the network cannot be used")?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let server = match service.socket {
             Some(socket) => Server::adopt(options, socket).await?,
             None => Server::bind(options).await?,
         };
-        for wanted in wanted.iter().filter(|wanted| wanted.pinned) {
-            eprintln!("loading `{}`; it will be at {}{open}", wanted.name, server.url());
+        let pinned = wanted.iter().filter(|wanted| wanted.pinned);
+        let names: Vec<String> = pinned.map(|wanted| format!("`{}`", wanted.name)).collect();
+        match names.is_empty() {
+            true => eprintln!("serving at {}{open}", server.url()),
+            false => {
+                eprintln!("loading {}; it will be at {}{open}", names.join(", "), server.url())
+            }
         }
         let models = wanted.into_iter().map(|wanted| served(args, wanted)).collect();
         server.run(models, terminated()).await
-    })?;
+    });
+    // A model that is still being fetched is not waited for.
+    runtime.shutdown_background();
+    served?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -78,9 +86,11 @@ fn served(args: &'static Args, wanted: Wanted) -> ServedModel {
 
 /// The memory that a model will take, in bytes; it is pulled if need be, but not loaded.
 fn needs(args: &Args, wanted: &Wanted) -> anyhow::Result<u64> {
-    let (model, _) = load::model(args, &wanted.load)?;
+    let (model, unprepared) = load::model(args, &wanted.load)?;
     let adapters = adapters(wanted, &model)?;
     let own = load::shared_bytes(&wanted.load, wanted.parallel, wanted.cache, &model, adapters)?;
+    // While weights are prepared they are there twice.
+    let own = own + unprepared.map_or(0, |unprepared| unprepared.prepared().size_bytes());
     let Some(draft) = &wanted.draft else { return Ok(own) };
     let (small, draft) = load::draft_load(args, &wanted.load, draft, own)?;
     let drafts = load::shared_bytes(&draft, wanted.parallel, None, &small, load::Named::new())?;

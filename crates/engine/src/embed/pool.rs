@@ -58,7 +58,7 @@ mod tests {
     fn a_text_in_parts_comes_to_the_same_as_in_one() {
         let states: Vec<[f32; 2]> = (0..7).map(|i| [i as f32, 10.0 - i as f32]).collect();
         let parts: [&[Range<usize>]; 4] =
-            [&[0..7], &[0..3, 3..7], &[0..1, 1..6, 6..7], &[0..6, 6..7]];
+            [std::slice::from_ref(&(0..7)), &[0..3, 3..7], &[0..1, 1..6, 6..7], &[0..6, 6..7]];
         let wanted =
             [(Pooling::Mean, [3.0, 7.0]), (Pooling::Cls, [0.0, 10.0]), (Pooling::Last, [6.0, 4.0])];
         for (pooling, want) in wanted {

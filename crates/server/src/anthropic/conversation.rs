@@ -65,7 +65,7 @@ impl Conversation {
 
 /// Takes how the model is to think: without a word it is not, as the API has it.
 fn thinking(fields: &mut Fields) -> Result<Reasoning, Failure> {
-    let none = Reasoning { enabled: Some(false), most_tokens: None };
+    let none = Reasoning { enabled: Some(false), most_tokens: Some(0) };
     let Some(mut thinking) = fields.object("thinking")? else { return Ok(none) };
     let kind = thinking.text("type")?;
     let most = thinking.integer("budget_tokens", 1..=u32::MAX.into())?;

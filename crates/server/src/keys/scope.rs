@@ -38,9 +38,13 @@ impl Scope {
             | "/v1/completions"
             | "/v1/messages"
             | "/v1/responses"
+            | "/v1/responses/{id}"
+            | "/v1/responses/{id}/input_items"
             | "/api/generate"
             | "/api/chat" => Scope::Generate,
-            "/v1/embeddings" | "/v1/rerank" | "/api/embed" | "/api/embeddings" => Scope::Embed,
+            "/v1/embeddings" | "/v1/rerank" | "/rerank" | "/api/embed" | "/api/embeddings" => {
+                Scope::Embed
+            }
             "/health"
             | "/v1/models"
             | "/v1/models/{*id}"

@@ -28,8 +28,7 @@ pub(crate) struct Entry {
 struct Slot {
     stage: Stage,
     worker: Option<Worker>,
-    /// Why it is not there, and since when.
-    failure: Option<(String, Instant)>,
+    failure: Option<Why>,
     /// How many use it.
     uses: usize,
     /// Whether nobody may begin to use it: it goes when nobody uses it any more.
@@ -38,6 +37,14 @@ struct Slot {
     used: Instant,
     /// How long it stays when nobody uses it.
     idle: Option<Duration>,
+}
+
+/// Why a model is not there.
+struct Why {
+    whole: String,
+    /// As clients are told.
+    told: String,
+    since: Instant,
 }
 
 /// Where a model is.
@@ -111,7 +118,9 @@ impl Entry {
                 Err(failure) if self.model.pinned => return Err(failure),
                 Err(failure) => {
                     // Its engine has ended: the thread is gone, and so is what it held.
-                    slot.failure = Some((failure.message().to_owned(), Instant::now()));
+                    let whole = handle.failure().unwrap_or_default().to_owned();
+                    let told = failure.message().to_owned();
+                    slot.failure = Some(Why { whole, told, since: Instant::now() });
                     slot.worker = None;
                     slot.stage = Stage::Absent;
                 }
@@ -121,9 +130,10 @@ impl Entry {
             return Ok(Opened::Loading);
         }
         match &slot.failure {
-            Some((why, since)) if since.elapsed() < PAUSE => {
-                Err(Failure::unavailable("load_failed", format!("`{}`: {why}", self.model.name)))
-            }
+            Some(why) if why.since.elapsed() < PAUSE => Err(Failure::unavailable(
+                "load_failed",
+                format!("`{}`: {}", self.model.name, why.told),
+            )),
             _ => Ok(Opened::Absent),
         }
     }
@@ -149,10 +159,10 @@ impl Entry {
     }
 
     /// It could not be loaded.
-    pub(super) fn fail(&self, why: &str) {
+    pub(super) fn fail(&self, whole: &str, told: String) {
         let mut slot = self.slot();
         slot.stage = Stage::Absent;
-        slot.failure = Some((why.to_owned(), Instant::now()));
+        slot.failure = Some(Why { whole: whole.to_owned(), told, since: Instant::now() });
     }
 
     /// It is there.
@@ -214,9 +224,10 @@ impl Entry {
         if slot.uses > 0 {
             return None;
         }
-        slot.stage = Stage::Absent;
         slot.leaving = false;
-        slot.worker.take()
+        let worker = slot.worker.take()?;
+        slot.stage = Stage::Absent;
+        Some(worker)
     }
 
     /// Takes its engine.
@@ -240,7 +251,7 @@ impl Entry {
     pub(crate) fn failure(&self) -> Option<String> {
         let slot = self.slot();
         let ended = slot.worker.as_ref().and_then(|worker| worker.handle().failure());
-        ended.map(str::to_owned).or_else(|| slot.failure.as_ref().map(|(why, _)| why.clone()))
+        ended.map(str::to_owned).or_else(|| slot.failure.as_ref().map(|why| why.whole.clone()))
     }
 
     /// Reaches its engine, if that is there.

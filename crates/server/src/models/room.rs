@@ -1,13 +1,18 @@
 //! Room for a model that is to be loaded.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
 
 use super::{Entry, Models};
 use crate::metrics::Gone;
 use crate::server::LAST;
 use crate::worker::Worker;
 use crate::{Error, ErrorKind};
+
+/// How long the answers of models that are to go may take, at most.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Models {
     /// Lets models go until there is room for so many bytes more.
@@ -26,33 +31,41 @@ impl Models {
     }
 
     async fn let_others_go(&self, entry: &Entry, needs: u64) -> Result<(), Error> {
+        let until = Instant::now() + PATIENCE;
         loop {
             let mut changed = self.changed.subscribe();
-            let free = self.free();
+            let taken = |staying: bool| -> u64 {
+                let entries = self.entries.iter().filter(|e| !staying || !may_go(e, entry));
+                entries.map(|entry| entry.bytes()).sum()
+            };
+            let free = self.free(taken(false));
             if needs <= free {
                 return Ok(());
             }
-            let standing = |e: &Arc<Entry>| Some((e.standing()?, e.clone()));
-            let others = self.entries.iter().filter_map(standing);
-            let may = others.filter(|(s, _)| !s.busy || s.priority <= entry.model.priority);
-            let Some((standing, victim)) = may.min_by_key(|(standing, _)| *standing) else {
+            // None goes in vain.
+            let most = self.budget.saturating_sub(taken(true));
+            let others = self.entries.iter().filter(|e| may_go(e, entry));
+            let others = others.filter_map(|e| Some((e.standing()?, e)));
+            let Some((standing, victim)) = others.min_by_key(|(standing, _)| *standing) else {
                 return Err(no_room(entry, needs, free, "others leave"));
             };
+            if needs > most {
+                return Err(no_room(entry, needs, most, "others leave"));
+            }
             victim.retire();
             if let Some(worker) = victim.take_unused() {
-                self.let_go(&victim, worker, Gone::Room).await;
-            } else if standing.busy {
-                // The sender is here.
-                let _ = changed.changed().await;
+                self.let_go(victim, worker, Gone::Room).await;
+            } else if standing.busy && timeout_at(until, changed.changed()).await.is_err() {
+                return Err(no_room(entry, needs, free, "others are in use and leave"));
             }
         }
     }
 
-    /// Bytes that another model may take: of the budget, and of what the machine has now.
-    fn free(&self) -> u64 {
-        let taken: u64 = self.entries.iter().map(|entry| entry.bytes()).sum();
-        let usable = rushlight_host::memory(Path::new("/")).usable_bytes();
-        self.budget.saturating_sub(taken).min(usable)
+    /// Bytes that another model may take beside those that are taken: of the budget, and of what the
+    /// machine has now.
+    fn free(&self, taken: u64) -> u64 {
+        let machine = rushlight_host::memory(Path::new("/")).available_bytes;
+        self.budget.saturating_sub(taken).min(machine)
     }
 
     /// Ends the engine of a model that nobody uses, which frees its memory.
@@ -61,6 +74,14 @@ impl Models {
         entry.metrics.gone(why);
         self.tell();
     }
+}
+
+/// Whether a model may go for another one: after its answers, if its priority is no higher. One that is
+/// to stay is loaded for good, so all others go for it.
+fn may_go(model: &Entry, other: &Entry) -> bool {
+    model.standing().is_some_and(|standing| {
+        !standing.busy || other.model.pinned || standing.priority <= other.model.priority
+    })
 }
 
 fn no_room(entry: &Entry, needs: u64, free: u64, whose: &str) -> Error {

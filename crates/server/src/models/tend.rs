@@ -50,7 +50,9 @@ impl Models {
 
     async fn drop_unused(&self, entry: &Entry, why: Gone) {
         let _turn = self.turn.lock().await;
-        if let Some(worker) = entry.take_unused() {
+        // It may have been used meanwhile.
+        let still = why == Gone::Pressure || entry.goes().is_some_and(|at| at <= Instant::now());
+        if let Some(worker) = still.then(|| entry.take_unused()).flatten() {
             self.let_go(entry, worker, why).await;
         }
     }

@@ -62,7 +62,7 @@ impl Shared {
 fn think(served: &Served, fields: &mut Fields) -> Result<Reasoning, Failure> {
     let (enabled, most_tokens) = match fields.take("think") {
         None => return Ok(Reasoning::default()),
-        Some(Value::Bool(enabled)) => (enabled, None),
+        Some(Value::Bool(enabled)) => (enabled, (!enabled).then_some(0)),
         Some(Value::String(effort)) => match effort.as_str() {
             "low" => (true, Some(LOW)),
             "medium" => (true, Some(MEDIUM)),

@@ -16,10 +16,11 @@ use axum::response::Response;
 use rushlight_engine::{GenerateOptions, SamplerOptions, Thinking};
 use rushlight_text::Message;
 use rushlight_text::constrain::{Constraint, Grammar};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{effort, random};
 use crate::app::{App, Unnamed};
+use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::fields::{Fields, wrong};
 use crate::reasoning::{self, Reasoning};
@@ -32,8 +33,11 @@ use reply::Reply;
 
 pub(crate) use stored::{Stored, input_items, one, remove};
 
-/// Letters of a tool's name, at most.
+/// Letters of a name, at most.
 const MOST_NAME: usize = 64;
+/// Metadata of a response, at most, and bytes of each.
+const MOST_PAIRS: usize = 16;
+const MOST_VALUE: usize = 512;
 
 /// What the API has and this server has not.
 const UNSUPPORTED: [&str; 5] =
@@ -73,12 +77,12 @@ impl Create {
         let mut echo = json!({ "background": false, "truncation": "disabled" });
         let previous = fields.text("previous_response_id")?;
         let mut messages = match &previous {
-            Some(id) => app.stored.messages(id)?,
+            Some(id) => app.stored.messages(id, &Caller::now())?,
             None => Vec::new(),
         };
         let items = input::take(&mut fields, &mut messages)?;
         let instructions = fields.text("instructions")?;
-        let metadata = fields.map("metadata")?.unwrap_or_default();
+        let metadata = metadata(&mut fields)?;
         let stream = fields.flag("stream")?.unwrap_or(false);
         if let Some(mut told) = fields.object("stream_options")? {
             told.flag("include_obfuscation")?;
@@ -87,8 +91,9 @@ impl Create {
         let store = fields.flag("store")?.unwrap_or(true);
         let most = fields.integer("max_output_tokens", 1..=u32::MAX.into())?;
         let mut sampler = SamplerOptions::default();
-        sampler.temperature = fields.number("temperature", 0.0..=2.0)?.unwrap_or(1.0) as f32;
-        sampler.top_p = fields.number("top_p", 0.0..=1.0)?.unwrap_or(1.0) as f32;
+        let temperature = fields.number("temperature", 0.0..=2.0)?.unwrap_or(1.0);
+        let top_p = fields.number("top_p", 0.0..=1.0)?.unwrap_or(1.0);
+        (sampler.temperature, sampler.top_p) = (temperature as f32, top_p as f32);
         let seed = fields.integer("seed", i64::MIN..=i64::MAX)?;
         sampler.seed = seed.map_or_else(random, |seed| seed as u64);
         let (format, grammar) = text(&mut fields)?;
@@ -108,11 +113,11 @@ impl Create {
             ("previous_response_id", json!(previous)),
             ("reasoning", json!({ "effort": effort, "summary": null })),
             ("store", json!(store)),
-            ("temperature", json!(sampler.temperature)),
+            ("temperature", json!(temperature)),
             ("text", json!({ "format": format })),
             ("tool_choice", wanted),
             ("tools", described),
-            ("top_p", json!(sampler.top_p)),
+            ("top_p", json!(top_p)),
         ];
         for (name, value) in told {
             echo[name] = value;
@@ -145,6 +150,22 @@ impl Create {
         let speech = Speech::new(filter, caller);
         Ok(Self { ask, speech, stream, store, messages, items, echo })
     }
+}
+
+/// Takes `metadata`, which is as small as the API has it.
+fn metadata(fields: &mut Fields) -> Result<Map<String, Value>, Failure> {
+    let metadata = fields.map("metadata")?.unwrap_or_default();
+    let good = |(name, value): (&String, &Value)| {
+        name.len() <= MOST_NAME && value.as_str().is_some_and(|text| text.len() <= MOST_VALUE)
+    };
+    if metadata.len() > MOST_PAIRS || !metadata.iter().all(good) {
+        let message = format!(
+            "`metadata` is not what it may be: at most `{MOST_PAIRS}` strings of `{MOST_VALUE}` bytes with \
+             names of `{MOST_NAME}`"
+        );
+        return Err(Failure::value("metadata", message));
+    }
+    Ok(metadata)
 }
 
 /// What must not be asked for.
@@ -296,7 +317,8 @@ pub(crate) async fn create(
     let Create { ask, speech, stream, store, messages, items, echo } = create;
     let mut answers = lease.ask(vec![ask])?;
     answers.begun().await?;
-    let keep = store.then(|| stored::Keep { app: app.clone(), messages, items });
+    let owner = Caller::now();
+    let keep = store.then(|| stored::Keep { app: app.clone(), owner, messages, items });
     let reply = Reply::new(lease.name(), echo, Output::new(speech), keep);
     if stream {
         return Ok(stream::respond(answers, reply));

@@ -117,12 +117,20 @@ fn run(waiting: &Receiver<Item>, url: &str, service: &str, told: &Told) {
     }
 }
 
+/// An address without what stands for who asks.
+fn without_user(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
+        _ => url.to_owned(),
+    }
+}
+
 fn send(agent: &ureq::Agent, url: &str, service: &str, spans: &[Span], told: &Told) {
     let body = export(service, spans).to_string();
     let sent = agent.post(url).header("content-type", "application/json").send(body);
     let (count, failure) = match sent {
         Ok(_) => (&told.sent, None),
-        Err(error) => (&told.dropped, Some(format!("`{url}`: {error}"))),
+        Err(error) => (&told.dropped, Some(format!("`{}`: {error}", without_user(url)))),
     };
     count.fetch_add(spans.len() as u64, Ordering::Relaxed);
     *told.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;

@@ -112,6 +112,9 @@ fn serve(
         while let Ok(message) = inbox.try_recv() {
             stopping |= take(scheduler, message);
         }
+        if scheduler.is_idle() {
+            continue;
+        }
         let turned = turn.take();
         state.begin_step();
         let ran = scheduler.step()?;

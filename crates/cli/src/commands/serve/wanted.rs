@@ -74,7 +74,20 @@ impl Wanted {
     /// All that the command line and its file ask for, the one that is meant by no name first.
     pub(super) fn all(serve: &Serve) -> anyhow::Result<Vec<Self>> {
         let mut all = Vec::new();
-        if !serve.load.model.is_empty() {
+        let of_model = [
+            ("--name", serve.name.is_some()),
+            ("--alias", !serve.alias.is_empty()),
+            ("--draft", serve.draft.is_some()),
+            ("--lora", !serve.lora.is_empty()),
+            ("--keep", serve.keep.is_some()),
+        ];
+        if serve.load.model.is_empty() {
+            if let Some((flag, _)) = of_model.iter().find(|(_, given)| *given) {
+                bail!(
+                    "`{flag}` is for MODEL, which is not given: say it in the file of `--models`"
+                );
+            }
+        } else {
             let mut first = Self::of(serve, &serve.load.model);
             if let Some(name) = &serve.name {
                 first.name.clone_from(name);

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::input;
 use crate::app::App;
 use crate::body;
+use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::fields::{Fields, cut};
 
@@ -35,9 +36,12 @@ struct Inner {
 
 #[derive(Debug)]
 struct Entry {
-    response: Value,
-    /// What came with the request.
-    items: Vec<Value>,
+    /// Whose it is: others do not find it.
+    owner: Caller,
+    /// As JSON, whose length is known.
+    response: String,
+    /// What came with the request, as JSON.
+    items: String,
     /// All that was said, the answer included; without instructions, which do not go on.
     messages: Vec<Message>,
     bytes: usize,
@@ -46,6 +50,7 @@ struct Entry {
 /// Keeps a response once it is complete.
 pub(super) struct Keep {
     pub(super) app: Arc<App>,
+    pub(super) owner: Caller,
     /// What was said before the answer.
     pub(super) messages: Vec<Message>,
     pub(super) items: Vec<Value>,
@@ -53,13 +58,15 @@ pub(super) struct Keep {
 
 impl Keep {
     pub(super) fn keep(self, response: &Value) {
-        let Self { app, mut messages, items } = self;
+        let Self { app, owner, mut messages, items } = self;
         // Its own items can be read as all are.
         let mut fields = json!({ "input": response["output"] });
         if let Ok(mut fields) = Fields::new(fields.take(), "") {
             let _ = input::take(&mut fields, &mut messages);
         }
-        app.stored.put(Entry { response: response.clone(), items, messages, bytes: 0 });
+        let Some(id) = response["id"].as_str() else { return };
+        let (response, items) = (response.to_string(), json!(items).to_string());
+        app.stored.put(id, Entry { owner, response, items, messages, bytes: 0 });
     }
 }
 
@@ -68,16 +75,14 @@ impl Stored {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, mut entry: Entry) {
-        let Some(id) = entry.response["id"].as_str().map(str::to_owned) else { return };
+    fn put(&self, id: &str, mut entry: Entry) {
         let texts = |message: &Message| OVERHEAD + json!(message).to_string().len();
-        let items: usize = entry.items.iter().map(|item| item.to_string().len()).sum();
         let said: usize = entry.messages.iter().map(texts).sum();
-        entry.bytes = OVERHEAD + entry.response.to_string().len() + items + said;
+        entry.bytes = OVERHEAD + entry.response.len() + entry.items.len() + said;
         let mut inner = self.inner();
         inner.bytes += entry.bytes;
-        inner.order.push_back(id.clone());
-        inner.all.insert(id, entry);
+        inner.order.push_back(id.to_owned());
+        inner.all.insert(id.to_owned(), entry);
         while inner.bytes > MOST_BYTES {
             let Some(oldest) = inner.order.pop_front() else { return };
             if let Some(gone) = inner.all.remove(&oldest) {
@@ -87,17 +92,24 @@ impl Stored {
     }
 
     /// All that was said up to a response, its answer included.
-    pub(super) fn messages(&self, id: &str) -> Result<Vec<Message>, Failure> {
+    pub(super) fn messages(&self, id: &str, caller: &Caller) -> Result<Vec<Message>, Failure> {
+        let messages = self.get(id, caller, |entry| entry.messages.clone());
+        messages.map_err(|failure| failure.of("previous_response_id"))
+    }
+
+    fn get<T>(
+        &self,
+        id: &str,
+        caller: &Caller,
+        get: impl FnOnce(&Entry) -> T,
+    ) -> Result<T, Failure> {
         let inner = self.inner();
-        let entry = inner.all.get(id).ok_or_else(|| gone(id).of("previous_response_id"))?;
-        Ok(entry.messages.clone())
+        let own = inner.all.get(id).filter(|entry| entry.owner.is(caller));
+        own.map(get).ok_or_else(|| gone(id))
     }
 
-    fn get<T>(&self, id: &str, get: impl FnOnce(&Entry) -> T) -> Result<T, Failure> {
-        self.inner().all.get(id).map(get).ok_or_else(|| gone(id))
-    }
-
-    fn remove(&self, id: &str) -> Result<(), Failure> {
+    fn remove(&self, id: &str, caller: &Caller) -> Result<(), Failure> {
+        self.get(id, caller, |_| ())?;
         let mut inner = self.inner();
         let entry = inner.all.remove(id).ok_or_else(|| gone(id))?;
         inner.bytes -= entry.bytes;
@@ -117,8 +129,8 @@ pub(crate) async fn one(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Response, Failure> {
-    let response = app.stored.get(&id, |entry| entry.response.clone())?;
-    Ok(body::json(StatusCode::OK, &response))
+    let response = app.stored.get(&id, &Caller::now(), |entry| entry.response.clone())?;
+    Ok(body::json_text(StatusCode::OK, response))
 }
 
 /// What came with the request of a response.
@@ -126,7 +138,8 @@ pub(crate) async fn input_items(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Response, Failure> {
-    let items = app.stored.get(&id, |entry| entry.items.clone())?;
+    let items = app.stored.get(&id, &Caller::now(), |entry| entry.items.clone())?;
+    let items: Vec<Value> = serde_json::from_str(&items).unwrap_or_default();
     let name = |item: Option<&Value>| item.map(|item| item["id"].clone());
     let list = json!({
         "object": "list",
@@ -143,7 +156,7 @@ pub(crate) async fn remove(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Response, Failure> {
-    app.stored.remove(&id)?;
+    app.stored.remove(&id, &Caller::now())?;
     let removed = json!({ "id": id, "object": "response", "deleted": true });
     Ok(body::json(StatusCode::OK, &removed))
 }
@@ -152,26 +165,27 @@ pub(crate) async fn remove(
 mod tests {
     use super::*;
 
-    fn entry(id: usize, bytes: usize) -> Entry {
-        let response = json!({ "id": format!("r{id}") });
+    fn put(stored: &Stored, id: usize, bytes: usize) {
         let messages = vec![Message::user("x".repeat(bytes))];
-        Entry { response, items: Vec::new(), messages, bytes: 0 }
+        let (owner, response) = (Caller::default(), "{}".to_owned());
+        let entry = Entry { owner, response, items: "[]".to_owned(), messages, bytes: 0 };
+        stored.put(&format!("r{id}"), entry);
     }
 
     #[test]
     fn the_oldest_go_when_there_is_no_room() {
-        let stored = Stored::default();
+        let (stored, anyone) = (Stored::default(), Caller::default());
         for id in 0..10 {
-            stored.put(entry(id, MOST_BYTES / 8));
+            put(&stored, id, MOST_BYTES / 8);
         }
-        let there: Vec<bool> =
-            (0..10).map(|id| stored.messages(&format!("r{id}")).is_ok()).collect();
-        assert_eq!(there, [vec![false; 3], vec![true; 7]].concat());
-        stored.remove("r9").unwrap();
-        assert!(stored.remove("r9").is_err());
-        stored.put(entry(10, MOST_BYTES / 8));
-        assert!(stored.messages("r3").is_ok() && stored.messages("r10").is_ok());
-        stored.put(entry(11, 2 * MOST_BYTES));
+        let there = |id: usize| stored.messages(&format!("r{id}"), &anyone).is_ok();
+        let found: Vec<bool> = (0..10).map(there).collect();
+        assert_eq!(found, [vec![false; 3], vec![true; 7]].concat());
+        stored.remove("r9", &anyone).unwrap();
+        assert!(stored.remove("r9", &anyone).is_err());
+        put(&stored, 10, MOST_BYTES / 8);
+        assert!(there(3) && there(10));
+        put(&stored, 11, 2 * MOST_BYTES);
         assert!(stored.inner().all.is_empty() && stored.inner().bytes == 0);
     }
 }
