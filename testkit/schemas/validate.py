@@ -25,7 +25,9 @@ DRAFTS = [
 
 
 def pattern(validator, pattern, instance, schema):
-    if validator.is_type(instance, "string") and not re.search(pattern, instance, re.ASCII):
+    # In Python `$` matches before a last line's end too, in a schema it does not.
+    strict = re.sub(r"(?<!\\)\$$", r"\\Z", pattern)
+    if validator.is_type(instance, "string") and not re.search(strict, instance, re.ASCII):
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
 
@@ -55,10 +57,14 @@ def judges(schema):
         yield validators.extend(draft, {"pattern": pattern})
 
 
+def constant(name):
+    raise ValueError(f"`{name}` is no number of JSON")
+
+
 def judge(schema, answer):
     verdict = "valid"
     try:
-        json.loads(answer, object_pairs_hook=pairs)
+        json.loads(answer, object_pairs_hook=pairs, parse_constant=constant)
     except Twice:
         verdict = "twice"
     except ValueError as error:

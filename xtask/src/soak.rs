@@ -57,6 +57,14 @@ pub(crate) fn soak(arguments: &[String]) -> Result<()> {
     tally.hold()
 }
 
+/// Waits for clients: one that panicked asked for less than it should have.
+fn joined(clients: Clients, tally: &Tally) {
+    let panicked = clients.join();
+    if panicked > 0 {
+        tally.wrong(format!("{panicked} clients panicked"));
+    }
+}
+
 /// The time before the server is killed, and the time after.
 fn legs(server: &Server, options: &Options, tally: &Tally, report: &mut String) -> Result<()> {
     let half = Duration::from_secs_f64(options.minutes * 30.0);
@@ -69,7 +77,7 @@ fn legs(server: &Server, options: &Options, tally: &Tally, report: &mut String) 
     // In the middle of everything.
     clients.leave();
     first.kill()?;
-    clients.join();
+    joined(clients, tally);
     watch.hold()?;
 
     let mut second = server.start("second")?;
@@ -83,7 +91,7 @@ fn legs(server: &Server, options: &Options, tally: &Tally, report: &mut String) 
     let watch = Watch::run(&mut second, half, tally)?;
     *report += &watch.describe("after that");
     clients.stop();
-    clients.join();
+    joined(clients, tally);
     watch.hold()?;
     *report += &quiet(&second)?;
     let last = same_question(&second.address)?;

@@ -111,6 +111,8 @@ pub(super) fn hold(judged: &[Judged]) -> Result<()> {
     let invalid = number(|v| matches!(v, Verdict::Invalid(_)));
     let somewhere = number(|v| *v == Verdict::RefusedSomewhere);
     let answered = judged.len() - refused;
+    let valid = number(|v| matches!(v, Verdict::Valid | Verdict::Twice));
+    let unknown = number(|v| matches!(v, Verdict::Unknown(_)));
     if invalid > 0 {
         bail!("{invalid} answers are not what their schemas say, see `target/schemas/report.md`");
     }
@@ -119,6 +121,9 @@ pub(super) fn hold(judged: &[Judged]) -> Result<()> {
     }
     if answered == 0 {
         bail!("no schema was answered");
+    }
+    if valid == 0 || unknown > valid {
+        bail!("{valid} answers were found valid, and {unknown} could not be judged");
     }
     Ok(())
 }
@@ -148,8 +153,8 @@ mod tests {
         let with = |verdict| Judged { verdict, ..refused("x") };
         let cases = [
             (Verdict::Valid, None),
-            (Verdict::Cut, None),
-            (Verdict::Unknown("x".to_owned()), None),
+            (Verdict::Cut, Some("0 answers were found valid")),
+            (Verdict::Unknown("x".to_owned()), Some("1 could not be judged")),
             (Verdict::Invalid("x".to_owned()), Some("1 answers are not")),
             (Verdict::RefusedSomewhere, Some("1 refusals do not say")),
             (Verdict::Refused, Some("no schema was answered")),

@@ -65,9 +65,11 @@ impl Clients {
         self.state.store(LEAVE, Ordering::Relaxed);
     }
 
-    pub(super) fn join(self) {
-        // What panicked has been said by the panic; the others are to be heard.
-        self.threads.into_iter().for_each(|thread| drop(thread.join()));
+    /// Waits for all; gives how many panicked.
+    pub(super) fn join(self) -> usize {
+        // All are waited for.
+        let ended: Vec<_> = self.threads.into_iter().map(thread::JoinHandle::join).collect();
+        ended.iter().filter(|end| end.is_err()).count()
     }
 }
 

@@ -208,3 +208,22 @@ fn logs_have_the_names_of_keys() {
     ];
     assert_eq!(*heard.lock().unwrap(), want);
 }
+
+#[test]
+fn what_is_kept_is_its_keys_alone() {
+    let (server, _dir) = start(&[("one", "scopes=generate"), ("two", "scopes=generate")]);
+    let more = json!({ "input": "abc", "max_output_tokens": 2 });
+    let response = ask(&server, "one", "POST", "/v1/responses", &more).json();
+    let path = format!("/v1/responses/{}", response["id"].as_str().unwrap());
+    let next = json!({ "input": "d", "previous_response_id": response["id"] });
+    for (key, status) in [("two", 404), ("one", 200)] {
+        assert_eq!(ask(&server, key, "GET", &path, &json!({})).status, status, "{key}");
+        let items = format!("{path}/input_items");
+        assert_eq!(ask(&server, key, "GET", &items, &json!({})).status, status, "{key}");
+        assert_eq!(ask(&server, key, "POST", "/v1/responses", &next).status, status, "{key}");
+        assert_eq!(ask(&server, key, "DELETE", &path, &json!({})).status, status, "{key}");
+    }
+    let rerank = json!({ "query": "a", "documents": ["b"] });
+    let refused = ask(&server, "one", "POST", "/rerank", &rerank);
+    assert!(refused.body.contains("embed"), "{}", refused.body);
+}

@@ -2,8 +2,9 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rushlight_engine::{Engine, EngineOptions, Plan};
@@ -207,7 +208,8 @@ fn what_never_fits_and_what_cannot_be_loaded_is_told() {
     for _ in 0..3 {
         let refused = ask(&server, "broken");
         assert_eq!(refused.error(), "503 - load_failed");
-        assert!(refused.body.contains("no such file"), "{refused:?}");
+        let told = refused.body.contains("cannot be loaded") && !refused.body.contains("such file");
+        assert!(told, "what is wrong may name files: {refused:?}");
     }
     assert_eq!(calls.load(Ordering::SeqCst), 1, "it is not tried again at once");
     assert_eq!(server.get("/readyz").status, 200);
@@ -323,4 +325,41 @@ fn an_adapter_is_a_model_of_its_own_name() {
     let ollama = json!({ "model": "legal:latest", "prompt": "a", "stream": false,
                          "options": { "num_predict": 2 } });
     assert_eq!(server.post("/api/generate", &ollama).json()["model"], "legal:latest");
+}
+
+#[test]
+fn none_goes_in_vain() {
+    let shelf = Shelf::new();
+    let budget = shelf.bytes("stays") + 2 * shelf.bytes("a");
+    // It would fit alone, but not beside the one that stays.
+    let needs = budget - shelf.bytes("stays") / 2;
+    let models = vec![
+        shelf.model("stays"),
+        shelf.model("a"),
+        shelf.model("c").with_needs(move || Ok(needs)),
+    ];
+    let server = Running::start_models(models, |options| options.memory_bytes = Some(budget));
+    server.wait();
+    assert_eq!(ask(&server, "a").status, 200);
+    assert_eq!(ask(&server, "c").error(), "503 - load_failed");
+    assert_eq!(stages(&server), "stays:loaded a:loaded c:absent");
+    assert_eq!(unloads(&server, "a", "room"), 0.0);
+}
+
+#[test]
+fn who_waits_for_a_model_has_a_deadline_too() {
+    let shelf = Shelf::new();
+    let (open, gate) = channel::<()>();
+    let (gate, file) = (Mutex::new(gate), shelf.file("a"));
+    let mut slow = ServedModel::new("slow", move || {
+        gate.lock().unwrap().recv()?;
+        load(&file)
+    });
+    slow.pinned = false;
+    let server = shelf.start(vec![shelf.model("stays"), slow], 1);
+    let mut soon = body("slow");
+    soon["deadline_ms"] = json!(100);
+    assert_eq!(server.post("/v1/completions", &soon).error(), "408 - deadline_exceeded");
+    open.send(()).unwrap();
+    assert_eq!(ask(&server, "slow").status, 200);
 }
