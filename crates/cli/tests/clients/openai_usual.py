@@ -189,6 +189,52 @@ def tools():
     client.chat.completions.create(**call, max_tokens=20)
 
 
+def responses():
+    """Answers that are gone on from by their names."""
+    fields = {"model": MODEL, "temperature": 0, "max_output_tokens": 60}
+    first = client.responses.create(input="Name the capital of France.", **fields)
+    assert first.status == "completed" and "Paris" in first.output_text, first
+    assert first.usage.total_tokens == first.usage.input_tokens + first.usage.output_tokens
+    again = client.responses.retrieve(first.id)
+    assert again.output_text == first.output_text, again
+    items = client.responses.input_items.list(first.id).data
+    assert items[0].content[0].text == "Name the capital of France.", items
+    following = client.responses.create(
+        input="And of Italy?", previous_response_id=first.id, **fields
+    )
+    assert following.usage.input_tokens > first.usage.input_tokens, following
+    text = ""
+    with client.responses.stream(input="Name the capital of France.", **fields) as events:
+        for event in events:
+            if event.type == "response.output_text.delta":
+                text += event.delta
+        whole = events.get_final_response()
+    assert text == whole.output_text == first.output_text, (text, whole)
+    tool = {
+        "type": "function",
+        "name": "weather",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string", "maxLength": 12}},
+            "required": ["city"],
+            "additionalProperties": False,
+        },
+    }
+    called = client.responses.create(
+        input="How is the weather in Rome?", tools=[tool], tool_choice="required", **fields
+    )
+    call = called.output[0]
+    assert call.type == "function_call" and "city" in json.loads(call.arguments), called
+    told = {"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}
+    client.responses.create(input=[told], previous_response_id=called.id, tools=[tool], **fields)
+    client.responses.delete(first.id)
+    try:
+        client.responses.retrieve(first.id)
+        raise AssertionError("it is still there")
+    except openai.NotFoundError:
+        pass
+
+
 def errors():
     def refused(kind, call):
         try:
@@ -245,7 +291,8 @@ async def together():
     await many.close()
 
 
-for step in [models, chat, stream, options, completions, structured, tools, errors, together]:
+STEPS = [models, chat, stream, options, completions, structured, tools, responses, errors, together]
+for step in STEPS:
     result = step()
     if asyncio.iscoroutine(result):
         asyncio.run(result)
