@@ -19,10 +19,16 @@ use crate::fresh::Fresh;
 use crate::keys::Keys;
 use crate::options::{Address, ServerOptions};
 use crate::worker::Degradation;
-use crate::{Error, ErrorKind, page};
+use crate::{Error, ErrorKind, openapi, page};
 
-/// Routes that need no key, beside the page's: they tell no more than that there is a server.
-const OPEN: [&str; 2] = ["/livez", "/readyz"];
+/// Routes that need no key, beside the page's: they tell no more than that there is a server of
+/// some version.
+const OPEN: [&str; 3] = ["/livez", "/readyz", openapi::PATH];
+
+/// Whether a path needs no key.
+pub(crate) fn is_open(path: &str) -> bool {
+    OPEN.contains(&path) || page::has(path)
+}
 
 /// The names that a machine has for itself.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
@@ -158,8 +164,7 @@ impl Guard {
     /// Who asks, if they may.
     fn check_key(&self, request: &Request) -> Result<Caller, (Caller, Refusal)> {
         let Some(keys) = &self.keys else { return Ok(Caller::default()) };
-        let path = request.uri().path();
-        if OPEN.contains(&path) || page::has(path) {
+        if is_open(request.uri().path()) {
             return Ok(Caller::default());
         }
         let refused = |reason, message| {

@@ -9,6 +9,7 @@ use rushlight_model::Model;
 use serde_json::{Map, Value, json};
 
 use super::census::Census;
+use super::schema::SHOW;
 use crate::app::App;
 use crate::body;
 use crate::failure::Failure;
@@ -27,7 +28,7 @@ pub(super) async fn show(
     let name = fields.need("model", name)?;
     // There is no more to tell.
     fields.flag("verbose")?;
-    fields.end()?;
+    fields.end(&SHOW)?;
     let lease = app.models.open(Some(&name)).await?;
     let served = lease.served();
     let model = &served.model;

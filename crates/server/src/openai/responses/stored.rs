@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use rushlight_text::Message;
@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::body;
 use crate::failure::Failure;
 use crate::fields::{Fields, cut};
+use crate::routes::Variable;
 
 /// Bytes that stored responses take, at most, about; the oldest go first.
 const MOST_BYTES: usize = 64 << 20;
@@ -115,7 +116,7 @@ fn gone(id: &str) -> Failure {
 /// One response.
 pub(crate) async fn one(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Variable(id): Variable,
 ) -> Result<Response, Failure> {
     let response = app.stored.get(&id, |entry| entry.response.clone())?;
     Ok(body::json(StatusCode::OK, &response))
@@ -124,7 +125,7 @@ pub(crate) async fn one(
 /// What came with the request of a response.
 pub(crate) async fn input_items(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Variable(id): Variable,
 ) -> Result<Response, Failure> {
     let items = app.stored.get(&id, |entry| entry.items.clone())?;
     let name = |item: Option<&Value>| item.map(|item| item["id"].clone());
@@ -141,7 +142,7 @@ pub(crate) async fn input_items(
 /// Removes a response.
 pub(crate) async fn remove(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Variable(id): Variable,
 ) -> Result<Response, Failure> {
     app.stored.remove(&id)?;
     let removed = json!({ "id": id, "object": "response", "deleted": true });
