@@ -30,7 +30,7 @@ use crate::schema::Kind;
 use schema::replies;
 
 /// The API's routes.
-pub(crate) static ROUTES: [Route; 6] = [
+pub(crate) static ROUTES: [Route; 8] = [
     Route {
         method: Method::Post,
         path: "/api/generate",
@@ -58,6 +58,28 @@ pub(crate) static ROUTES: [Route; 6] = [
         ],
         failures: ANSWERED,
         serve: |method| on(method, chat::create),
+    },
+    Route {
+        method: Method::Post,
+        path: "/api/embed",
+        name: "embed",
+        of: "Ollama",
+        doc: "Texts as vectors.",
+        request: Some(&schema::EMBED),
+        replies: &[Reply::object(&replies::EMBEDDED)],
+        failures: TAKEN,
+        serve: |method| on(method, embed::create),
+    },
+    Route {
+        method: Method::Post,
+        path: "/api/embeddings",
+        name: "embedOne",
+        of: "Ollama",
+        doc: "One text as a vector, as the API had it before.",
+        request: Some(&schema::EMBED_ONE),
+        replies: &[Reply::object(&replies::EMBEDDED_ONE)],
+        failures: TAKEN,
+        serve: |method| on(method, embed::create_old),
     },
     Route {
         method: Method::Get,

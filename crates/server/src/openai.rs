@@ -26,11 +26,11 @@ use serde_json::{Value, json};
 use crate::answers::Ended;
 use crate::app::unix_seconds;
 use crate::models::Lease;
-use crate::routes::{ANSWERED, Body, Method, NAMED, Reply, Route};
+use crate::routes::{ANSWERED, Body, Method, NAMED, Reply, Route, TAKEN};
 use crate::schema::Kind;
 
 /// The API's routes.
-pub(crate) static ROUTES: [Route; 6] = [
+pub(crate) static ROUTES: [Route; 7] = [
     Route {
         method: Method::Post,
         path: "/v1/chat/completions",
@@ -58,6 +58,17 @@ pub(crate) static ROUTES: [Route; 6] = [
         ],
         failures: ANSWERED,
         serve: |method| on(method, completions::create),
+    },
+    Route {
+        method: Method::Post,
+        path: "/v1/embeddings",
+        name: "createEmbedding",
+        of: "OpenAI",
+        doc: "Texts as vectors.",
+        request: Some(&embeddings::schema::REQUEST),
+        replies: &[Reply::object(&embeddings::schema::REPLY)],
+        failures: TAKEN,
+        serve: |method| on(method, embeddings::create),
     },
     Route {
         method: Method::Post,

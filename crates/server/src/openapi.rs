@@ -146,9 +146,10 @@ fn responses(route: &Route, path: &str, components: &mut Components) -> Value {
     Value::Object(all.into_iter().map(response).collect())
 }
 
-/// A stream of values of a kind.
+/// A stream of values of a kind. It has no `schema`: tools do not agree on whether that is of the whole
+/// text or of an event.
 fn stream(kind: &Kind, components: &mut Components) -> Value {
-    json!({ "schema": { "type": "string" }, "x-item-schema": components.response(kind) })
+    json!({ "x-item-schema": components.response(kind) })
 }
 
 /// What a status says here.
@@ -157,14 +158,16 @@ fn description(status: u16) -> &'static str {
         200 => "The answer.",
         304 => "The client has this version already.",
         400 => "A parameter is wrong, unknown or unsupported, or the prompt is too long.",
-        401 => "There is no key, or it is not one of the server's.",
-        403 => "The `Host` or the `Origin` is not allowed.",
+        401 => "There is no key, or it is not one of the server's that still hold.",
+        403 => "The `Host`, the `Origin` or this key is not allowed here.",
         404 => "There is no such model, or no such response.",
         408 => "The request did not come, or the answer was not complete, in time.",
         413 => "The request is too large.",
         415 => "The request does not say that it is JSON.",
         422 => "The grammar of the answer lets nothing follow.",
-        429 => "The queue is full; `Retry-After` says when to come again.",
+        429 => {
+            "The queue is full, or the key had its share; `Retry-After` says when to come again."
+        }
         503 => "It cannot be answered now; `Retry-After` says when to come again.",
         other => {
             let status = StatusCode::from_u16(other).unwrap_or_default();

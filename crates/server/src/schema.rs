@@ -63,6 +63,8 @@ pub(crate) enum Kind {
     Number(f64, f64),
     /// A whole number from the first to the second.
     Integer(i64, i64),
+    /// A whole number from this on; what is too much depends on the model.
+    From(i64),
     /// A list of a kind.
     List(&'static Kind),
     /// A list of at least and at most so many of a kind.

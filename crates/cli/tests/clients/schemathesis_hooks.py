@@ -6,7 +6,7 @@ MODEL = "it"
 
 
 @schemathesis.hook
-def map_body(context, body):
+def before_call(context, case, kwargs):
+    body = case.body
     if isinstance(body, dict) and isinstance(body.get("model"), str):
         body["model"] = MODEL
-    return body

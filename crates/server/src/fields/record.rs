@@ -31,6 +31,7 @@ impl Taken {
             | (Taken::Object, Kind::Object(_)) => true,
             (Taken::Number(least, most), Kind::Number(from, to)) => (least, most) == (from, to),
             (Taken::Integer(least, most), Kind::Integer(from, to)) => (least, most) == (from, to),
+            (Taken::Integer(least, _), Kind::From(from)) => least == from,
             (Taken::Object, Kind::AnyOf(kinds)) => kinds.iter().all(|kind| self.is_of(kind)),
             _ => false,
         }

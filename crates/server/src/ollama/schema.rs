@@ -5,9 +5,10 @@ pub(crate) mod replies;
 use super::generate::UNSUPPORTED;
 use super::options::IGNORED;
 use super::shared::REFUSED;
+use crate::embeddings::MOST_TEXTS;
 use crate::openai::schema::{STOPS, TOOLS};
 use crate::schema::Kind::{
-    Any, AnyOf, Empty, Flag, Integer, List, Map, Number, Only, Pattern, Text, Words,
+    Any, AnyOf, Bounded, Empty, Flag, From, Integer, List, Map, Number, Only, Pattern, Text, Words,
 };
 use crate::schema::{Field, Kind, Object, REAL, all_of, needed, optional};
 
@@ -146,10 +147,37 @@ static MIROSTAT: [Field; 4] = [
 
 static UNUSED: [Field; IGNORED.len()] = all_of(IGNORED, Any, "Changes nothing.");
 
+pub(super) static EMBED: Object = Object {
+    name: "EmbedRequest",
+    fields: &[
+        &EMBED_SHARED,
+        &[
+            optional(
+                "input",
+                AnyOf(&[Text, Bounded(&Text, 0, MOST_TEXTS)]),
+                "Without any the model is loaded.",
+            ),
+            optional("truncate", Flag, "Whether what is too long loses its end; true."),
+            optional("dimensions", From(1), "Values of each vector, at most."),
+        ],
+    ],
+};
+
+pub(super) static EMBED_ONE: Object = Object {
+    name: "OldEmbedRequest",
+    fields: &[&EMBED_SHARED, &[optional("prompt", Text, "Without one the model is loaded.")]],
+};
+
+static EMBED_SHARED: [Field; 3] = [
+    needed("model", Text, "A name of one of the models."),
+    optional("keep_alive", KEEP_ALIVE, "How long the model stays; below 0 is for good."),
+    optional("options", Kind::Object(&OPTIONS), ""),
+];
+
 pub(super) static SHOW: Object = Object {
     name: "ShowRequest",
     fields: &[&[
-        needed("model", Text, "A name of one of the models."),
+        optional("model", Text, "A name of one of the models; this or `name` is needed."),
         optional("name", Text, "The older word for `model`."),
         optional("verbose", Flag, "Changes nothing."),
     ]],

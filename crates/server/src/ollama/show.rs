@@ -24,8 +24,10 @@ pub(super) async fn show(
     let mut fields = app.aside(move |_| body::parse(text)).await?;
     // `name` is the older word.
     let old = fields.text("name")?;
-    let name = fields.text("model")?.or(old);
-    let name = fields.need("model", name)?;
+    let name = match fields.text("model")?.or(old) {
+        Some(name) => name,
+        None => fields.need("model", None)?,
+    };
     // There is no more to tell.
     fields.flag("verbose")?;
     fields.end(&SHOW)?;

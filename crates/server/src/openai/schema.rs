@@ -22,7 +22,7 @@ pub(crate) const STOPS: Kind = AnyOf(&[STOP, Bounded(&STOP, 0, MOST_STOPS)]);
 const STOP: Kind = Sized(1, MOST_STOP_BYTES);
 
 /// Parameters that chats and completions share.
-pub(super) static PARAMETERS: [Field; 22] = [
+pub(super) static PARAMETERS: [Field; 20] = [
     optional("stream", Flag, "Whether the answer is told as it is written."),
     optional("stream_options", Kind::Object(&STREAM_OPTIONS), "Only with `stream: true`."),
     optional("max_tokens", TOKENS, "Tokens of an answer, at most."),
@@ -40,15 +40,19 @@ pub(super) static PARAMETERS: [Field; 22] = [
     optional("logit_bias", MapOf(&Number(-100.0, 100.0)), "By the numbers of tokens."),
     optional("stop", STOPS, "Texts that end an answer."),
     optional("ignore_eos", Flag, "Whether the answer goes on where the model would end it."),
+    optional("grammar", Text, "What the answer must look like, in GBNF."),
+    optional("guided_regex", Text, "What the answer must look like, as a regular expression."),
+    optional("service_tier", Words(&["auto", "default"]), "Changes nothing."),
+];
+
+/// How urgent a request is.
+pub(crate) static URGENCY: [Field; 2] = [
     optional("priority", Integer(i32::MIN as i64, i32::MAX as i64), "Greater ones come first."),
     optional(
         "deadline_ms",
         Integer(1, MOST_DEADLINE_MS),
         "Milliseconds until it must be complete.",
     ),
-    optional("grammar", Text, "What the answer must look like, in GBNF."),
-    optional("guided_regex", Text, "What the answer must look like, as a regular expression."),
-    optional("service_tier", Words(&["auto", "default"]), "Changes nothing."),
 ];
 
 /// Parameters that change no answer.

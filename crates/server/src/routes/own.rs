@@ -3,19 +3,22 @@
 use axum::routing::on;
 
 use super::route::{ASKED, Body, Method, NAMED, OPEN, Reply, Route, TAKEN};
-use super::schema::{CONTENT, DETOKENIZE, HEALTH, MODELS, ONE, SHORT, TOKENIZE, TOKENS};
-use super::{health, models, tokens};
+use super::schema::{
+    CONTENT, DETOKENIZE, HEALTH, MODELS, ONE, RANKED, RERANK, SHORT, TOKENIZE, TOKENS,
+};
+use super::{health, models, rerank, tokens};
 use crate::schema::Kind;
 use crate::{metrics, openapi};
 
 const SERVER: &str = "Server";
 const LLAMA: &str = "llama.cpp";
+const RANKERS: &str = "Jina and Cohere";
 
 /// Good, and not.
 const SHORT_REPLIES: &[Reply] =
     &[Reply::object(&SHORT), Reply { status: 503, body: Body::Json(Kind::Object(&SHORT)) }];
 
-pub(super) static ROUTES: [Route; 9] = [
+pub(super) static ROUTES: [Route; 11] = [
     Route {
         method: Method::Get,
         path: "/livez",
@@ -98,6 +101,28 @@ pub(super) static ROUTES: [Route; 9] = [
         replies: &[Reply::object(&ONE)],
         failures: NAMED,
         serve: |method| on(method, models::one),
+    },
+    Route {
+        method: Method::Post,
+        path: "/v1/rerank",
+        name: "rerank",
+        of: RANKERS,
+        doc: "How well documents fit a query.",
+        request: Some(&RERANK),
+        replies: &[Reply::object(&RANKED)],
+        failures: TAKEN,
+        serve: |method| on(method, rerank::create),
+    },
+    Route {
+        method: Method::Post,
+        path: "/rerank",
+        name: "rerankUnversioned",
+        of: RANKERS,
+        doc: "The same as `/v1/rerank`.",
+        request: Some(&RERANK),
+        replies: &[Reply::object(&RANKED)],
+        failures: TAKEN,
+        serve: |method| on(method, rerank::create),
     },
     Route {
         method: Method::Post,

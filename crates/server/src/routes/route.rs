@@ -91,7 +91,7 @@ pub(crate) const OPEN: &[u16] = &[403];
 /// Failures of what only reads.
 pub(crate) const ASKED: &[u16] = &[401, 403];
 /// Failures of what names something in its path.
-pub(crate) const NAMED: &[u16] = &[400, 401, 403, 404];
+pub(crate) const NAMED: &[u16] = &[400, 401, 403, 404, 429];
 /// Failures of what takes a body and needs a model.
 pub(crate) const TAKEN: &[u16] = &[400, 401, 403, 404, 408, 413, 415, 429, 500, 503];
 /// Failures of what writes an answer, which a grammar may leave nothing to say.

@@ -1,7 +1,9 @@
 //! The server's own routes, the models and llama.cpp's, as tables.
 
-use crate::openai::schema::MODEL;
-use crate::schema::Kind::{AnyOf, Flag, Integer, List, Only, OrNull, Text, Words};
+use crate::embeddings::MOST_TEXTS;
+use crate::openai::embeddings::schema::USAGE;
+use crate::openai::schema::{MODEL, URGENCY};
+use crate::schema::Kind::{AnyOf, Bounded, Flag, Integer, List, Only, OrNull, Text, Words};
 use crate::schema::{COUNT, Field, Kind, Object, REAL, needed, optional, sometimes};
 
 pub(super) static TOKENIZE: Object = Object {
@@ -37,6 +39,49 @@ pub(super) static DETOKENIZE: Object = Object {
 
 pub(super) static CONTENT: Object =
     Object { name: "DetokenizeReply", fields: &[&[needed("content", Text, "")]] };
+
+pub(super) static RERANK: Object = Object {
+    name: "RerankRequest",
+    fields: &[
+        &MODEL,
+        &[
+            needed("query", Text, ""),
+            needed("documents", Bounded(&A_DOCUMENT, 1, MOST_TEXTS), ""),
+            optional("top_n", Integer(1, u32::MAX as i64), "How many of the best are told."),
+            optional("return_documents", Flag, "Whether their texts are told again."),
+            optional("user", Text, "Changes nothing."),
+        ],
+        &URGENCY,
+    ],
+};
+
+const A_DOCUMENT: Kind = AnyOf(&[Text, Kind::Object(&DOCUMENT)]);
+
+pub(super) static DOCUMENT: Object =
+    Object { name: "Document", fields: &[&[needed("text", Text, "")]] };
+
+pub(super) static RANKED: Object = Object {
+    name: "RerankReply",
+    fields: &[&[
+        needed("id", Text, ""),
+        needed("object", Words(&["list"]), ""),
+        needed("model", Text, ""),
+        needed("results", List(&Kind::Object(&RESULT)), "The best first."),
+        needed("usage", Kind::Object(&USAGE), ""),
+    ]],
+};
+
+static RESULT: Object = Object {
+    name: "RerankResult",
+    fields: &[&[
+        needed("index", COUNT, "Which of the documents."),
+        needed("relevance_score", REAL, ""),
+        sometimes("document", Kind::Object(&RANKED_DOCUMENT), ""),
+    ]],
+};
+
+static RANKED_DOCUMENT: Object =
+    Object { name: "RankedDocument", fields: &[&[needed("text", Text, "")]] };
 
 pub(super) static MODELS: Object = Object {
     name: "ModelList",
@@ -93,7 +138,7 @@ static TRACES: Object = Object {
 
 static MODEL_HEALTH: Object = Object { name: "ModelHealth", fields: &[&OF_MODEL] };
 
-static OF_MODEL: [Field; 18] = [
+static OF_MODEL: [Field; 19] = [
     needed("status", STATUS, ""),
     needed("model", Text, ""),
     needed("stage", Text, "Whether it is loaded, and what it waits for."),
@@ -109,6 +154,7 @@ static OF_MODEL: [Field; 18] = [
     needed("running", COUNT, "Answers that are being written."),
     needed("queued", COUNT, ""),
     needed("cache", Kind::Object(&CACHE), ""),
+    needed("speculation", Kind::Object(&SPECULATION), ""),
     needed("degradations", List(&Kind::Object(&DEGRADATION)), "What is not as it should be."),
     needed("failure", OrNull(&Text), ""),
     needed("step_seconds", OrNull(&REAL), "How long the pass takes that runs now."),
@@ -120,6 +166,25 @@ static CACHE: Object = Object {
         needed("pages", COUNT, ""),
         needed("pages_used", COUNT, ""),
         needed("pages_cached", COUNT, ""),
+    ]],
+};
+
+static SPECULATION: Object = Object {
+    name: "SpeculationHealth",
+    fields: &[&[
+        needed("drafted_tokens", COUNT, ""),
+        needed("acceptance", OrNull(&REAL), "The share that was right."),
+        needed("draft_model", OrNull(&Kind::Object(&DRAFT_MODEL)), ""),
+    ]],
+};
+
+static DRAFT_MODEL: Object = Object {
+    name: "DraftModelHealth",
+    fields: &[&[
+        needed("state", Words(&["asked", "resting", "failed"]), ""),
+        needed("passes", COUNT, ""),
+        needed("drafted_tokens", COUNT, ""),
+        needed("acceptance", OrNull(&REAL), "The share that was right."),
     ]],
 };
 

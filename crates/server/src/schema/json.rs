@@ -86,6 +86,7 @@ impl Components {
             Kind::Integer(least, most) => {
                 json!({ "type": "integer", "minimum": least, "maximum": most })
             }
+            Kind::From(least) => json!({ "type": "integer", "minimum": least }),
             Kind::List(of) => json!({ "type": "array", "items": self.kind(of, closed) }),
             Kind::Bounded(of, least, most) => {
                 let mut schema = json!({ "type": "array", "items": self.kind(of, closed) });
@@ -116,12 +117,12 @@ impl Components {
 
 /// What may also be `null`.
 fn or_null(mut schema: Value) -> Value {
-    let null = json!({ "type": "null" });
+    let nothing = json!({ "type": "null" });
     if schema.get("$ref").is_some() {
-        return json!({ "anyOf": [schema, null] });
+        return json!({ "anyOf": [schema, nothing] });
     }
     if let Some(Value::Array(kinds)) = schema.get_mut("anyOf") {
-        kinds.push(null);
+        kinds.push(nothing);
         return schema;
     }
     if let Some(kind @ Value::String(_)) = schema.get_mut("type")

@@ -1,7 +1,7 @@
 //! Responses of Ollama's API as tables.
 
 use crate::schema::Kind::{AnyOf, Flag, Integer, List, Map, OrNull, Text, Words};
-use crate::schema::{COUNT, Field, Kind, Object, needed, sometimes};
+use crate::schema::{COUNT, Field, Kind, Object, REAL, needed, sometimes};
 
 /// A whole answer of `/api/generate`, and a line of a stream.
 pub(in crate::ollama) static GENERATED: Object = Object {
@@ -53,6 +53,20 @@ static FUNCTION: Object = Object {
     name: "OllamaCallFunction",
     fields: &[&[needed("name", Text, ""), needed("arguments", Map, "")]],
 };
+
+pub(in crate::ollama) static EMBEDDED: Object = Object {
+    name: "EmbedReply",
+    fields: &[&[
+        needed("model", Text, "As it was asked for."),
+        needed("embeddings", List(&List(&REAL)), "A vector for each text."),
+        needed("total_duration", COUNT, "Nanoseconds."),
+        needed("load_duration", COUNT, "Nanoseconds."),
+        needed("prompt_eval_count", COUNT, "Tokens of all texts."),
+    ]],
+};
+
+pub(in crate::ollama) static EMBEDDED_ONE: Object =
+    Object { name: "OldEmbedReply", fields: &[&[needed("embedding", List(&REAL), "")]] };
 
 pub(in crate::ollama) static TAGS: Object = Object {
     name: "TagsReply",
@@ -114,7 +128,7 @@ pub(in crate::ollama) static SHOWN: Object = Object {
         needed("template", Text, "In Jinja."),
         needed("details", Kind::Object(&DETAILS), ""),
         needed("model_info", Map, "Numbers under the names of GGUF."),
-        needed("capabilities", List(&Words(&["completion", "tools", "thinking"])), ""),
+        needed("capabilities", List(&Words(&["completion", "embedding", "tools", "thinking"])), ""),
         needed("modified_at", Text, "When the server began."),
     ]],
 };

@@ -3,16 +3,18 @@
 use super::UNSUPPORTED;
 use crate::openai::effort::NAMES;
 use crate::openai::schema::{
-    CHAT_LIKELIHOODS, IGNORED, LIKELIEST, MODEL, PARAMETERS, TOKENS, TOOL_CHOICE, TOOLS, USAGE,
-    envelope,
+    CHAT_LIKELIHOODS, IGNORED, LIKELIEST, MODEL, PARAMETERS, TOKENS, TOOL_CHOICE, TOOLS, URGENCY,
+    USAGE, envelope,
 };
 use crate::schema::Kind::{
     Any, AnyOf, Bounded, Flag, Integer, List, Map, Null, OrNull, Pattern, Text, Words,
 };
 use crate::schema::{COUNT, Field, Kind, Object, all_of, needed, optional, sometimes};
 
-pub(crate) static REQUEST: Object =
-    Object { name: "ChatRequest", fields: &[&MODEL, &OWN, &PARAMETERS, &IGNORED, &MISSING] };
+pub(crate) static REQUEST: Object = Object {
+    name: "ChatRequest",
+    fields: &[&MODEL, &OWN, &PARAMETERS, &URGENCY, &IGNORED, &MISSING],
+};
 
 static OWN: [Field; 9] = [
     needed("messages", Bounded(&MESSAGE, 1, usize::MAX), ""),

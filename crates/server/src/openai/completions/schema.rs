@@ -1,12 +1,14 @@
 //! `POST /v1/completions` as tables.
 
 use super::{MOST_LIKELIEST, MOST_PROMPTS};
-use crate::openai::schema::{IGNORED, MODEL, PARAMETERS, TEXT_LIKELIHOODS, USAGE, envelope};
+use crate::openai::schema::{
+    IGNORED, MODEL, PARAMETERS, TEXT_LIKELIHOODS, URGENCY, USAGE, envelope,
+};
 use crate::schema::Kind::{AnyOf, Bounded, Flag, Integer, List, Null, OrNull, Text, Words};
 use crate::schema::{COUNT, Field, Kind, Object, needed, optional, sometimes};
 
 pub(crate) static REQUEST: Object =
-    Object { name: "CompletionRequest", fields: &[&MODEL, &OWN, &PARAMETERS, &IGNORED] };
+    Object { name: "CompletionRequest", fields: &[&MODEL, &OWN, &PARAMETERS, &URGENCY, &IGNORED] };
 
 static OWN: [Field; 5] = [
     needed("prompt", PROMPT, "Texts or tokens; a list of either is several."),
