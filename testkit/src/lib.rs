@@ -12,7 +12,10 @@ pub mod tiny;
 
 pub use bounded::cost;
 pub use cache::{cache_dir, is_root};
-pub use clients::{CLIENT_PACKAGES, CLIENTS_FOLDER, CLIENTS_VARIABLE, clients_path};
+pub use clients::{
+    CLIENT_PACKAGES, CLIENTS_FOLDER, CLIENTS_VARIABLE, TRIAL_FOLDER, TRIAL_PACKAGES,
+    TRIAL_VARIABLE, clients_path, trial_path,
+};
 pub use raw_gguf::RawGguf;
 pub use raw_safetensors::raw_safetensors;
 pub use real_model::{MODEL_FILE, MODEL_VARIABLE, model_path};

@@ -17,6 +17,7 @@ pub(crate) fn setup() -> Result<()> {
     tools::cargo_deny()?;
     model::model()?;
     clients::clients()?;
+    clients::trial()?;
     if cross::IS_NEEDED
         && let Err(error) = cross::tools()
     {

@@ -9,12 +9,13 @@ use std::process::Stdio;
 /// Unit, integration and documentation tests of every crate.
 pub(crate) fn test() -> Result<()> {
     let model = model::model()?;
-    let clients = clients::clients()?;
+    let (clients, trial) = (clients::clients()?, clients::trial()?);
     eprintln!("  $ cargo test --workspace");
     let mut child = cargo()
         .args(["test", "--workspace"])
         .env(rushlight_testkit::MODEL_VARIABLE, model)
         .env(rushlight_testkit::CLIENTS_VARIABLE, clients)
+        .env(rushlight_testkit::TRIAL_VARIABLE, trial)
         .stdout(Stdio::piped())
         .spawn()
         .context("`cargo test` cannot be started")?;

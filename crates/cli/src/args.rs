@@ -27,7 +27,7 @@ pub(crate) enum Command {
     /// Turns texts into vectors, or says how well each fits a query.
     Embed(Embed),
     /// Answers over HTTP, as the APIs of OpenAI, Anthropic and Ollama have it.
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Measures prefill and decode.
     Bench(Bench),
     /// Measures how well a model predicts a text.

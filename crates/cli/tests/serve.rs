@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use rushlight_testkit::{clients_path, model_path, tiny};
+use rushlight_testkit::{clients_path, model_path, tiny, trial_path};
 
 /// A server that runs, ended when it is dropped.
 struct Served {
@@ -125,6 +125,42 @@ fn official_clients_embed() {
     assert_eq!(text(&out).lines().count(), 8, "{}", text(&out));
     assert_eq!(served.end("-TERM"), Some(0));
 }
+
+/// Examples of each route that a server is tried with, unless `RUSHLIGHT_TRIAL_EXAMPLES` says more.
+const EXAMPLES: &str = "12";
+
+#[test]
+fn requests_made_of_the_document_are_answered_as_it_says() {
+    let Some(trial) = trial_path() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("tiny.gguf");
+    tiny::write_gguf(&tiny::case("llama2"), &model);
+    let mut served = Served::start(&model, &["--answer-timeout", "20"]);
+    let hooks = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
+    let examples = std::env::var("RUSHLIGHT_TRIAL_EXAMPLES");
+    let output = Command::new("python3")
+        .args(["-m", "schemathesis.cli", "run"])
+        .arg(format!("http://{}/openapi.json", served.address))
+        .args(["--max-examples", examples.as_deref().unwrap_or(EXAMPLES), "--seed", "1"])
+        .args(["--workers", "1", "--request-timeout", "30", "--phases", "coverage,fuzzing"])
+        .args(["--checks", CHECKS, "--continue-on-failure", "--no-color"])
+        .env("PYTHONPATH", std::env::join_paths([&trial, &hooks]).unwrap())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("SCHEMATHESIS_HOOKS", "schemathesis_hooks")
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}\n{errors}");
+    assert!(text.contains("generated"), "{text}");
+    assert!(served.get("/livez").starts_with("HTTP/1.1 200"));
+    assert_eq!(served.end("-TERM"), Some(0));
+}
+
+/// What each answer is compared with.
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
+    response_schema_conformance";
 
 /// The reused tokens of a chat whose prompt is long.
 fn reused(served: &Served) -> usize {

@@ -10,26 +10,46 @@ mod count;
 mod message;
 mod messages;
 mod reply;
+pub(crate) mod schema;
 mod stopped;
 mod tools;
 
-use std::sync::Arc;
-
-use axum::Router;
 use axum::http::StatusCode;
-use axum::routing::post;
+use axum::routing::on;
 use serde_json::{Value, json};
 
-use crate::app::App;
 use crate::dialect::RequestId;
 use crate::failure::Failure;
+use crate::routes::{ANSWERED, Body, Method, Reply, Route, TAKEN};
 
 /// The API's routes.
-pub(crate) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/v1/messages", post(message::create))
-        .route("/v1/messages/count_tokens", post(count::count))
-}
+pub(crate) static ROUTES: [Route; 2] = [
+    Route {
+        method: Method::Post,
+        path: "/v1/messages",
+        name: "createMessage",
+        of: "Anthropic",
+        doc: "Answers a conversation.",
+        request: Some(&schema::MESSAGES),
+        replies: &[
+            Reply::object(&schema::replies::MESSAGE),
+            Reply { status: 200, body: Body::Events(schema::replies::EVENT) },
+        ],
+        failures: ANSWERED,
+        serve: |method| on(method, message::create),
+    },
+    Route {
+        method: Method::Post,
+        path: "/v1/messages/count_tokens",
+        name: "countTokens",
+        of: "Anthropic",
+        doc: "How many tokens a conversation is.",
+        request: Some(&schema::COUNT_TOKENS),
+        replies: &[Reply::object(&schema::replies::TOKENS)],
+        failures: TAKEN,
+        serve: |method| on(method, count::count),
+    },
+];
 
 /// A failure, as it stands in a response or a stream.
 pub(crate) fn error(failure: &Failure, id: &RequestId) -> Value {

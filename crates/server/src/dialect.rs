@@ -8,6 +8,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::failure::Failure;
+use crate::schema::Object;
 use crate::{anthropic, ollama, openai};
 
 /// The header that Anthropic's clients read a request's name from.
@@ -50,6 +51,18 @@ impl Dialect {
             Dialect::OpenAi
         }
     }
+}
+
+/// What a failure of a path may be: which API is spoken may be up to the request.
+pub(crate) fn errors(path: &str) -> Vec<&'static Object> {
+    let mut dialects = [false, true].map(|versioned| Dialect::of(path, versioned)).to_vec();
+    dialects.dedup();
+    let error = |dialect| match dialect {
+        Dialect::OpenAi => &openai::schema::ERROR,
+        Dialect::Anthropic => &anthropic::schema::replies::ERROR,
+        Dialect::Ollama => &ollama::schema::replies::ERROR,
+    };
+    dialects.into_iter().map(error).collect()
 }
 
 /// Puts failures into the words of the API that was asked.

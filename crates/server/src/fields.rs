@@ -1,12 +1,16 @@
 //! The fields of a JSON object, taken one by one: each is checked where it is used, and what is left
 //! over is an error.
 
+mod record;
+
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
+use crate::schema::Object;
+use record::{Record, Taken};
 
 /// Characters of a value that an error repeats, at most.
 const SHOWN: usize = 60;
@@ -17,6 +21,8 @@ pub(crate) struct Fields {
     map: Map<String, Value>,
     /// Where the object is, such as `messages[0]`; empty for the request itself.
     place: String,
+    /// What was taken.
+    record: Record,
 }
 
 impl Fields {
@@ -24,7 +30,7 @@ impl Fields {
     pub(crate) fn new(value: Value, place: impl Into<String>) -> Result<Self, Failure> {
         let place = place.into();
         match value {
-            Value::Object(map) => Ok(Self { map, place }),
+            Value::Object(map) => Ok(Self { map, place, record: Record::default() }),
             other if place.is_empty() => Err(Failure::request(format!(
                 "the request is {}, expected a JSON object",
                 shown(&other)
@@ -43,6 +49,11 @@ impl Fields {
 
     /// Takes a field; `null` is as good as none.
     pub(crate) fn take(&mut self, field: &str) -> Option<Value> {
+        self.take_as(field, Taken::Value)
+    }
+
+    fn take_as(&mut self, field: &str, taken: Taken) -> Option<Value> {
+        self.record.note(field, taken);
         self.map.shift_remove(field).filter(|value| !value.is_null())
     }
 
@@ -58,7 +69,7 @@ impl Fields {
 
     /// Takes a text.
     pub(crate) fn text(&mut self, field: &str) -> Result<Option<String>, Failure> {
-        match self.take(field) {
+        match self.take_as(field, Taken::Text) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(other) => Err(wrong(&self.name(field), &other, "a string")),
@@ -67,7 +78,7 @@ impl Fields {
 
     /// Takes a truth.
     pub(crate) fn flag(&mut self, field: &str) -> Result<Option<bool>, Failure> {
-        match self.take(field) {
+        match self.take_as(field, Taken::Flag) {
             None => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(flag)),
             Some(other) => Err(wrong(&self.name(field), &other, "`true` or `false`")),
@@ -80,7 +91,8 @@ impl Fields {
         field: &str,
         range: RangeInclusive<f64>,
     ) -> Result<Option<f64>, Failure> {
-        self.ranged(field, "a number", Value::as_f64, range)
+        let taken = Taken::Number(*range.start(), *range.end());
+        self.ranged(field, taken, "a number", Value::as_f64, range)
     }
 
     /// Takes a whole number.
@@ -89,17 +101,19 @@ impl Fields {
         field: &str,
         range: RangeInclusive<i64>,
     ) -> Result<Option<i64>, Failure> {
-        self.ranged(field, "a whole number", Value::as_i64, range)
+        let taken = Taken::Integer(*range.start(), *range.end());
+        self.ranged(field, taken, "a whole number", Value::as_i64, range)
     }
 
     fn ranged<T: PartialOrd + Display>(
         &mut self,
         field: &str,
+        taken: Taken,
         what: &str,
         read: impl Fn(&Value) -> Option<T>,
         range: RangeInclusive<T>,
     ) -> Result<Option<T>, Failure> {
-        let Some(value) = self.take(field) else { return Ok(None) };
+        let Some(value) = self.take_as(field, taken) else { return Ok(None) };
         match read(&value).filter(|number| range.contains(number)) {
             Some(number) => Ok(Some(number)),
             None => {
@@ -111,7 +125,7 @@ impl Fields {
 
     /// Takes a list.
     pub(crate) fn list(&mut self, field: &str) -> Result<Option<Vec<Value>>, Failure> {
-        match self.take(field) {
+        match self.take_as(field, Taken::List) {
             None => Ok(None),
             Some(Value::Array(list)) => Ok(Some(list)),
             Some(other) => Err(wrong(&self.name(field), &other, "a list")),
@@ -120,24 +134,32 @@ impl Fields {
 
     /// Takes an object.
     pub(crate) fn object(&mut self, field: &str) -> Result<Option<Fields>, Failure> {
-        self.take(field).map(|value| Fields::new(value, self.name(field))).transpose()
+        self.object_as(field, Taken::Object)
     }
 
     /// Takes an object whose fields may have any name.
     pub(crate) fn map(&mut self, field: &str) -> Result<Option<Map<String, Value>>, Failure> {
-        Ok(self.object(field)?.map(|fields| fields.map))
+        Ok(self.object_as(field, Taken::Map)?.map(|fields| fields.map))
+    }
+
+    fn object_as(&mut self, field: &str, taken: Taken) -> Result<Option<Fields>, Failure> {
+        let value = self.take_as(field, taken);
+        value.map(|value| Fields::new(value, self.name(field))).transpose()
     }
 
     /// What is missing is an error.
-    pub(crate) fn need<T>(&self, field: &str, value: Option<T>) -> Result<T, Failure> {
+    pub(crate) fn need<T>(&mut self, field: &str, value: Option<T>) -> Result<T, Failure> {
+        self.record.note(field, Taken::Needed);
         value.ok_or_else(|| {
             let name = self.name(field);
             Failure::value(&name, format!("`{name}` is missing")).with_code("missing_parameter")
         })
     }
 
-    /// What was not taken is an error.
-    pub(crate) fn end(self) -> Result<(), Failure> {
+    /// What was not taken is an error. `table` describes the object, which debug builds compare with
+    /// what was taken.
+    pub(crate) fn end(self, table: &Object) -> Result<(), Failure> {
+        self.record.check(table);
         match self.map.keys().next() {
             None => Ok(()),
             Some(field) => {
@@ -180,6 +202,8 @@ mod tests {
 
     type Take = fn(&mut Fields) -> Result<(), Failure>;
 
+    static NONE: Object = Object { name: "None", fields: &[] };
+
     #[test]
     fn what_is_wrong_is_named_with_what_was_found_and_expected() {
         let number: Take = |f| f.number("x", 0.0..=2.0).map(drop);
@@ -195,7 +219,7 @@ mod tests {
             (json!({ "x": {} }), |f| f.list("x").map(drop), "`x` is an object, expected a list"),
             (json!({ "x": [] }), |f| f.object("x").map(drop), "`x` is a list, expected an object"),
             (json!({ "y": 1 }), |_| Ok(()), "`y` is not a parameter"),
-            (json!({ "x": { "y": 1 } }), |f| f.object("x")?.unwrap().end(), "`x.y` is not"),
+            (json!({ "x": { "y": 1 } }), |f| f.object("x")?.unwrap().end(&NONE), "`x.y` is not"),
             (
                 json!({ "x": null }),
                 |f| f.text("x").and_then(|x| f.need("x", x)).map(drop),
@@ -204,7 +228,7 @@ mod tests {
         ];
         for (value, take, message) in cases {
             let mut fields = Fields::new(value.clone(), "").unwrap();
-            let failure = take(&mut fields).and_then(|()| fields.end()).unwrap_err();
+            let failure = take(&mut fields).and_then(|()| fields.end(&NONE)).unwrap_err();
             let error = failure.to_json();
             let found = error["error"]["message"].as_str().unwrap();
             assert!(found.contains(message), "{value}: {found}");

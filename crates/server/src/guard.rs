@@ -20,10 +20,16 @@ use crate::fresh::Fresh;
 use crate::keys::Keys;
 use crate::options::{Address, ServerOptions};
 use crate::worker::Degradation;
-use crate::{Error, ErrorKind, page};
+use crate::{Error, ErrorKind, openapi, page};
 
-/// Routes that need no key, beside the page's: they tell no more than that there is a server.
-const OPEN: [&str; 2] = ["/livez", "/readyz"];
+/// Routes that need no key, beside the page's: they tell no more than that there is a server of
+/// some version.
+const OPEN: [&str; 3] = ["/livez", "/readyz", openapi::PATH];
+
+/// Whether a path needs no key.
+pub(crate) fn is_open(path: &str) -> bool {
+    OPEN.contains(&path) || page::has(path)
+}
 
 /// The names that a machine has for itself.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
@@ -176,8 +182,7 @@ impl Guard {
     /// Who asks, if they may.
     fn check_key(&self, request: &Request) -> Result<Caller, (Caller, Refusal)> {
         let Some(keys) = &self.keys else { return Ok(Caller::default()) };
-        let path = request.uri().path();
-        if OPEN.contains(&path) || page::has(path) {
+        if is_open(request.uri().path()) {
             return Ok(Caller::default());
         }
         let refused = |reason, message| {
@@ -284,10 +289,12 @@ mod tests {
     use super::*;
 
     fn of(address: &str, hosts: &[&str], origins: &[&str]) -> Guard {
-        let mut options = ServerOptions::default();
-        options.address = address.parse().unwrap();
-        options.allowed_hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
-        options.allowed_origins = origins.iter().map(|origin| (*origin).to_owned()).collect();
+        let options = ServerOptions {
+            address: address.parse().unwrap(),
+            allowed_hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+            allowed_origins: origins.iter().map(|origin| (*origin).to_owned()).collect(),
+            ..ServerOptions::default()
+        };
         Guard::new(&options).unwrap()
     }
 

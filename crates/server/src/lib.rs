@@ -31,6 +31,7 @@
 //! | `POST /api/generate`, `POST /api/chat`, `GET /api/tags`, … | Ollama's, streamed or whole |
 //! | `GET /v1/models`, `GET /v1/models/{id}` | the models |
 //! | `POST /tokenize`, `POST /detokenize` | llama.cpp's |
+//! | `GET /openapi.json` | all of these, as OpenAPI 3.1 |
 //! | `GET /` | a chat page, which also shows how the server is |
 //! | `GET /livez` | 200 while the process is worth keeping |
 //! | `GET /readyz` | 200 once the model has written a token |
@@ -59,11 +60,13 @@ mod notify;
 mod observe;
 mod ollama;
 mod openai;
+mod openapi;
 mod options;
 mod page;
 mod prompt;
 mod reasoning;
 mod routes;
+mod schema;
 mod server;
 mod speech;
 mod stream;
@@ -77,6 +80,7 @@ pub use error::{Error, ErrorKind};
 pub use models::ServedModel;
 pub use notify::Notify;
 pub use observe::{Notices, Observer, Seen};
+pub use openapi::openapi;
 pub use options::{Address, ServerOptions, Traces};
 pub use rushlight_host::Activated;
 pub use server::{Server, runtime, terminated};

@@ -15,32 +15,122 @@ mod messages;
 mod models;
 mod options;
 mod reply;
+pub(crate) mod schema;
 mod shared;
 mod show;
 mod spoken;
 
-use std::sync::Arc;
-
-use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::on;
 use serde_json::{Value, json};
 
-use crate::app::App;
 use crate::failure::Failure;
 use crate::models::LATEST;
+use crate::routes::{ANSWERED, ASKED, Body, Method, Reply, Route, TAKEN};
+use crate::schema::Kind;
+use schema::replies;
 
 /// The API's routes.
-pub(crate) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/api/generate", post(generate::create))
-        .route("/api/chat", post(chat::create))
-        .route("/api/embed", post(embed::create))
-        .route("/api/embeddings", post(embed::create_old))
-        .route("/api/tags", get(models::tags))
-        .route("/api/ps", get(models::ps))
-        .route("/api/show", post(show::show))
-        .route("/api/version", get(models::version))
-}
+pub(crate) static ROUTES: [Route; 8] = [
+    Route {
+        method: Method::Post,
+        path: "/api/generate",
+        name: "generate",
+        of: "Ollama",
+        doc: "Goes on from a text, streamed without a word.",
+        request: Some(&schema::GENERATE),
+        replies: &[
+            Reply::object(&replies::GENERATED),
+            Reply { status: 200, body: Body::Lines(GENERATED_LINE) },
+        ],
+        failures: ANSWERED,
+        serve: |method| on(method, generate::create),
+    },
+    Route {
+        method: Method::Post,
+        path: "/api/chat",
+        name: "chat",
+        of: "Ollama",
+        doc: "Answers a chat, streamed without a word.",
+        request: Some(&schema::CHAT),
+        replies: &[
+            Reply::object(&replies::SAID),
+            Reply { status: 200, body: Body::Lines(SAID_LINE) },
+        ],
+        failures: ANSWERED,
+        serve: |method| on(method, chat::create),
+    },
+    Route {
+        method: Method::Post,
+        path: "/api/embed",
+        name: "embed",
+        of: "Ollama",
+        doc: "Texts as vectors.",
+        request: Some(&schema::EMBED),
+        replies: &[Reply::object(&replies::EMBEDDED)],
+        failures: TAKEN,
+        serve: |method| on(method, embed::create),
+    },
+    Route {
+        method: Method::Post,
+        path: "/api/embeddings",
+        name: "embedOne",
+        of: "Ollama",
+        doc: "One text as a vector, as the API had it before.",
+        request: Some(&schema::EMBED_ONE),
+        replies: &[Reply::object(&replies::EMBEDDED_ONE)],
+        failures: TAKEN,
+        serve: |method| on(method, embed::create_old),
+    },
+    Route {
+        method: Method::Get,
+        path: "/api/tags",
+        name: "tags",
+        of: "Ollama",
+        doc: "The models by all their names.",
+        request: None,
+        replies: &[Reply::object(&replies::TAGS)],
+        failures: ASKED,
+        serve: |method| on(method, models::tags),
+    },
+    Route {
+        method: Method::Get,
+        path: "/api/ps",
+        name: "ps",
+        of: "Ollama",
+        doc: "The models that are loaded.",
+        request: None,
+        replies: &[Reply::object(&replies::RUNNING)],
+        failures: ASKED,
+        serve: |method| on(method, models::ps),
+    },
+    Route {
+        method: Method::Post,
+        path: "/api/show",
+        name: "show",
+        of: "Ollama",
+        doc: "What a model is.",
+        request: Some(&schema::SHOW),
+        replies: &[Reply::object(&replies::SHOWN)],
+        failures: TAKEN,
+        serve: |method| on(method, show::show),
+    },
+    Route {
+        method: Method::Get,
+        path: "/api/version",
+        name: "version",
+        of: "Ollama",
+        doc: "The server's version.",
+        request: None,
+        replies: &[Reply::object(&replies::VERSION)],
+        failures: ASKED,
+        serve: |method| on(method, models::version),
+    },
+];
+
+/// What streams tell: lines, and a failure at the end.
+const GENERATED_LINE: Kind =
+    Kind::AnyOf(&[Kind::Object(&replies::GENERATED), Kind::Object(&replies::ERROR)]);
+const SAID_LINE: Kind = Kind::AnyOf(&[Kind::Object(&replies::SAID), Kind::Object(&replies::ERROR)]);
 
 /// A failure, as it stands in a response or a stream.
 pub(crate) fn error(failure: &Failure) -> Value {

@@ -4,8 +4,8 @@
 //! A parameter that changes an answer and that this server has not is an error that names it; those
 //! that change nothing here are taken and left.
 
-pub(crate) mod chat;
-pub(crate) mod completions;
+mod chat;
+mod completions;
 mod effort;
 pub(crate) mod embeddings;
 mod format;
@@ -13,17 +13,117 @@ mod likelihoods;
 mod messages;
 pub(crate) mod parameters;
 pub(crate) mod responses;
+pub(crate) mod schema;
 pub(crate) mod tools;
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 
+use axum::routing::on;
 use rushlight_engine::Finish;
 use serde_json::{Value, json};
 
 use crate::answers::Ended;
 use crate::app::unix_seconds;
 use crate::models::Lease;
+use crate::routes::{ANSWERED, Body, Method, NAMED, Reply, Route, TAKEN};
+use crate::schema::Kind;
+
+/// The API's routes.
+pub(crate) static ROUTES: [Route; 7] = [
+    Route {
+        method: Method::Post,
+        path: "/v1/chat/completions",
+        name: "createChatCompletion",
+        of: "OpenAI",
+        doc: "Answers a chat.",
+        request: Some(&chat::schema::REQUEST),
+        replies: &[
+            Reply::object(&chat::schema::REPLY),
+            Reply { status: 200, body: Body::Events(CHAT_EVENT) },
+        ],
+        failures: ANSWERED,
+        serve: |method| on(method, chat::create),
+    },
+    Route {
+        method: Method::Post,
+        path: "/v1/completions",
+        name: "createCompletion",
+        of: "OpenAI",
+        doc: "Goes on from a text.",
+        request: Some(&completions::schema::REQUEST),
+        replies: &[
+            Reply::object(&completions::schema::REPLY),
+            Reply { status: 200, body: Body::Events(TEXT_EVENT) },
+        ],
+        failures: ANSWERED,
+        serve: |method| on(method, completions::create),
+    },
+    Route {
+        method: Method::Post,
+        path: "/v1/embeddings",
+        name: "createEmbedding",
+        of: "OpenAI",
+        doc: "Texts as vectors.",
+        request: Some(&embeddings::schema::REQUEST),
+        replies: &[Reply::object(&embeddings::schema::REPLY)],
+        failures: TAKEN,
+        serve: |method| on(method, embeddings::create),
+    },
+    Route {
+        method: Method::Post,
+        path: "/v1/responses",
+        name: "createResponse",
+        of: "OpenAI",
+        doc: "Answers what can be gone on from.",
+        request: Some(&responses::schema::REQUEST),
+        replies: &[
+            Reply::object(&responses::schema::replies::RESPONSE),
+            Reply { status: 200, body: Body::Events(responses::schema::replies::EVENT) },
+        ],
+        failures: ANSWERED,
+        serve: |method| on(method, responses::create),
+    },
+    Route {
+        method: Method::Get,
+        path: "/v1/responses/{id}",
+        name: "getResponse",
+        of: "OpenAI",
+        doc: "A stored response.",
+        request: None,
+        replies: &[Reply::object(&responses::schema::replies::RESPONSE)],
+        failures: NAMED,
+        serve: |method| on(method, responses::one),
+    },
+    Route {
+        method: Method::Delete,
+        path: "/v1/responses/{id}",
+        name: "deleteResponse",
+        of: "OpenAI",
+        doc: "Removes a stored response.",
+        request: None,
+        replies: &[Reply::object(&responses::schema::replies::REMOVED)],
+        failures: NAMED,
+        serve: |method| on(method, responses::remove),
+    },
+    Route {
+        method: Method::Get,
+        path: "/v1/responses/{id}/input_items",
+        name: "listInputItems",
+        of: "OpenAI",
+        doc: "What came with the request of a response.",
+        request: None,
+        replies: &[Reply::object(&responses::schema::replies::ITEMS)],
+        failures: NAMED,
+        serve: |method| on(method, responses::input_items),
+    },
+];
+
+/// What streams tell: pieces, and a failure at the end.
+const CHAT_EVENT: Kind =
+    Kind::AnyOf(&[Kind::Object(&chat::schema::CHUNK), Kind::Object(&schema::ERROR)]);
+const TEXT_EVENT: Kind =
+    Kind::AnyOf(&[Kind::Object(&completions::schema::CHUNK), Kind::Object(&schema::ERROR)]);
 
 /// A number that no other request has, good enough for seeds and names.
 pub(crate) fn random() -> u64 {

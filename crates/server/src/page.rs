@@ -38,14 +38,15 @@ const IMAGE: &str = "image/svg+xml";
 
 const ICON: &str = include_str!("page/icon.svg");
 
-/// A file of the page.
-struct File {
-    path: &'static str,
+/// A file that does not change.
+pub(crate) struct File {
+    pub(crate) path: &'static str,
     kind: &'static str,
-    text: &'static str,
+    pub(crate) text: &'static str,
 }
 
-const fn file(path: &'static str, kind: &'static str, text: &'static str) -> File {
+/// The file at a path, of this content type.
+pub(crate) const fn file(path: &'static str, kind: &'static str, text: &'static str) -> File {
     File { path, kind, text }
 }
 
@@ -84,14 +85,14 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
 }
 
 /// What a version of a file is called.
-fn tag(text: &str) -> HeaderValue {
+pub(crate) fn tag(text: &str) -> HeaderValue {
     let digest = Sha256::digest(text);
     let hex: String = digest.iter().take(TAG_BYTES).map(|byte| format!("{byte:02x}")).collect();
     HeaderValue::try_from(format!("\"{hex}\"")).expect("hexadecimal digits may stand in headers")
 }
 
 /// The file, unless the client has this version of it.
-fn answer(file: &File, tag: &HeaderValue, request: &HeaderMap) -> Response {
+pub(crate) fn answer(file: &File, tag: &HeaderValue, request: &HeaderMap) -> Response {
     let known = request.get_all(header::IF_NONE_MATCH).iter().any(|known| matches(known, tag));
     let mut response = Response::new(Body::from(if known { "" } else { file.text }));
     let headers = response.headers_mut();

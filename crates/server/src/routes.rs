@@ -2,8 +2,12 @@
 
 mod health;
 mod models;
+mod own;
 mod rerank;
+mod route;
+mod schema;
 mod tokens;
+mod variable;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,39 +17,32 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post};
 
 use crate::Seen;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::guard::guard;
-use crate::openai::{chat, completions, embeddings, responses};
 use crate::trace::{self, Span};
-use crate::{anthropic, dialect, ollama, page};
+use crate::{anthropic, dialect, ollama, openai, page};
 pub(crate) use health::{answers, lives};
+pub(crate) use route::{ANSWERED, ASKED, Body, Method, NAMED, Reply, Route, TAKEN};
+pub(crate) use variable::Variable;
+
+/// All routes but those of the page's files, which are no API.
+pub(crate) fn all() -> impl Iterator<Item = &'static Route> {
+    let tables: [&[Route]; 4] =
+        [&own::ROUTES, &openai::ROUTES, &anthropic::ROUTES, &ollama::ROUTES];
+    tables.into_iter().flatten()
+}
 
 /// All routes, behind the guard.
 pub(crate) fn router(app: &Arc<App>) -> Router {
-    Router::new()
-        .route("/livez", get(health::live))
-        .route("/readyz", get(health::ready))
-        .route("/health", get(health::health))
-        .route("/metrics", get(health::metrics))
-        .route("/v1/models", get(models::list))
-        .route("/v1/models/{*id}", get(models::one))
-        .route("/v1/chat/completions", post(chat::create))
-        .route("/v1/completions", post(completions::create))
-        .route("/v1/responses", post(responses::create))
-        .route("/v1/responses/{id}", get(responses::one).delete(responses::remove))
-        .route("/v1/responses/{id}/input_items", get(responses::input_items))
-        .route("/v1/embeddings", post(embeddings::create))
-        .route("/v1/rerank", post(rerank::create))
-        .route("/rerank", post(rerank::create))
-        .route("/tokenize", post(tokens::tokenize))
-        .route("/detokenize", post(tokens::detokenize))
-        .merge(anthropic::routes())
-        .merge(ollama::routes())
+    let add = |router: Router<Arc<App>>, route: &Route| {
+        router.route(route.path, (route.serve)(route.method.filter()))
+    };
+    all()
+        .fold(Router::new(), add)
         .merge(page::routes())
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)

@@ -12,7 +12,7 @@ use crate::prompt;
 use crate::worker::Served;
 
 /// Tools of a request, at most.
-const MOST_TOOLS: usize = 256;
+pub(crate) const MOST_TOOLS: usize = 256;
 
 /// Which of them is to be called.
 #[derive(Debug)]

@@ -3,7 +3,10 @@
 use super::tools::apt;
 use crate::run::{run, works};
 use anyhow::{Context, Result};
-use rushlight_testkit::{CLIENT_PACKAGES, CLIENTS_FOLDER, CLIENTS_VARIABLE, cache_dir};
+use rushlight_testkit::{
+    CLIENT_PACKAGES, CLIENTS_FOLDER, CLIENTS_VARIABLE, TRIAL_FOLDER, TRIAL_PACKAGES,
+    TRIAL_VARIABLE, cache_dir,
+};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,6 +18,15 @@ pub(crate) fn clients() -> Result<PathBuf> {
         return Ok(path);
     }
     fetched("API clients", &cache_dir()?.join(CLIENTS_FOLDER), CLIENT_PACKAGES)
+}
+
+/// The folder of what tries the server by its own document, fetched as the clients are.
+pub(crate) fn trial() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os(TRIAL_VARIABLE).map(PathBuf::from) {
+        eprintln!("  API trial: `{}`, by `{TRIAL_VARIABLE}`", path.display());
+        return Ok(path);
+    }
+    fetched("API trial", &cache_dir()?.join(TRIAL_FOLDER), TRIAL_PACKAGES)
 }
 
 /// The folder `path` of the cache with Python packages, installed when it is not there.

@@ -68,7 +68,7 @@ impl Clients {
     /// Waits for all; gives how many panicked.
     pub(super) fn join(self) -> usize {
         // All are waited for.
-        let ended: Vec<_> = self.threads.into_iter().map(thread::JoinHandle::join).collect();
+        let ended: Vec<_> = self.threads.into_iter().map(JoinHandle::join).collect();
         ended.iter().filter(|end| end.is_err()).count()
     }
 }

@@ -3,6 +3,7 @@
 use rushlight_text::Message;
 use serde_json::Value;
 
+use super::schema::{BOUNDED_THINKING, FREE_THINKING};
 use super::{messages, tools, unsupported};
 use crate::failure::Failure;
 use crate::fields::{Fields, wrong};
@@ -12,7 +13,7 @@ use crate::tools::Tools;
 use crate::worker::Served;
 
 /// What the API has and this server has not.
-const UNSUPPORTED: [&str; 6] = [
+pub(super) const UNSUPPORTED: [&str; 6] = [
     "output_config",
     "container",
     "context_management",
@@ -71,18 +72,18 @@ fn thinking(fields: &mut Fields) -> Result<Reasoning, Failure> {
     let most = thinking.integer("budget_tokens", 1..=u32::MAX.into())?;
     // How it is shown: as it is.
     thinking.text("display")?;
-    let reasoning = match thinking.need("type", kind)?.as_str() {
-        "disabled" => none,
+    let (reasoning, table) = match thinking.need("type", kind)?.as_str() {
+        "disabled" => (none, &FREE_THINKING),
         "enabled" => {
             let most = Some(thinking.need("budget_tokens", most)? as usize);
-            Reasoning { enabled: Some(true), most_tokens: most }
+            (Reasoning { enabled: Some(true), most_tokens: most }, &BOUNDED_THINKING)
         }
-        "adaptive" => Reasoning { enabled: Some(true), most_tokens: None },
+        "adaptive" => (Reasoning { enabled: Some(true), most_tokens: None }, &FREE_THINKING),
         other => {
             let want = "`enabled`, `adaptive` or `disabled`";
             return Err(wrong(&thinking.name("type"), &Value::from(other), want));
         }
     };
-    thinking.end()?;
+    thinking.end(table)?;
     Ok(reasoning)
 }

@@ -8,6 +8,7 @@ use axum::response::Response;
 use serde_json::json;
 
 use super::conversation::Conversation;
+use super::schema::COUNT_TOKENS;
 use crate::app::{App, Unnamed};
 use crate::body;
 use crate::failure::Failure;
@@ -20,7 +21,7 @@ pub(super) async fn count(
     let text = body::read(request, &app).await?;
     let read = app.read(text, Unnamed::Refused, |_, lease, mut fields| {
         let conversation = Conversation::take(lease.served(), &mut fields)?;
-        fields.end()?;
+        fields.end(&COUNT_TOKENS)?;
         conversation.prompt(lease.served())
     });
     let (_, prompt) = read.await?;

@@ -12,6 +12,7 @@ use rushlight_text::constrain::Constraint;
 use super::blocks::Blocks;
 use super::conversation::Conversation;
 use super::reply::Reply;
+use super::schema::MESSAGES;
 use super::stopped::Stopped;
 use super::unsupported;
 use crate::app::{App, Unnamed};
@@ -55,7 +56,7 @@ impl Create {
         options.stop = stops(&mut fields, "stop_sequences")?;
         options.sampler = sampler(&mut fields)?;
         let stream = fields.flag("stream")?.unwrap_or(false);
-        fields.end()?;
+        fields.end(&MESSAGES)?;
         let (mut constraint, mut shown, mut caller) = (None, Vec::new(), None);
         if let Some(tools) = &conversation.tools {
             constraint = tools.constraint(served)?;

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use rushlight_text::{FunctionCall, Message, ToolCall};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::schema::{ASSISTANT_TURN, CALL, CALLER, RESULT, SYSTEM_TURN, TEXT, THOUGHT, USER_TURN};
 use super::unsupported;
 use crate::failure::Failure;
 use crate::fields::{Fields, wrong};
@@ -70,7 +71,11 @@ impl Turns {
         };
         let blocks = blocks(&mut fields, "content")?;
         let blocks = fields.need("content", blocks)?;
-        fields.end()?;
+        fields.end(match role {
+            "user" => &USER_TURN,
+            "assistant" => &ASSISTANT_TURN,
+            _ => &SYSTEM_TURN,
+        })?;
         if blocks.is_empty() {
             self.add(Message::new(role, ""));
         }
@@ -112,12 +117,13 @@ impl Turns {
         let input = block.need("input", input)?;
         block.map("cache_control")?;
         if let Some(mut caller) = block.object("caller")? {
-            if caller.text("type")?.as_deref() != Some("direct") {
+            let kind = caller.text("type")?;
+            if caller.need("type", kind)? != "direct" {
                 return Err(unsupported(&block.name("caller")));
             }
-            caller.end()?;
+            caller.end(&CALLER)?;
         }
-        block.end()?;
+        block.end(&CALL)?;
         self.called.insert(id.clone(), name.clone());
         let function = FunctionCall { name, arguments: input.into() };
         let call = ToolCall { id: Some(id), kind: "function".to_owned(), function };
@@ -138,7 +144,7 @@ impl Turns {
             text = format!("Error: {text}");
         }
         block.map("cache_control")?;
-        block.end()?;
+        block.end(&RESULT)?;
         Ok(Message {
             tool_call_id: Some(id),
             name: Some(name.clone()),
@@ -153,19 +159,21 @@ fn blocks(fields: &mut Fields, field: &str) -> Result<Option<Vec<(Fields, String
     let blocks = match fields.take(field) {
         None => return Ok(None),
         Some(text @ Value::String(_)) => {
-            let block = Value::Object([("text".to_owned(), text)].into_iter().collect());
-            return Ok(Some(vec![(Fields::new(block, name)?, "text".to_owned())]));
+            return Ok(Some(vec![block(json!({ "type": "text", "text": text }), name)?]));
         }
         Some(Value::Array(blocks)) => blocks,
         Some(other) => return Err(wrong(&name, &other, "a string or a list of blocks")),
     };
-    let block = |(at, value)| {
-        let mut block = Fields::new(value, format!("{name}[{at}]"))?;
-        let kind = block.text("type")?;
-        let kind = block.need("type", kind)?;
-        Ok((block, kind))
-    };
+    let block = |(at, value)| block(value, format!("{name}[{at}]"));
     blocks.into_iter().enumerate().map(block).collect::<Result<_, _>>().map(Some)
+}
+
+/// A block at a place, with its type.
+fn block(value: Value, place: String) -> Result<(Fields, String), Failure> {
+    let mut block = Fields::new(value, place)?;
+    let kind = block.text("type")?;
+    let kind = block.need("type", kind)?;
+    Ok((block, kind))
 }
 
 /// What the assistant thought, which the template may leave out.
@@ -174,7 +182,7 @@ fn thought(mut block: Fields) -> Result<Message, Failure> {
     let text = block.need("thinking", text)?;
     block.text("signature")?;
     block.map("cache_control")?;
-    block.end()?;
+    block.end(&THOUGHT)?;
     let role = "assistant".to_owned();
     Ok(Message { role, reasoning_content: Some(text), ..Message::default() })
 }
@@ -186,7 +194,7 @@ fn text(mut block: Fields) -> Result<String, Failure> {
     if block.list("citations")?.is_some_and(|citations| !citations.is_empty()) {
         return Err(unsupported(&block.name("citations")));
     }
-    block.end()?;
+    block.end(&TEXT)?;
     Ok(text)
 }
 

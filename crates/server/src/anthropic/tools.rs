@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 
+use super::schema::{FREE_CHOICE, NAMED_CHOICE, NO_CHOICE, TOOL};
 use super::unsupported;
 use crate::failure::Failure;
 use crate::fields::{Fields, wrong};
 use crate::tools::{Choice, Tool, Tools, take, take_name};
 
 /// Letters of a tool's name, at most.
-const MOST_NAME: usize = 128;
+pub(super) const MOST_NAME: usize = 128;
 
 /// Takes `tools` and `tool_choice`; `None` where nothing can be called.
 pub(super) fn take_all(fields: &mut Fields) -> Result<Option<Tools>, Failure> {
@@ -39,7 +40,7 @@ fn read(tool: Value, place: String) -> Result<Tool, Failure> {
     if callers.is_some_and(|callers| callers != [json!("direct")]) {
         return Err(unsupported(&tool.name("allowed_callers")));
     }
-    tool.end()?;
+    tool.end(&TOOL)?;
     let mut function = json!({ "name": name });
     if let Some(description) = description {
         function["description"] = description.into();
@@ -72,6 +73,10 @@ fn choice(fields: &mut Fields) -> Result<(Option<Choice>, bool), Failure> {
         None => false,
         Some(_) => fields.flag("disable_parallel_tool_use")?.unwrap_or(false),
     };
-    fields.end()?;
+    fields.end(match choice {
+        None => &NO_CHOICE,
+        Some(Choice::Named(_)) => &NAMED_CHOICE,
+        Some(_) => &FREE_CHOICE,
+    })?;
     Ok((choice, !single))
 }

@@ -6,9 +6,9 @@ use std::time::Instant;
 use axum::extract::{Request, State};
 use axum::response::Response;
 
-use super::messages;
 use super::reply::Kind;
 use super::shared::{Shared, answer};
+use super::{messages, schema};
 use crate::app::{App, Unnamed};
 use crate::failure::Failure;
 use crate::fields::Fields;
@@ -24,7 +24,7 @@ fn read(served: &Served, mut fields: Fields) -> Result<(Shared, Option<Vec<u32>>
     let tools = tools::take(&mut fields, read_tool)?;
     let tools = Tools::new(tools, Some(Choice::Auto), true)?;
     let mut messages = messages::take(&mut fields)?;
-    fields.end()?;
+    fields.end(&schema::CHAT)?;
     if messages.is_empty() {
         return Ok((shared, None));
     }

@@ -12,12 +12,14 @@ use serde_json::{Value, json};
 
 use super::keep_alive::KeepAlive;
 use super::options;
+use super::schema::{EMBED, EMBED_ONE};
 use crate::app::{App, Unnamed};
 use crate::embeddings::{self, Embed, Embedded};
 use crate::failure::Failure;
 use crate::fields::{Fields, wrong};
 use crate::models::Lease;
 use crate::openai::embeddings::numbers;
+use crate::schema::Object;
 use crate::worker::Served;
 use crate::{body, prompt};
 
@@ -42,7 +44,7 @@ fn read(served: &Served, mut fields: Fields) -> Result<Wanted, Failure> {
     embeddings::check_count("input", list.len())?;
     let truncates = fields.flag("truncate")?.unwrap_or(true);
     let how = embeddings::options(served, &mut fields)?;
-    let keep_alive = shared(served, fields)?;
+    let keep_alive = shared(served, fields, &EMBED)?;
     let one = |(at, value): (usize, Value)| match value {
         Value::String(text) => embed_text(served, &text, truncates),
         other => Err(wrong(&format!("input[{at}]"), &other, "a string")),
@@ -56,7 +58,7 @@ fn read(served: &Served, mut fields: Fields) -> Result<Wanted, Failure> {
 fn read_old(served: &Served, mut fields: Fields) -> Result<Wanted, Failure> {
     embeddings::check_embeds(served)?;
     let text = fields.text("prompt")?.unwrap_or_default();
-    let keep_alive = shared(served, fields)?;
+    let keep_alive = shared(served, fields, &EMBED_ONE)?;
     let texts = match text.is_empty() {
         true => Vec::new(),
         false => vec![embed_text(served, &text, true)?],
@@ -68,11 +70,15 @@ fn read_old(served: &Served, mut fields: Fields) -> Result<Wanted, Failure> {
 }
 
 /// Takes what both requests have; there is no more.
-fn shared(served: &Served, mut fields: Fields) -> Result<Option<KeepAlive>, Failure> {
+fn shared(
+    served: &Served,
+    mut fields: Fields,
+    table: &Object,
+) -> Result<Option<KeepAlive>, Failure> {
     let keep_alive = KeepAlive::take(&mut fields)?;
     let given = fields.object("options")?;
     options::read(served, given)?;
-    fields.end()?;
+    fields.end(table)?;
     Ok(keep_alive)
 }
 

@@ -8,6 +8,7 @@ use axum::response::Response;
 use rushlight_text::Message;
 
 use super::reply::Kind;
+use super::schema::GENERATE;
 use super::shared::{Shared, answer, refuse};
 use crate::app::{App, Unnamed};
 use crate::failure::Failure;
@@ -16,7 +17,7 @@ use crate::worker::Served;
 use crate::{body, prompt};
 
 /// What this server has not, of generation alone.
-const UNSUPPORTED: [&str; 7] =
+pub(super) const UNSUPPORTED: [&str; 7] =
     ["suffix", "template", "context", "images", "width", "height", "steps"];
 
 /// Reads a request; without a prompt it is to load the model.
@@ -28,7 +29,7 @@ fn read(served: &Served, mut fields: Fields) -> Result<(Shared, Option<Vec<u32>>
     let text = fields.text("prompt")?.filter(|text| !text.is_empty());
     let system = fields.text("system")?.filter(|text| !text.is_empty());
     let raw = fields.flag("raw")?.unwrap_or(false);
-    fields.end()?;
+    fields.end(&GENERATE)?;
     if raw && system.is_some() {
         let message = "`system` goes through the template, which `raw: true` leaves out";
         return Err(Failure::value("system", message));

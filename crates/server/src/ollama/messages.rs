@@ -3,6 +3,7 @@
 use rushlight_text::{FunctionCall, Message, ToolCall};
 use serde_json::Value;
 
+use super::schema::{ASSISTANT_MESSAGE, CALLED_FUNCTION, PLAIN_MESSAGE, TOOL_CALL, TOOL_MESSAGE};
 use super::shared::refuse;
 use crate::failure::Failure;
 use crate::fields::{Fields, wrong};
@@ -35,23 +36,25 @@ fn message(mut fields: Fields) -> Result<Message, Failure> {
     let mut message = Message::new(name, fields.text("content")?.unwrap_or_default());
     message.reasoning_content = fields.text("thinking")?;
     refuse(&mut fields, "images")?;
-    match name {
+    let table = match name {
         "tool" => {
             message.name = fields.text("tool_name")?;
             message.tool_call_id = fields.text("tool_call_id")?;
+            &TOOL_MESSAGE
         }
         "assistant" => {
             message.tool_calls = tool_calls(&mut fields)?;
             if !message.tool_calls.is_empty() {
                 message.content = message.content.filter(|text| !text.is_empty());
             }
+            &ASSISTANT_MESSAGE
         }
-        _ => {}
-    }
+        _ => &PLAIN_MESSAGE,
+    };
     for name in ["tool_calls", "tool_name", "tool_call_id"] {
         refuse(&mut fields, name)?;
     }
-    fields.end()?;
+    fields.end(table)?;
     Ok(message)
 }
 
@@ -68,13 +71,13 @@ fn tool_calls(fields: &mut Fields) -> Result<Vec<ToolCall>, Failure> {
         }
         let function = call.object("function")?;
         let mut function = call.need("function", function)?;
-        call.end()?;
+        call.end(&TOOL_CALL)?;
         let called = function.text("name")?;
         let called = function.need("name", called)?;
         let arguments = function.map("arguments")?.unwrap_or_default();
         // The order is that of the list.
         function.integer("index", 0..=i64::MAX)?;
-        function.end()?;
+        function.end(&CALLED_FUNCTION)?;
         let function = FunctionCall { name: called, arguments: arguments.into() };
         Ok(ToolCall { id, kind: "function".to_owned(), function })
     };

@@ -3,6 +3,7 @@
 use rushlight_engine::{GenerateOptions, SamplerOptions};
 use serde_json::Value;
 
+use super::schema::OPTIONS;
 use crate::failure::Failure;
 use crate::fields::{Fields, wrong};
 use crate::openai::parameters::stops;
@@ -10,7 +11,7 @@ use crate::openai::random;
 use crate::worker::Served;
 
 /// What says how a model is loaded or run and changes no answer.
-const IGNORED: [&str; 13] = [
+pub(super) const IGNORED: [&str; 13] = [
     "numa",
     "num_batch",
     "num_gpu",
@@ -53,7 +54,7 @@ pub(super) fn read(served: &Served, fields: Option<Fields>) -> Result<GenerateOp
     options.max_tokens = most.filter(|most| *most > 0).map(|most| most as usize);
     options.stop = stops(&mut fields, "stop")?;
     options.sampler = sampler(served, &mut fields)?;
-    fields.end()?;
+    fields.end(&OPTIONS)?;
     Ok(options)
 }
 

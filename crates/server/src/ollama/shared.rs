@@ -23,6 +23,9 @@ use crate::speech::Speech;
 use crate::worker::{Ask, Served};
 use crate::{body, stream};
 
+/// What this server has not, of both.
+pub(super) const REFUSED: [&str; 4] = ["logprobs", "top_logprobs", "truncate", "shift"];
+
 /// The fields that both requests have.
 pub(super) struct Shared {
     /// How long the model is to stay, if that is said.
@@ -46,7 +49,7 @@ impl Shared {
         let keep_alive = KeepAlive::take(fields)?;
         let stream = fields.flag("stream")?.unwrap_or(true);
         let constraint = format::take(served, fields)?;
-        for name in ["logprobs", "top_logprobs", "truncate", "shift"] {
+        for name in REFUSED {
             refuse(fields, name)?;
         }
         let reasoning = think(served, fields)?;

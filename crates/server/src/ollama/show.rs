@@ -9,6 +9,7 @@ use rushlight_model::Model;
 use serde_json::{Map, Value, json};
 
 use super::census::Census;
+use super::schema::SHOW;
 use crate::app::App;
 use crate::body;
 use crate::failure::Failure;
@@ -23,11 +24,13 @@ pub(super) async fn show(
     let mut fields = app.aside(move |_| body::parse(text)).await?;
     // `name` is the older word.
     let old = fields.text("name")?;
-    let name = fields.text("model")?.or(old);
-    let name = fields.need("model", name)?;
+    let name = match fields.text("model")?.or(old) {
+        Some(name) => name,
+        None => fields.need("model", None)?,
+    };
     // There is no more to tell.
     fields.flag("verbose")?;
-    fields.end()?;
+    fields.end(&SHOW)?;
     let lease = app.models.open(Some(&name)).await?;
     let served = lease.served();
     let model = &served.model;

@@ -5,6 +5,7 @@
 
 mod parts;
 mod reply;
+pub(crate) mod schema;
 
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ use crate::{body, prompt, stream};
 use reply::Reply;
 
 /// Likeliest tokens that are told at each place, at most.
-const MOST_LIKELIEST: i64 = 20;
+pub(super) const MOST_LIKELIEST: i64 = 20;
 
 /// What the API has and this server has not.
 const UNSUPPORTED: [&str; 7] = [
@@ -68,7 +69,7 @@ impl Chat {
         let given = fields.map("chat_template_kwargs")?.unwrap_or_default();
         // What is given by its own name comes last, and holds.
         let extra = reasoning.variable().into_iter().chain(effort).chain(given).collect();
-        fields.end()?;
+        fields.end(&schema::REQUEST)?;
         if let Some((name, grammar)) = &format {
             parameters.constrain(served, name, grammar)?;
         }

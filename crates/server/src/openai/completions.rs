@@ -1,6 +1,7 @@
 //! `POST /v1/completions`: text goes on as it is, without a chat template.
 
 mod reply;
+pub(crate) mod schema;
 
 use std::sync::Arc;
 
@@ -60,7 +61,7 @@ impl Completion {
             return Err(Failure::unsupported("logprobs", message));
         }
         let format = format::grammar(&mut fields)?;
-        fields.end()?;
+        fields.end(&schema::REQUEST)?;
         if let Some((name, grammar)) = format {
             parameters.constrain(served, name, &grammar)?;
         }

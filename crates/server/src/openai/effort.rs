@@ -19,6 +19,17 @@ const EFFORTS: [(&str, Option<usize>); 6] = [
     ("xhigh", None),
 ];
 
+/// The names of the efforts.
+pub(super) const NAMES: [&str; EFFORTS.len()] = {
+    let mut names = [""; EFFORTS.len()];
+    let mut at = 0;
+    while at < EFFORTS.len() {
+        names[at] = EFFORTS[at].0;
+        at += 1;
+    }
+    names
+};
+
 /// What an effort asks for, which is the value of the parameter `name`.
 pub(super) fn of(served: &Served, name: &str, effort: &str) -> Result<Reasoning, Failure> {
     let known = EFFORTS.iter().find(|(known, _)| *known == effort).ok_or_else(|| {

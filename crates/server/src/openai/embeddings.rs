@@ -1,5 +1,7 @@
 //! `POST /v1/embeddings`: texts as vectors.
 
+pub(crate) mod schema;
+
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -41,7 +43,7 @@ fn read(app: &App, served: &Served, mut fields: Fields) -> Result<(Embed, Encodi
     let options = embeddings::options(served, &mut fields)?;
     let Urgency { priority, deadline } = Urgency::take(app, &mut fields)?;
     fields.text("user")?;
-    fields.end()?;
+    fields.end(&schema::REQUEST)?;
     let texts = texts(served, input)?;
     embeddings::check(served, "input", &texts)?;
     Ok((Embed { texts, options, priority, deadline }, encoding))

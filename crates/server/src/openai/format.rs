@@ -3,6 +3,7 @@
 use rushlight_text::constrain::Grammar;
 use serde_json::Value;
 
+use super::chat::schema::{NAMED_SCHEMA, PLAIN_FORMAT, SCHEMA_FORMAT};
 use crate::failure::Failure;
 use crate::fields::Fields;
 
@@ -41,10 +42,10 @@ pub(super) fn grammar(fields: &mut Fields) -> Result<Option<Asked>, Failure> {
 fn response_format(fields: &mut Fields) -> Result<Option<Asked>, Failure> {
     let Some(mut format) = fields.object("response_format")? else { return Ok(None) };
     let kind = format.text("type")?;
-    let grammar = match format.need("type", kind)?.as_str() {
-        "text" => None,
-        "json_object" => Some(Grammar::JsonObject),
-        "json_schema" => Some(schema(&mut format)?),
+    let (grammar, table) = match format.need("type", kind)?.as_str() {
+        "text" => (None, &PLAIN_FORMAT),
+        "json_object" => (Some(Grammar::JsonObject), &PLAIN_FORMAT),
+        "json_schema" => (Some(schema(&mut format)?), &SCHEMA_FORMAT),
         other => {
             let message = format!(
                 "`response_format.type` is `{other}`, expected `text`, `json_object` or `json_schema`"
@@ -52,7 +53,7 @@ fn response_format(fields: &mut Fields) -> Result<Option<Asked>, Failure> {
             return Err(Failure::unsupported("response_format", message));
         }
     };
-    format.end()?;
+    format.end(table)?;
     Ok(grammar.map(|grammar| ("response_format", grammar)))
 }
 
@@ -71,6 +72,6 @@ fn schema(format: &mut Fields) -> Result<Grammar, Failure> {
     described.flag("strict")?;
     let schema = described.take("schema");
     let schema: Value = described.need("schema", schema)?;
-    described.end()?;
+    described.end(&NAMED_SCHEMA)?;
     Ok(Grammar::JsonSchema(schema))
 }

@@ -3,6 +3,9 @@
 use rushlight_text::{FunctionCall, Message, ToolCall};
 use serde_json::{Map, Value};
 
+use super::chat::schema::{
+    ASSISTANT_MESSAGE, CALLED_FUNCTION, PART, PLAIN_MESSAGE, TOOL_CALL, TOOL_MESSAGE,
+};
 use crate::failure::Failure;
 use crate::fields::{Fields, wrong};
 
@@ -35,21 +38,25 @@ fn message(mut fields: Fields) -> Result<Message, Failure> {
         name: fields.text("name")?,
         ..Message::default()
     };
-    match role {
+    let table = match role {
         "assistant" => {
             message.reasoning_content = fields.text("reasoning_content")?;
             message.tool_calls = tool_calls(&mut fields)?;
             // What an answer has beside its text and comes back with it.
             fields.text("refusal")?;
             fields.list("annotations")?;
+            &ASSISTANT_MESSAGE
         }
-        "tool" => message.tool_call_id = fields.text("tool_call_id")?,
-        _ => {}
-    }
-    if message.content.is_none() && message.tool_calls.is_empty() {
+        "tool" => {
+            message.tool_call_id = fields.text("tool_call_id")?;
+            &TOOL_MESSAGE
+        }
+        _ => &PLAIN_MESSAGE,
+    };
+    if message.tool_calls.is_empty() && (role != "assistant" || message.content.is_none()) {
         fields.need("content", message.content.as_ref())?;
     }
-    fields.end()?;
+    fields.end(table)?;
     Ok(message)
 }
 
@@ -65,17 +72,13 @@ fn content(fields: &mut Fields) -> Result<Option<String>, Failure> {
     let part = |(at, part)| {
         let mut part = Fields::new(part, format!("{name}[{at}]"))?;
         let kind = part.text("type")?;
-        match kind.as_deref() {
-            Some("text") => {}
-            Some(_) => {
-                let message = "the model reads text only, expected parts of the type `text`";
-                return Err(Failure::unsupported(part.name("type"), message));
-            }
-            None => part.need("type", kind).map(drop)?,
+        if part.need("type", kind)? != "text" {
+            let message = "the model reads text only, expected parts of the type `text`";
+            return Err(Failure::unsupported(part.name("type"), message));
         }
         let text = part.text("text")?;
         let text = part.need("text", text)?;
-        part.end()?;
+        part.end(&PART)?;
         Ok(text)
     };
     let texts: Result<Vec<String>, Failure> = parts.into_iter().enumerate().map(part).collect();
@@ -96,7 +99,7 @@ fn tool_calls(fields: &mut Fields) -> Result<Vec<ToolCall>, Failure> {
         }
         let function = call.object("function")?;
         let mut function = call.need("function", function)?;
-        call.end()?;
+        call.end(&TOOL_CALL)?;
         let called = function.text("name")?;
         let called = function.need("name", called)?;
         let arguments = function.text("arguments")?;
@@ -106,7 +109,7 @@ fn tool_calls(fields: &mut Fields) -> Result<Vec<ToolCall>, Failure> {
             "" => Value::Object(Map::new()),
             text => serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)),
         };
-        function.end()?;
+        function.end(&CALLED_FUNCTION)?;
         let function = FunctionCall { name: called, arguments };
         Ok(ToolCall { id, kind: "function".to_owned(), function })
     };

@@ -7,20 +7,21 @@ use rushlight_text::constrain::{Constraint, Grammar};
 use serde_json::{Map, Value};
 
 use super::random;
+use super::schema::STREAM_OPTIONS;
 use crate::app::App;
 use crate::failure::Failure;
 use crate::fields::{Fields, wrong};
 use crate::worker::{Ask, Served};
 
 /// Answers to one prompt, at most.
-const MOST_ANSWERS: i64 = 8;
+pub(super) const MOST_ANSWERS: i64 = 8;
 /// Stop strings, at most, and bytes of each: text is compared with all of them at each token.
-const MOST_STOPS: usize = 16;
-const MOST_STOP_BYTES: usize = 1024;
+pub(super) const MOST_STOPS: usize = 16;
+pub(super) const MOST_STOP_BYTES: usize = 1024;
 /// Tokens with a bias, at most.
 const MOST_BIASES: usize = 4096;
 /// Milliseconds of a deadline, at most: a day.
-const MOST_DEADLINE_MS: i64 = 86_400_000;
+pub(super) const MOST_DEADLINE_MS: i64 = 86_400_000;
 
 /// How an answer is asked for.
 #[derive(Debug)]
@@ -86,7 +87,7 @@ impl Parameters {
             None => false,
             Some(mut told) => {
                 let include = told.flag("include_usage")?.unwrap_or(false);
-                told.end()?;
+                told.end(&STREAM_OPTIONS)?;
                 include
             }
         };

@@ -6,6 +6,7 @@
 mod input;
 mod output;
 mod reply;
+pub(super) mod schema;
 mod stored;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use rushlight_text::Message;
 use rushlight_text::constrain::{Constraint, Grammar};
 use serde_json::{Map, Value, json};
 
+use super::chat::schema::PLAIN_FORMAT;
 use super::{effort, random};
 use crate::app::{App, Unnamed};
 use crate::caller::Caller;
@@ -30,6 +32,7 @@ use crate::worker::{Ask, Served};
 use crate::{body, prompt, stream};
 use output::Output;
 use reply::Reply;
+use schema::{NAMED_TOOL, REASONING, REQUEST, SCHEMA_FORMAT, STREAM_OPTIONS, TEXT, TOOL};
 
 pub(crate) use stored::{Stored, input_items, one, remove};
 
@@ -86,7 +89,7 @@ impl Create {
         let stream = fields.flag("stream")?.unwrap_or(false);
         if let Some(mut told) = fields.object("stream_options")? {
             told.flag("include_obfuscation")?;
-            told.end()?;
+            told.end(&STREAM_OPTIONS)?;
         }
         let store = fields.flag("store")?.unwrap_or(true);
         let most = fields.integer("max_output_tokens", 1..=u32::MAX.into())?;
@@ -103,7 +106,7 @@ impl Create {
         let tools = tools::take(&mut fields, tool)?;
         let wanted = fields.as_is("tool_choice").unwrap_or_else(|| json!("auto"));
         let tools = Tools::new(tools, choice(&mut fields)?, parallel)?;
-        fields.end()?;
+        fields.end(&REQUEST)?;
 
         let told = [
             ("instructions", json!(instructions)),
@@ -201,25 +204,25 @@ fn text(fields: &mut Fields) -> Result<(Value, Option<Grammar>), Failure> {
     }
     let told = text.as_is("format").unwrap_or(plain);
     let format = text.object("format")?;
-    text.end()?;
+    text.end(&TEXT)?;
     let Some(mut format) = format else { return Ok((told, None)) };
     let kind = format.text("type")?;
-    let grammar = match format.need("type", kind)?.as_str() {
-        "text" => None,
-        "json_object" => Some(Grammar::JsonObject),
+    let (grammar, table) = match format.need("type", kind)?.as_str() {
+        "text" => (None, &PLAIN_FORMAT),
+        "json_object" => (Some(Grammar::JsonObject), &PLAIN_FORMAT),
         "json_schema" => {
             take_name(&mut format, MOST_NAME)?;
             format.text("description")?;
             format.flag("strict")?;
             let schema = format.take("schema");
-            Some(Grammar::JsonSchema(format.need("schema", schema)?))
+            (Some(Grammar::JsonSchema(format.need("schema", schema)?)), &SCHEMA_FORMAT)
         }
         other => {
             let want = "`text`, `json_object` or `json_schema`";
             return Err(wrong("text.format.type", &Value::from(other), want));
         }
     };
-    format.end()?;
+    format.end(table)?;
     Ok((told, grammar))
 }
 
@@ -232,7 +235,7 @@ fn reasoning(served: &Served, fields: &mut Fields) -> Result<(Reasoning, Option<
         let message = "`reasoning.summary` is not supported: reasoning is told as it is";
         return Err(Failure::unsupported("reasoning.summary", message));
     }
-    told.end()?;
+    told.end(&REASONING)?;
     let asked = effort.as_deref().map(|effort| effort::of(served, "reasoning.effort", effort));
     Ok((asked.transpose()?.unwrap_or_default(), effort))
 }
@@ -249,7 +252,7 @@ fn tool(value: Value, place: String) -> Result<Tool, Failure> {
     let description = tool.text("description")?;
     let is_strict = tool.flag("strict")?.unwrap_or(false);
     let parameters = tool.map("parameters")?;
-    tool.end()?;
+    tool.end(&TOOL)?;
     let mut function = json!({ "name": name });
     for (field, value) in [("description", json!(description)), ("parameters", json!(parameters))] {
         if !value.is_null() {
@@ -283,7 +286,7 @@ fn choice(fields: &mut Fields) -> Result<Option<Choice>, Failure> {
             }
             let name = choice.text("name")?;
             let name = choice.need("name", name)?;
-            choice.end()?;
+            choice.end(&NAMED_TOOL)?;
             Ok(Some(Choice::Named(name)))
         }
     }

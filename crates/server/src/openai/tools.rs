@@ -2,12 +2,13 @@
 
 use serde_json::Value;
 
+use super::schema::{NAMED_FUNCTION, NAMED_TOOL, TOOL, TOOL_FUNCTION};
 use crate::failure::Failure;
 use crate::fields::{Fields, wrong};
 use crate::tools::{Choice, Tool, Tools, take, take_name};
 
 /// Letters of a tool's name, at most.
-const MOST_NAME: usize = 64;
+pub(super) const MOST_NAME: usize = 64;
 
 /// Takes `tools`, `tool_choice` and `parallel_tool_calls`; `None` where nothing can be called.
 pub(super) fn take_all(fields: &mut Fields) -> Result<Option<Tools>, Failure> {
@@ -30,8 +31,8 @@ pub(crate) fn read(described: Value, place: String) -> Result<Tool, Failure> {
     function.text("description")?;
     let is_strict = function.flag("strict")?.unwrap_or(false);
     function.map("parameters")?;
-    function.end()?;
-    tool.end()?;
+    function.end(&TOOL_FUNCTION)?;
+    tool.end(&TOOL)?;
     Ok(Tool { name, is_strict, described })
 }
 
@@ -60,8 +61,8 @@ fn choice(fields: &mut Fields) -> Result<Option<Choice>, Failure> {
             let mut function = choice.need("function", function)?;
             let name = function.text("name")?;
             let name = function.need("name", name)?;
-            function.end()?;
-            choice.end()?;
+            function.end(&NAMED_FUNCTION)?;
+            choice.end(&NAMED_TOOL)?;
             Ok(Some(Choice::Named(name)))
         }
     }

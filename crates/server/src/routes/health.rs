@@ -241,8 +241,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("tiny.gguf");
         tiny::write_gguf(&tiny::case("llama2"), &file);
-        let mut options = ServerOptions::default();
-        options.step_limit = Duration::from_millis(20);
+        let step_limit = Duration::from_millis(20);
+        let options = ServerOptions { step_limit, ..ServerOptions::default() };
         let metrics = Arc::new(Metrics::new());
         let load = move || {
             let mut options = EngineOptions::default();

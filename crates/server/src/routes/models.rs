@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::Variable;
 use crate::app::App;
 use crate::body;
 use crate::failure::Failure;
@@ -24,7 +25,7 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Response {
 /// One model.
 pub(super) async fn one(
     State(app): State<Arc<App>>,
-    Path(name): Path<String>,
+    Variable(name): Variable,
 ) -> Result<Response, Failure> {
     let (model, known) = app.models.find(Some(&name))?;
     Ok(body::json(StatusCode::OK, &entry(&app, model, known)))

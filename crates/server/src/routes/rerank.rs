@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::schema::{DOCUMENT, RERANK};
 use crate::app::{App, Unnamed};
 use crate::body;
 use crate::embeddings::{self, Embed, Embedded};
@@ -45,7 +46,7 @@ impl Rerank {
         let tells_documents = fields.flag("return_documents")?.unwrap_or(false);
         let Urgency { priority, deadline } = Urgency::take(app, &mut fields)?;
         fields.text("user")?;
-        fields.end()?;
+        fields.end(&RERANK)?;
         let texts = if model.ranks() {
             documents.iter().map(|text| embeddings::pair(served, &query, text)).collect()
         } else {
@@ -74,7 +75,7 @@ fn documents_of(list: Vec<Value>) -> Result<Vec<String>, Failure> {
             let mut fields = Fields::new(value, format!("documents[{at}]"))?;
             let text = fields.text("text")?;
             let text = fields.need("text", text)?;
-            fields.end()?;
+            fields.end(&DOCUMENT)?;
             Ok(text)
         }
         other => {

@@ -8,6 +8,7 @@ use axum::response::Response;
 use rushlight_text::{DecodeOptions, EncodeOptions};
 use serde_json::{Value, json};
 
+use super::schema::{DETOKENIZE, TOKENIZE};
 use crate::app::{App, Unnamed};
 use crate::failure::Failure;
 use crate::{body, prompt};
@@ -24,7 +25,7 @@ pub(super) async fn tokenize(
         let special = fields.flag("add_special")?.unwrap_or(false);
         let parse_special = fields.flag("parse_special")?.unwrap_or(true);
         let with_pieces = fields.flag("with_pieces")?.unwrap_or(false);
-        fields.end()?;
+        fields.end(&TOKENIZE)?;
         let tokenizer = prompt::tokenizer(lease.served())?;
         let options = EncodeOptions { special, parse_special };
         let tokens = tokenizer.encode(&content, options).map_err(|e| prompt::unreadable(&e))?;
@@ -54,7 +55,7 @@ pub(super) async fn detokenize(
     let read = app.read(text, Unnamed::First, |_, lease, mut fields| {
         let tokens = fields.list("tokens")?;
         let tokens = fields.need("tokens", tokens)?;
-        fields.end()?;
+        fields.end(&DETOKENIZE)?;
         let served = lease.served();
         let tokens = prompt::of_ids(served, "tokens", &tokens)?;
         let content = prompt::tokenizer(served)?.decode(&tokens, DecodeOptions::default());

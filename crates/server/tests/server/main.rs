@@ -12,6 +12,7 @@ mod keys;
 mod limits;
 mod models;
 mod ollama;
+mod openapi;
 mod page;
 mod real;
 mod reasoning;

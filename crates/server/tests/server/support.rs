@@ -1,5 +1,7 @@
 //! Starts servers and talks to them.
 
+mod document;
+
 use std::io::{Read, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -134,7 +136,9 @@ impl Running {
     ) -> Reply {
         let mut stream = self.connect();
         write(&mut stream, &self.head(method, path, headers, body.len()), body);
-        Reply::read(stream)
+        let reply = Reply::read(stream);
+        document::check(method, path, body, &reply);
+        reply
     }
 
     /// Begins a streamed chat and gives the connection.

@@ -3,9 +3,14 @@
 use rushlight_text::{FunctionCall, Message, ToolCall};
 use serde_json::{Map, Value, json};
 
+use super::schema::{
+    CALL, MESSAGE, MESSAGE_PART, MESSAGE_PARTS, RESULT, RESULT_PART, RESULT_PARTS, THOUGHT,
+    THOUGHT_PART, THOUGHT_PARTS,
+};
 use crate::failure::Failure;
 use crate::fields::{Fields, wrong};
 use crate::openai::random;
+use crate::schema::Object;
 
 /// Takes `input` as messages that follow those before it, and gives its items as they are told again.
 pub(super) fn take(
@@ -65,13 +70,17 @@ fn read(mut item: Fields) -> Result<Message, Failure> {
     // What responses tell of their own items, which come back with them.
     item.text("id")?;
     item.text("status")?;
-    let kind = item.text("type")?;
-    match kind.as_deref() {
-        None | Some("message") => message(item),
-        Some("function_call") => call(item),
-        Some("function_call_output") => result(item),
-        Some("reasoning") => thought(item),
-        Some(other) => {
+    // Only messages may leave it out.
+    let kind = match item.text("type")? {
+        Some(kind) if kind != "message" => item.need("type", Some(kind))?,
+        _ => "message".to_owned(),
+    };
+    match kind.as_str() {
+        "message" => message(item),
+        "function_call" => call(item),
+        "function_call_output" => result(item),
+        "reasoning" => thought(item),
+        other => {
             let want = "`message`, `function_call`, `function_call_output` or `reasoning`, which is \
                         all that this server reads";
             let name = item.name("type");
@@ -92,9 +101,9 @@ fn message(mut item: Fields) -> Result<Message, Failure> {
             return Err(wrong(&item.name("role"), &role, want));
         }
     };
-    let content = parts(&mut item, "content", &["input_text", "output_text", "text"])?;
+    let content = parts(&mut item, "content", &MESSAGE_PARTS, &MESSAGE_PART)?;
     let content = item.need("content", content)?;
-    item.end()?;
+    item.end(&MESSAGE)?;
     Ok(Message::new(role, content))
 }
 
@@ -105,7 +114,7 @@ fn call(mut item: Fields) -> Result<Message, Failure> {
     let name = item.need("name", name)?;
     let arguments = item.text("arguments")?;
     let arguments = item.need("arguments", arguments)?;
-    item.end()?;
+    item.end(&CALL)?;
     let arguments = match arguments.trim() {
         "" => Value::Object(Map::new()),
         text => serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)),
@@ -119,23 +128,28 @@ fn call(mut item: Fields) -> Result<Message, Failure> {
 fn result(mut item: Fields) -> Result<Message, Failure> {
     let id = item.text("call_id")?;
     let id = item.need("call_id", id)?;
-    let output = parts(&mut item, "output", &["input_text", "output_text"])?;
+    let output = parts(&mut item, "output", &RESULT_PARTS, &RESULT_PART)?;
     let output = item.need("output", output)?;
-    item.end()?;
+    item.end(&RESULT)?;
     Ok(Message { tool_call_id: Some(id), ..Message::new("tool", output) })
 }
 
 fn thought(mut item: Fields) -> Result<Message, Failure> {
     item.list("summary")?;
     item.text("encrypted_content")?;
-    let text = parts(&mut item, "content", &["reasoning_text"])?;
-    item.end()?;
+    let text = parts(&mut item, "content", &THOUGHT_PARTS, &THOUGHT_PART)?;
+    item.end(&THOUGHT)?;
     let role = "assistant".to_owned();
     Ok(Message { role, reasoning_content: text, ..Message::default() })
 }
 
 /// Takes a text, or parts of one, which become its lines.
-fn parts(item: &mut Fields, field: &str, kinds: &[&str]) -> Result<Option<String>, Failure> {
+fn parts(
+    item: &mut Fields,
+    field: &str,
+    kinds: &[&str],
+    table: &Object,
+) -> Result<Option<String>, Failure> {
     let name = item.name(field);
     let list = match item.take(field) {
         None => return Ok(None),
@@ -155,7 +169,7 @@ fn parts(item: &mut Fields, field: &str, kinds: &[&str]) -> Result<Option<String
         let text = part.need("text", text)?;
         part.list("annotations")?;
         part.list("logprobs")?;
-        part.end()?;
+        part.end(table)?;
         Ok(text)
     };
     let texts: Result<Vec<String>, Failure> = list.into_iter().enumerate().map(part).collect();

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use rushlight_text::Message;
@@ -15,6 +15,7 @@ use crate::body;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::fields::{Fields, cut};
+use crate::routes::Variable;
 
 /// Bytes that stored responses take, at most, about; the oldest go first.
 const MOST_BYTES: usize = 64 << 20;
@@ -127,7 +128,7 @@ fn gone(id: &str) -> Failure {
 /// One response.
 pub(crate) async fn one(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Variable(id): Variable,
 ) -> Result<Response, Failure> {
     let response = app.stored.get(&id, &Caller::now(), |entry| entry.response.clone())?;
     Ok(body::json_text(StatusCode::OK, response))
@@ -136,7 +137,7 @@ pub(crate) async fn one(
 /// What came with the request of a response.
 pub(crate) async fn input_items(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Variable(id): Variable,
 ) -> Result<Response, Failure> {
     let items = app.stored.get(&id, &Caller::now(), |entry| entry.items.clone())?;
     let items: Vec<Value> = serde_json::from_str(&items).unwrap_or_default();
@@ -154,7 +155,7 @@ pub(crate) async fn input_items(
 /// Removes a response.
 pub(crate) async fn remove(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Variable(id): Variable,
 ) -> Result<Response, Failure> {
     app.stored.remove(&id, &Caller::now())?;
     let removed = json!({ "id": id, "object": "response", "deleted": true });
