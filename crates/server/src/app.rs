@@ -88,7 +88,9 @@ impl App {
     ) -> Result<(Lease, T), Failure> {
         let came = Instant::now();
         let mut fields = self.aside(move |_| body::parse(text)).await?;
-        let own = fields.as_is("deadline_ms").and_then(|ms| ms.as_u64()).map(Duration::from_millis);
+        // One that is no good is refused where it is taken.
+        let own = fields.as_is("deadline_ms").and_then(|ms| ms.as_u64()).filter(|ms| *ms > 0);
+        let own = own.map(Duration::from_millis);
         let mut name = fields.text("model")?;
         if may == Unnamed::Refused {
             name = Some(fields.need("model", name)?);
