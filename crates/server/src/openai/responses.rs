@@ -20,6 +20,7 @@ use rushlight_text::constrain::{Constraint, Grammar};
 use serde_json::{Map, Value, json};
 
 use super::chat::schema::PLAIN_FORMAT;
+use super::tools::choice;
 use super::{effort, random};
 use crate::app::{App, Unnamed};
 use crate::caller::Caller;
@@ -27,7 +28,7 @@ use crate::failure::Failure;
 use crate::fields::{Fields, wrong};
 use crate::reasoning::{self, Reasoning};
 use crate::speech::Speech;
-use crate::tools::{self, Choice, Tool, Tools, take_name};
+use crate::tools::{self, Tool, Tools, take_name};
 use crate::worker::{Ask, Served};
 use crate::{body, prompt, stream};
 use output::Output;
@@ -105,7 +106,7 @@ impl Create {
         let described = fields.as_is("tools").unwrap_or_else(|| json!([]));
         let tools = tools::take(&mut fields, tool)?;
         let wanted = fields.as_is("tool_choice").unwrap_or_else(|| json!("auto"));
-        let tools = Tools::new(tools, choice(&mut fields)?, parallel)?;
+        let tools = Tools::new(tools, choice(&mut fields, named)?, parallel)?;
         fields.end(&REQUEST)?;
 
         let told = [
@@ -263,33 +264,12 @@ fn tool(value: Value, place: String) -> Result<Tool, Failure> {
     Ok(Tool { name, is_strict, described })
 }
 
-/// Takes `tool_choice`; `None` says that nothing is to be called.
-fn choice(fields: &mut Fields) -> Result<Option<Choice>, Failure> {
-    match fields.take("tool_choice") {
-        None => Ok(Some(Choice::Auto)),
-        Some(Value::String(text)) => match text.as_str() {
-            "none" => Ok(None),
-            "auto" => Ok(Some(Choice::Auto)),
-            "required" => Ok(Some(Choice::Required)),
-            _ => {
-                let want = "`none`, `auto`, `required` or a function";
-                Err(wrong("tool_choice", &Value::from(text), want))
-            }
-        },
-        Some(value) => {
-            let mut choice = Fields::new(value, "tool_choice")?;
-            let kind = choice.text("type")?;
-            if choice.need("type", kind)? != "function" {
-                let message =
-                    "`tool_choice.type` is none that this server has, expected `function`";
-                return Err(Failure::unsupported("tool_choice.type", message));
-            }
-            let name = choice.text("name")?;
-            let name = choice.need("name", name)?;
-            choice.end(&NAMED_TOOL)?;
-            Ok(Some(Choice::Named(name)))
-        }
-    }
+/// The name of a function in `tool_choice`: here it is the choice's own.
+fn named(mut choice: Fields) -> Result<String, Failure> {
+    let name = choice.text("name")?;
+    let name = choice.need("name", name)?;
+    choice.end(&NAMED_TOOL)?;
+    Ok(name)
 }
 
 fn constraint(

@@ -14,7 +14,7 @@ pub(super) const MOST_NAME: usize = 64;
 pub(super) fn take_all(fields: &mut Fields) -> Result<Option<Tools>, Failure> {
     let parallel = fields.flag("parallel_tool_calls")?.unwrap_or(true);
     let tools = take(fields, read)?;
-    Tools::new(tools, choice(fields)?, parallel)
+    Tools::new(tools, choice(fields, named)?, parallel)
 }
 
 /// Reads a tool at a place.
@@ -36,8 +36,12 @@ pub(crate) fn read(described: Value, place: String) -> Result<Tool, Failure> {
     Ok(Tool { name, is_strict, described })
 }
 
-/// Takes `tool_choice`; `None` says that nothing is to be called.
-fn choice(fields: &mut Fields) -> Result<Option<Choice>, Failure> {
+/// Takes `tool_choice`, of which `named` reads the name of a function; `None` says that nothing is to
+/// be called.
+pub(super) fn choice(
+    fields: &mut Fields,
+    named: impl Fn(Fields) -> Result<String, Failure>,
+) -> Result<Option<Choice>, Failure> {
     match fields.take("tool_choice") {
         None => Ok(Some(Choice::Auto)),
         Some(Value::String(text)) => match text.as_str() {
@@ -57,13 +61,18 @@ fn choice(fields: &mut Fields) -> Result<Option<Choice>, Failure> {
                     "`tool_choice.type` is none that this server has, expected `function`";
                 return Err(Failure::unsupported("tool_choice.type", message));
             }
-            let function = choice.object("function")?;
-            let mut function = choice.need("function", function)?;
-            let name = function.text("name")?;
-            let name = function.need("name", name)?;
-            function.end(&NAMED_FUNCTION)?;
-            choice.end(&NAMED_TOOL)?;
-            Ok(Some(Choice::Named(name)))
+            named(choice).map(|name| Some(Choice::Named(name)))
         }
     }
+}
+
+/// The name of a function in `tool_choice`.
+fn named(mut choice: Fields) -> Result<String, Failure> {
+    let function = choice.object("function")?;
+    let mut function = choice.need("function", function)?;
+    let name = function.text("name")?;
+    let name = function.need("name", name)?;
+    function.end(&NAMED_FUNCTION)?;
+    choice.end(&NAMED_TOOL)?;
+    Ok(name)
 }

@@ -98,6 +98,28 @@ fn a_grammar_holds_for_the_answer_alone() {
 }
 
 #[test]
+fn what_ends_or_stops_an_answer_does_not_end_or_stop_the_reasoning() {
+    let (server, _dir) = start();
+    // The end that is written for the model has the stop in it.
+    let more = json!({ "thinking_budget": 6, "stop": ["\n\n"] });
+    let whole = server.post("/v1/chat/completions", &chat(&more)).json();
+    let message = &whole["choices"][0]["message"];
+    assert!(message["content"].as_str().is_some_and(|text| !text.is_empty()), "{whole}");
+    // A model that would end at once still gives what it must.
+    let end =
+        server.post("/tokenize", &json!({ "content": "<|end|>" })).json()["tokens"][0].clone();
+    let format = json!({ "type": "json_schema", "json_schema": { "name": "n", "schema": {
+        "type": "object", "properties": { "a": { "enum": ["x", "y"] } },
+        "required": ["a"], "additionalProperties": false } } });
+    let more = json!({ "response_format": format, "ignore_eos": false, "max_tokens": 200,
+                       "logit_bias": { end.to_string(): 100 } });
+    let whole = server.post("/v1/chat/completions", &chat(&more)).json();
+    let content = whole["choices"][0]["message"]["content"].as_str().unwrap_or_default();
+    let value: Value = serde_json::from_str(content).unwrap_or_else(|e| panic!("{e}: {whole}"));
+    assert!(value["a"].is_string(), "{whole}");
+}
+
+#[test]
 fn anthropics_and_ollamas_clients_see_it_too() {
     let (server, _dir) = start();
     let body = |more: Value| {
