@@ -313,6 +313,54 @@ fn texts_and_answers_share_a_cache_that_is_too_small_for_both() {
 }
 
 #[test]
+fn a_text_that_came_first_is_not_put_off_by_answers_without_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let (tiny, path) = (case("qwen3"), dir.path().join("qwen3.gguf"));
+    write_gguf(&tiny, &path);
+    let mut options = GenerateOptions::default();
+    options.max_tokens = Some(60);
+    options.ignore_end = true;
+    let mut scheduler = scheduler(&path, 128, 48);
+    let answers: Vec<Answer> = (0..12).map(|_| Answer::default()).collect();
+    let ear = Ear::new();
+    for (i, answer) in answers.iter().enumerate() {
+        if i == 1 {
+            let texts = vec![text(&tiny.ids.repeat(4)[..120])];
+            scheduler.submit_embed(EmbedRequest::new(texts, raw(), Box::new(ear.clone()))).unwrap();
+        }
+        let prompt = tiny.ids[..30].to_vec();
+        scheduler.submit(Request::new(prompt, options.clone(), Box::new(answer.clone()))).unwrap();
+    }
+    while ear.heard.lock().unwrap().tokens.is_none() {
+        assert!(scheduler.step().unwrap(), "{:?}", scheduler.counts());
+    }
+    let ended = answers.iter().filter(|answer| answer.0.lock().unwrap().1.is_some()).count();
+    assert!(ended <= 2, "{ended} answers came before it");
+}
+
+#[test]
+fn a_text_that_has_gone_keeps_no_answer_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let (tiny, path) = (case("qwen3"), dir.path().join("qwen3.gguf"));
+    write_gguf(&tiny, &path);
+    let mut options = GenerateOptions::default();
+    options.max_tokens = Some(4);
+    options.ignore_end = true;
+    let mut scheduler = scheduler(&path, 512, 512);
+    let (ear, answer) = (Ear { most: 1, ..Ear::new() }, Answer::default());
+    // The second one has rows in the first one's pass, but no page.
+    let texts = vec![text(&tiny.ids.repeat(13)[..500]); 2];
+    scheduler.submit_embed(EmbedRequest::new(texts, raw(), Box::new(ear.clone()))).unwrap();
+    scheduler.step().unwrap();
+    let prompt = tiny.ids[..30].to_vec();
+    scheduler.submit(Request::new(prompt, options, Box::new(answer.clone()))).unwrap();
+    for _ in 0..50 {
+        scheduler.step().unwrap();
+    }
+    assert_eq!(answer.0.lock().unwrap().1, Some(Finish::Length));
+}
+
+#[test]
 fn requests_end_when_nobody_waits_or_it_is_too_late() {
     let dir = tempfile::tempdir().unwrap();
     let (tiny, path) = (case("qwen3"), dir.path().join("qwen3.gguf"));
