@@ -5,6 +5,7 @@ mod bounded;
 mod cache;
 pub mod certificates;
 mod clients;
+pub mod made_up;
 pub mod raw_gguf;
 mod raw_safetensors;
 mod real_model;

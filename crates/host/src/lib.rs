@@ -29,6 +29,7 @@ mod mapping;
 mod memory;
 mod pool;
 mod pressure;
+pub mod probe;
 mod resident;
 mod service;
 mod topology;

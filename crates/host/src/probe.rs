@@ -1,0 +1,11 @@
+//! Inventory and readings: what is there, how it feels, and why what is absent is absent.
+//!
+//! Everything is read through a [`Tree`], below a root that a test may choose, and comes as a
+//! [`Reading`]: a value with its unit and source, or a reason why there is none. Files of a tree are
+//! not trusted: they may be missing, unreadable, absurd, or go while they are read.
+
+mod reading;
+mod tree;
+
+pub use reading::{Absent, Reading, Reason, Unit};
+pub use tree::Tree;

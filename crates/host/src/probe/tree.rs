@@ -1,0 +1,198 @@
+//! The files that a machine describes itself with, below a root, read with care.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use rustix::fs::{Mode, OFlags};
+
+use super::{Absent, Reading, Unit};
+
+/// Bytes of a file, at most. The longest that are read are `/proc/cpuinfo` of large servers and
+/// `/proc/PID/maps`.
+const MOST_BYTES: u64 = 4 << 20;
+/// Entries of a directory, at most.
+const MOST_ENTRIES: usize = 1 << 16;
+
+/// The files that a machine describes itself with: `proc`, `sys`, `dev`, `etc` below a root, which is
+/// `/` or a made-up one.
+///
+/// Paths are given without a leading slash; a reading names them so as its source. Nothing is opened
+/// that could make the reader wait, such as a pipe, and nothing is read without end.
+///
+/// A tree that was captured elsewhere may have a file `errors` at its root, with a line
+/// `EACCES path` for each file that could not be read there: it cannot be read here either.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tree {
+    root: PathBuf,
+    /// Files below the root that could not be read where the tree was captured.
+    refused: BTreeSet<PathBuf>,
+}
+
+impl Tree {
+    /// The tree below `root`.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        let mut tree = Self { root: root.into(), refused: BTreeSet::new() };
+        if !tree.is_this_machine()
+            && let Ok(bytes) = tree.bytes("errors")
+        {
+            let text = String::from_utf8_lossy(&bytes);
+            let paths = text.lines().filter_map(|line| line.strip_prefix("EACCES "));
+            tree.refused = paths.map(PathBuf::from).collect();
+        }
+        tree
+    }
+
+    /// This machine's.
+    pub fn this_machine() -> Self {
+        Self::new("/")
+    }
+
+    /// The root.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whether this is the machine that the program runs on, so that its libraries and calls of the
+    /// kernel speak of the same.
+    pub fn is_this_machine(&self) -> bool {
+        self.root == Path::new("/")
+    }
+
+    /// Where `path` is for the operating system.
+    pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        let path = path.as_ref();
+        self.root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// Whether there is something at `path`.
+    pub fn exists(&self, path: impl AsRef<Path>) -> bool {
+        self.path(path).exists()
+    }
+
+    /// The bytes of a file, of which the first 4 MiB are read.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says; a file that is neither regular nor a device is
+    /// [`io::ErrorKind::InvalidData`].
+    pub fn bytes(&self, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+        let path = path.as_ref();
+        if self.refused.contains(path.strip_prefix("/").unwrap_or(path)) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        // A pipe would make the reader wait for a writer.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file = File::from(rustix::fs::open(self.path(path), flags, Mode::empty())?);
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no regular file"));
+        }
+        let mut bytes = Vec::new();
+        file.take(MOST_BYTES).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The text of a file, without white space and zeros at its ends; what is no UTF-8 is replaced.
+    pub fn text(&self, path: impl AsRef<Path>) -> Reading<String> {
+        let path = path.as_ref();
+        let value = self.bytes(path).map_err(|error| Absent::from_io(&error)).map(|bytes| {
+            let text = String::from_utf8_lossy(&bytes);
+            text.trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned()
+        });
+        let source = path.strip_prefix("/").unwrap_or(path).display().to_string();
+        Reading { value, unit: Unit::None, source }
+    }
+
+    /// The number in a file, which holds nothing else.
+    pub fn number<T: FromStr>(&self, path: impl AsRef<Path>, unit: Unit) -> Reading<T> {
+        self.text(path).check(unit, |text| {
+            let shown: String = text.chars().take(32).collect();
+            text.parse().map_err(|_| format!("`{}` is no such number", shown.escape_debug()))
+        })
+    }
+
+    /// The names in a directory, sorted, numbers by their size; none if it cannot be read.
+    pub fn names(&self, directory: impl AsRef<Path>) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(self.path(directory)) else { return Vec::new() };
+        let names = entries
+            .take(MOST_ENTRIES)
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut names: Vec<String> = names.collect();
+        names.sort_by(|a, b| by_number(a).cmp(&by_number(b)));
+        names
+    }
+
+    /// The last part of where a link points to, such as the name of a driver.
+    pub fn link_name(&self, path: impl AsRef<Path>) -> Option<String> {
+        let target = std::fs::read_link(self.path(path)).ok()?;
+        Some(target.file_name()?.to_str()?.to_owned())
+    }
+}
+
+/// `cpu10` comes after `cpu9`.
+fn by_number(name: &str) -> (&str, u64, &str) {
+    let start = name.find(|c: char| c.is_ascii_digit()).unwrap_or(name.len());
+    let (letters, rest) = name.split_at(start);
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let (digits, _) = rest.split_at(end);
+    (letters, digits.parse().unwrap_or(u64::MAX), name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::probe::Reason;
+
+    #[test]
+    fn what_is_there_is_read_and_the_rest_has_a_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = Tree::new(dir.path());
+        fs::create_dir_all(dir.path().join("sys/d/cpu10")).unwrap();
+        fs::create_dir_all(dir.path().join("sys/d/cpu9")).unwrap();
+        fs::write(dir.path().join("sys/d/temp"), "41500\n").unwrap();
+        fs::write(dir.path().join("sys/d/odd"), "4 1\n").unwrap();
+        fs::write(dir.path().join("sys/d/model"), b"Pi 5\xff\0").unwrap();
+        symlink("../../bus/drivers/i915", dir.path().join("sys/d/driver")).unwrap();
+        assert_eq!(
+            tree.number::<i64>("sys/d/temp", Unit::Celsius),
+            Reading::new(41500, Unit::Celsius, "sys/d/temp")
+        );
+        assert_eq!(tree.text("/sys/d/model").get().unwrap(), "Pi 5\u{fffd}");
+        let reason = |path| tree.number::<u64>(path, Unit::None).value.unwrap_err().reason;
+        assert_eq!(reason("sys/d/none"), Reason::NotFound);
+        assert_eq!(reason("sys/d/temp/none"), Reason::NotFound);
+        assert_eq!(reason("sys/d/odd"), Reason::Damaged);
+        assert_eq!(reason("sys/d"), Reason::Damaged);
+        assert_eq!(tree.names("sys/d"), ["cpu9", "cpu10", "driver", "model", "odd", "temp"]);
+        assert_eq!(tree.link_name("sys/d/driver").as_deref(), Some("i915"));
+        rushlight_testkit::made_up::write_entries(
+            "sys/r/energy{0..1}_uj !EACCES\nsys/r/name <<\npackage-0\n.\nsys/r/empty/",
+            dir.path(),
+        );
+        let tree = Tree::new(dir.path());
+        let refused = tree.number::<u64>("/sys/r/energy1_uj", Unit::Joules);
+        assert_eq!(refused.value.unwrap_err().reason, Reason::Permission);
+        assert_eq!(tree.text("sys/r/name").get().unwrap(), "package-0");
+        assert_eq!(tree.names("sys/r"), ["empty", "energy0_uj", "energy1_uj", "name"]);
+        assert!(!tree.is_this_machine() && Tree::this_machine().is_this_machine());
+    }
+
+    #[test]
+    fn a_pipe_and_a_file_without_end_are_no_trap() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = Tree::new(dir.path());
+        let fifo = dir.path().join("fifo");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, Mode::RUSR | Mode::WUSR).unwrap();
+        assert_eq!(tree.text("fifo").value.unwrap_err().reason, Reason::Damaged);
+        symlink("/dev/zero", dir.path().join("zero")).unwrap();
+        assert_eq!(tree.text("zero").value.unwrap_err().reason, Reason::Damaged);
+        let long = File::create(dir.path().join("long")).unwrap();
+        long.set_len(1 << 40).unwrap();
+        assert_eq!(tree.bytes("long").unwrap().len() as u64, MOST_BYTES);
+    }
+}
