@@ -9,13 +9,14 @@ mod each;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::{Error, Topology};
-use crew::{Crew, Manners};
+use crew::{Crew, MOST_THREADS, Manners};
 
 /// How a [`Pool`] is made.
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ impl Default for PoolOptions {
 #[derive(Debug)]
 pub struct Pool {
     crew: Crew,
+    /// How many of them work, the caller included.
+    working: AtomicUsize,
     workers: Vec<JoinHandle<()>>,
     /// One job at a time: a second caller waits here.
     turn: Mutex<()>,
@@ -54,7 +57,8 @@ impl Pool {
     /// If a thread cannot be started. A thread that cannot be pinned runs unpinned.
     pub fn new(options: PoolOptions) -> Result<Self, Error> {
         let topology = Topology::read(Path::new("/"));
-        let threads = options.threads.unwrap_or_else(|| topology.default_threads()).max(1);
+        let threads = options.threads.unwrap_or_else(|| topology.default_threads());
+        let threads = threads.clamp(1, MOST_THREADS);
         let mut places = if options.pin { topology.placement(threads) } else { Vec::new() };
         if places.len() < threads {
             // More threads than processors: there is no place of one's own for each.
@@ -63,6 +67,7 @@ impl Pool {
         let manners = if places.is_empty() { Manners::Yield } else { Manners::Spin };
         let mut pool = Self {
             crew: Crew::new(threads, manners),
+            working: AtomicUsize::new(threads),
             workers: Vec::with_capacity(threads - 1),
             turn: Mutex::new(()),
             places,
@@ -85,9 +90,23 @@ impl Pool {
         Ok(pool)
     }
 
-    /// The number of workers, the caller included.
+    /// The number of workers that take part in a job, the caller included.
     pub fn threads(&self) -> usize {
+        self.working.load(Ordering::Relaxed)
+    }
+
+    /// The number of workers that there are, the caller included.
+    pub fn most_threads(&self) -> usize {
         self.crew.threads()
+    }
+
+    /// Lets only the first `threads` workers take part from the next job on, the caller included;
+    /// the others sleep. At least one does, at most [`Pool::most_threads`].
+    ///
+    /// Workers are in the order of [`Topology::placement`]: of fewer, the fastest cores stay, each
+    /// with one of its threads.
+    pub fn set_threads(&self, threads: usize) {
+        self.working.store(threads.clamp(1, self.most_threads()), Ordering::Relaxed);
     }
 
     /// Pins the calling thread to the processor that the pool keeps free for it. Returns whether
@@ -122,13 +141,14 @@ impl Pool {
     /// # Panics
     /// With the first panic of `f`, after every call has ended.
     pub fn run(&self, f: &(dyn Fn(usize) + Sync)) {
-        if self.crew.is_inside() || self.threads() == 1 {
-            (0..self.threads()).for_each(f);
+        let threads = self.threads();
+        if self.crew.is_inside() || threads == 1 {
+            (0..threads).for_each(f);
             return;
         }
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         self.step_aside();
-        let panic = self.crew.run(f);
+        let panic = self.crew.run(threads, f);
         drop(turn);
         if let Some(panic) = panic {
             resume_unwind(panic);
@@ -197,6 +217,60 @@ mod tests {
                 assert_eq!(counts, vec![round; threads]);
             }
         }
+    }
+
+    #[test]
+    fn fewer_workers_work_and_the_others_come_back() {
+        let pool = pool(4);
+        assert_eq!((pool.threads(), pool.most_threads()), (4, 4));
+        for round in 0..2000 {
+            // Some rounds with pauses, so that workers are asleep, some without.
+            let threads = [1, 2, 4, 3][round % 4];
+            pool.set_threads(threads);
+            let calls: Vec<_> = (0..4).map(|_| AtomicUsize::new(0)).collect();
+            pool.run(&|index| {
+                calls[index].fetch_add(1, Ordering::Relaxed);
+            });
+            let calls: Vec<_> = calls.into_iter().map(AtomicUsize::into_inner).collect();
+            let expected: Vec<_> = (0..4).map(|index| usize::from(index < threads)).collect();
+            assert_eq!(calls, expected, "round {round}");
+            if round % 100 < 8 {
+                std::thread::sleep(Duration::from_micros(200));
+            }
+        }
+        pool.set_threads(0);
+        assert_eq!(pool.threads(), 1);
+        pool.set_threads(9);
+        assert_eq!(pool.threads(), 4);
+    }
+
+    #[test]
+    fn a_worker_that_does_not_work_sleeps() {
+        let pool = pool(3);
+        pool.set_threads(2);
+        let worker = Mutex::new(0);
+        let tick = |index| {
+            if index == 2 {
+                *worker.lock().unwrap() = rustix::thread::gettid().as_raw_nonzero().get();
+            }
+        };
+        pool.set_threads(3);
+        pool.run(&tick);
+        pool.set_threads(2);
+        let switches = || {
+            let id = *worker.lock().unwrap();
+            let stat = std::fs::read_to_string(format!("/proc/self/task/{id}/stat")).unwrap();
+            let fields: Vec<_> = stat.rsplit(')').next().unwrap().split(' ').collect();
+            // utime and stime, proc_pid_stat(5): the fields 14 and 15, of which the name was the second.
+            fields[12].parse::<u64>().unwrap() + fields[13].parse::<u64>().unwrap()
+        };
+        let before = switches();
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(300) {
+            pool.run(&tick);
+        }
+        // Ticks of a hundredth of a second.
+        assert!(switches() - before <= 2, "{} ticks", switches() - before);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The meeting point of a pool's threads: how a job is announced, run and waited for.
 //!
-//! The caller writes the job, sets `running` and raises `round`; a worker that sees a new round
-//! calls the job and counts `running` down; the caller leaves when it is zero. Both sides look for
-//! [`SPIN`] before they park. Parking and waking follow one rule on each side: *announce, then look
+//! The caller writes the job, sets `running` and raises `round`; a worker that sees a new round that
+//! is for it calls the job and counts `running` down; the caller leaves when it is zero. Both sides
+//! look for [`SPIN`] before they park. Parking and waking follow one rule on each side: *announce, then look
 //! again* (the sleeper) and *change, then look who sleeps* (the waker), all sequentially
 //! consistent, so one of the two always sees the other.
 
@@ -32,6 +32,12 @@ pub(crate) enum Manners {
     Yield,
 }
 
+/// Bits of the round that say for how many threads it is.
+const FOR_BITS: u32 = 16;
+
+/// The most threads of a crew, the caller's included.
+pub(crate) const MOST_THREADS: usize = (1 << FOR_BITS) - 1;
+
 /// What a panicking job left behind.
 pub(crate) type Panic = Box<dyn Any + Send>;
 
@@ -47,6 +53,8 @@ pub(crate) struct Crew {
 struct Shared {
     threads: usize,
     manners: Manners,
+    /// A count in the bits from [`FOR_BITS`] on, below them for how many threads the round is: who
+    /// sees one sees both, so nobody takes one round for another.
     round: Apart<AtomicU64>,
     running: Apart<AtomicUsize>,
     /// The job of the round; written only by the caller while `running` is zero.
@@ -61,7 +69,7 @@ struct Shared {
 
 // SAFETY: everything but `job` is `Sync` by itself. `job` holds a shared reference to a `Sync`
 // closure; `Crew::run` writes it only while `running` is zero, when no worker reads it, and a
-// worker reads it only after it has seen the round that was raised after the write.
+// worker reads it only after it has seen a round for it that was raised after the write.
 unsafe impl Sync for Shared {}
 
 /// Keeps values that different threads write off each other's cache line (128: the pair of lines
@@ -82,7 +90,9 @@ thread_local! {
 }
 
 impl Crew {
+    /// A crew of so many threads, [`MOST_THREADS`] at most.
     pub(crate) fn new(threads: usize, manners: Manners) -> Self {
+        assert!(threads <= MOST_THREADS, "a crew of {threads} threads");
         let seats = (0..threads).map(|_| Apart::default()).collect();
         Self {
             shared: Arc::new(Shared {
@@ -120,22 +130,25 @@ impl Crew {
         let _ = self.shared.seats[index].0.thread.set(thread.clone());
     }
 
-    /// Runs `f` on all workers and on the calling thread. The caller of this function sees to it
-    /// that only one thread at a time is in here, and is not inside a job of this crew.
+    /// Runs `f` on the first `threads` threads of which the calling one is the first. The caller of
+    /// this function sees to it that only one thread at a time is in here, and is not inside a job
+    /// of this crew.
     ///
     /// Returns the first panic.
-    pub(crate) fn run(&self, f: &Job<'_>) -> Option<Panic> {
+    pub(crate) fn run(&self, threads: usize, f: &Job<'_>) -> Option<Panic> {
         let shared = &*self.shared;
-        // SAFETY: only the lifetime changes. Workers use the reference between the round raised
-        // below and their count-down of `running`, and this function does not return or unwind
-        // before all have counted down (`call` catches the panics of `f`).
+        let threads = threads.clamp(1, shared.threads);
+        // SAFETY: only the lifetime changes. The workers that the round is for use the reference
+        // between the round raised below and their count-down of `running`, the others do not look
+        // at it; and this function does not return or unwind before all of the first have counted
+        // down (`call` catches the panics of `f`).
         let job = unsafe { std::mem::transmute::<&Job<'_>, &'static Job<'static>>(f) };
         assert_eq!(shared.running.0.load(SeqCst), 0, "a pool runs one job at a time");
         // SAFETY: `running` is zero and only this thread is in here, so no worker looks at `job`
         // before the round is raised.
         unsafe { *shared.job.get() = Some(job) };
-        shared.running.0.store(shared.threads - 1, SeqCst);
-        shared.announce();
+        shared.running.0.store(threads - 1, SeqCst);
+        shared.announce(threads);
 
         let own = inside(shared, || call(f, 0));
         shared.await_workers();
@@ -146,15 +159,17 @@ impl Crew {
     /// Ends the workers' lives.
     pub(crate) fn dismiss(&self) {
         self.shared.dismissed.store(true, SeqCst);
-        self.shared.announce();
+        self.shared.announce(self.shared.threads);
     }
 }
 
 impl Shared {
-    /// Raises the round and wakes who sleeps.
-    fn announce(&self) {
-        self.round.0.fetch_add(1, SeqCst);
-        for Apart(seat) in self.seats.iter().skip(1) {
+    /// Raises the round for the first `threads` and wakes those of them that sleep. One thread at a
+    /// time is in here.
+    fn announce(&self, threads: usize) {
+        let count = (self.round.0.load(SeqCst) >> FOR_BITS) + 1;
+        self.round.0.store(count << FOR_BITS | threads as u64, SeqCst);
+        for Apart(seat) in self.seats.iter().take(threads).skip(1) {
             if seat.asleep.load(SeqCst)
                 && seat.asleep.swap(false, SeqCst)
                 && let Some(thread) = seat.thread.get()
@@ -171,8 +186,8 @@ impl Shared {
             if self.dismissed.load(SeqCst) {
                 return;
             }
-            // SAFETY: the new round was seen, so the job was written before; it is not written
-            // again before this thread counts `running` down.
+            // SAFETY: a new round for this thread was seen, so the job was written before; it is not
+            // written again before this thread counts `running` down.
             let job = unsafe { *self.job.get() };
             if let Some(job) = job
                 && let Some(panic) = inside(self, || call(job, index))
@@ -189,9 +204,12 @@ impl Shared {
         }
     }
 
-    /// Waits for another round than `seen`.
+    /// Waits for another round than `seen` that is for this worker. Rounds for others do not keep it
+    /// awake.
     fn await_round(&self, index: usize, seen: u64) -> u64 {
-        let news = || Some(self.round.0.load(SeqCst)).filter(|round| *round != seen);
+        let is_for = |round: u64| index < (round & MOST_THREADS as u64) as usize;
+        let news =
+            || Some(self.round.0.load(SeqCst)).filter(|&round| round != seen && is_for(round));
         if let Some(round) = wait(self.manners, news) {
             return round;
         }
