@@ -96,6 +96,10 @@ pub(crate) struct Load {
     /// Threads [default: one per fast physical core].
     #[arg(long, short, value_name = "N")]
     pub(crate) threads: Option<usize>,
+    /// Threads that write an answer, which waits for memory more than a prompt does [default: as
+    /// `--threads`].
+    #[arg(long, value_name = "N")]
+    pub(crate) decode_threads: Option<usize>,
     /// Lets the kernel move threads between processors.
     #[arg(long)]
     pub(crate) no_pin: bool,

@@ -163,6 +163,7 @@ fn options(load: &Load) -> anyhow::Result<EngineOptions> {
     let mut options = EngineOptions::default();
     options.context = load.ctx;
     options.threads = load.threads;
+    options.decode_threads = load.decode_threads;
     options.pin = !load.no_pin;
     options.chunk = load.chunk;
     options.activations = match load.activations {

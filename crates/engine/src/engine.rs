@@ -3,122 +3,27 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rushlight_host::{Pool, PoolOptions};
-use rushlight_kernels::{PAGE, Row, best};
-use rushlight_model::{Adapter, Model, PanelSource, WeightsFrom};
+use rushlight_host::{Pool, PoolOptions, Topology};
+use rushlight_kernels::{PAGE, Row};
+use rushlight_model::{Adapter, Model};
 
 use crate::batch::{BatchRow, Wanted};
 use crate::cache::Cache;
 use crate::forward::{Adapted, Buffers, Pass, choose_fine};
 use crate::machine::Machine;
 use crate::memory::{self, Plan};
-use crate::{Batch, CacheType, Error, ErrorKind, Sequence};
+use crate::options::EXACT_ROWS;
+use crate::{Activations, Batch, EngineOptions, Error, ErrorKind, Sequence};
 
-/// Rows of one pass up to which the kernels compute each as they would alone, to the bit: below
-/// their tiles, which add up in another order.
-pub(crate) const EXACT_ROWS: usize = 7;
-
-/// What activations are rounded to before they meet quantised weights; each 32 values share a
-/// scale.
-///
-/// F16 and BF16 weights meet them as floats, but for larger batches on processors that
-/// multiply 16-bit integers faster: there both are rounded to 14 bits, unless all tokens of the batch have 16 bits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Activations {
-    /// 8 bits. The rounding can turn a near-tie between tokens.
-    Int8,
-    /// 16 bits, as two planes of 8: the products of floats but for 1 in 60,000. A prompt takes
-    /// twice the multiplications, a step of an answer up to a third more time.
-    Int16,
-    /// 16 bits for the last 16 tokens of a prompt, else 8.
-    #[default]
-    Mixed,
-}
-
-/// How an engine runs.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct EngineOptions {
-    /// Positions of a sequence, at most; by default what the model was trained for, at most
-    /// [`EngineOptions::DEFAULT_CONTEXT`].
-    pub context: Option<usize>,
-    /// Positions that the cache holds, over all sequences; by default, and at least, the context.
-    pub positions: Option<usize>,
-    /// Answers that are to be written at once: rows of output that the memory is planned for.
-    pub answers: usize,
-    /// Threads; by default one per fast physical core.
-    pub threads: Option<usize>,
-    /// Whether threads stay on processors of their own.
-    pub pin: bool,
-    /// How keys and values are stored.
-    pub cache: CacheType,
-    /// Rows of one forward pass at most: a longer prompt runs in chunks of this. Of a model whose
-    /// tokens see what follows them at least the context, as a text runs at once there.
-    pub chunk: usize,
-    /// What activations are rounded to where weights are quantised.
-    pub activations: Activations,
-    /// The kernels; by default the fastest that this processor runs.
-    pub row: Option<&'static Row>,
-    /// Whether panels of the weights that the kernels take as such are made in memory, unless the
-    /// model has panels.
-    pub panels_in_memory: bool,
-    /// Adapters of the model that answers may ask for by name.
-    pub adapters: Vec<(String, Arc<Adapter>)>,
-    /// Bytes that may be used; by default what the machine and its control groups leave.
-    pub memory_bytes: Option<u64>,
-}
-
-impl EngineOptions {
-    /// The context when nothing else is asked for.
-    pub const DEFAULT_CONTEXT: usize = 8192;
-
-    /// The context of a model that is run so.
-    pub(crate) fn context_of(&self, model: &Model) -> usize {
-        self.context.unwrap_or(model.dims().context.min(Self::DEFAULT_CONTEXT))
-    }
-
-    /// Rows of one forward pass, at most, of a model that is run so.
-    pub(crate) fn rows_at_once(&self, model: &Model) -> usize {
-        match model.arch().bidirectional {
-            true => self.chunk.max(self.context_of(model)),
-            false => self.chunk,
-        }
-    }
-
-    /// The kernels that run.
-    fn row(&self) -> &'static Row {
-        self.row.unwrap_or_else(best)
-    }
-
-    /// Whether panels of a model are still to be made in memory.
-    pub(crate) fn packs(&self, model: &Model) -> bool {
-        self.panels_in_memory && model.weights_from() == WeightsFrom::File
-    }
-
-    /// Whether products with a tensor read panels, where there are any.
-    pub(crate) fn takes(&self, source: &PanelSource) -> bool {
-        self.row().takes_panels(source.format(), source.cols())
-    }
-}
-
-impl Default for EngineOptions {
-    fn default() -> Self {
-        Self {
-            context: None,
-            positions: None,
-            answers: 1,
-            threads: None,
-            pin: true,
-            cache: CacheType::F16,
-            chunk: 512,
-            activations: Activations::Mixed,
-            row: None,
-            panels_in_memory: false,
-            adapters: Vec::new(),
-            memory_bytes: None,
-        }
-    }
+/// How many threads take part in a pass.
+#[derive(Clone, Copy, Debug)]
+struct Threads {
+    /// Of many rows.
+    prefill: usize,
+    /// Of at most [`EngineOptions::FEW_ROWS`].
+    decode: usize,
+    /// At most, of any.
+    most: usize,
 }
 
 /// Runs a model.
@@ -133,6 +38,7 @@ pub struct Engine {
     activations: Activations,
     adapters: Vec<(String, Arc<Adapter>)>,
     plan: Plan,
+    threads: Threads,
     /// Rows of logits of the last pass.
     wanted: usize,
 }
@@ -169,8 +75,7 @@ impl Engine {
             model.pack_panels(|source| options.takes(source));
             plan = Plan::of(&model, options);
         }
-        let pool = Pool::new(PoolOptions { threads: options.threads, pin: options.pin })
-            .map_err(|e| Error::new(ErrorKind::Threads, "threads cannot be started").because(e))?;
+        let (pool, threads) = start_threads(options)?;
         let machine = Machine::new(pool, row);
         let cache = Cache::new(model.dims(), options.cache, positions);
         let buffers = Buffers::default();
@@ -186,6 +91,7 @@ impl Engine {
             activations,
             adapters,
             plan,
+            threads,
             wanted: 0,
         })
     }
@@ -220,9 +126,20 @@ impl Engine {
         .min(self.chunk)
     }
 
-    /// Threads, the caller's included.
+    /// Threads for passes of many rows, the caller's included.
     pub fn threads(&self) -> usize {
-        self.machine.pool.threads()
+        self.threads.prefill.min(self.threads.most)
+    }
+
+    /// Threads for passes of at most [`EngineOptions::FEW_ROWS`] rows, the caller's included.
+    pub fn decode_threads(&self) -> usize {
+        self.threads.decode.min(self.threads.most)
+    }
+
+    /// Lets at most so many threads take part from the next pass on, at least one; the others sleep.
+    /// What is computed stays the same.
+    pub fn limit_threads(&mut self, most: usize) {
+        self.threads.most = most.max(1);
     }
 
     /// The kernels in use.
@@ -311,6 +228,11 @@ impl Engine {
             return Ok(());
         }
         let adapted = Adapted::new(rows.iter().map(|row| self.cache.adapter(row.sequence)));
+        let threads = match rows.len() {
+            0..=EngineOptions::FEW_ROWS => self.decode_threads(),
+            _ => self.threads(),
+        };
+        self.machine.pool.set_threads(threads);
         Pass {
             model: &self.model,
             machine: &self.machine,
@@ -445,6 +367,23 @@ fn check_adapter(model: &Model, adapter: &Adapter) -> Result<(), Error> {
     adapter
         .check(model)
         .map_err(|e| Error::new(ErrorKind::Option, "the adapter does not fit the model").because(e))
+}
+
+/// The threads of an engine: as many as the largest of its passes has.
+fn start_threads(options: &EngineOptions) -> Result<(Pool, Threads), Error> {
+    let start = |threads| Pool::new(PoolOptions { threads, pin: options.pin });
+    let wanted = [options.threads, options.decode_threads];
+    if wanted.contains(&Some(0)) {
+        return Err(Error::new(ErrorKind::Option, "`0` threads, expected at least 1"));
+    }
+    let prefill =
+        options.threads.unwrap_or_else(|| Topology::read(Path::new("/")).default_threads());
+    let decode = options.decode_threads.unwrap_or(prefill);
+    let pool = start(Some(prefill.max(decode)))
+        .map_err(|e| Error::new(ErrorKind::Threads, "threads cannot be started").because(e))?;
+    let most = pool.most_threads();
+    let threads = Threads { prefill: prefill.min(most), decode: decode.min(most), most };
+    Ok((pool, threads))
 }
 
 /// Whether all are of the model, and each name is of one.

@@ -3,8 +3,8 @@
 use rushlight_model::{Adapter, Model, PanelSource, WeightsFrom};
 
 use crate::cache::Cache;
-use crate::engine::EXACT_ROWS;
 use crate::forward::SEEN_FLOATS;
+use crate::options::EXACT_ROWS;
 use crate::speculate::MOST_GUESSES;
 use crate::{CacheType, EngineOptions, Error, ErrorKind};
 

@@ -132,6 +132,7 @@ fn to_json(
     json!({
         "model": model,
         "threads": engine.threads(),
+        "decode_threads": engine.decode_threads(),
         "kernels": engine.row().name(),
         "weights": engine.model().weights_from().name(),
         "load_ms": load_time.as_secs_f64() * 1e3,

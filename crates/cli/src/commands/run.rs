@@ -224,6 +224,7 @@ fn to_json(
         },
         "peak_memory_bytes": rushlight_host::peak_rss_bytes(),
         "threads": engine.threads(),
+        "decode_threads": engine.decode_threads(),
         "kernels": engine.row().name(),
         "weights": model.weights_from().name(),
     });

@@ -60,6 +60,7 @@ struct Row {
     kv: Option<String>,
     chunk: Option<usize>,
     threads: Option<usize>,
+    decode_threads: Option<usize>,
     parallel: Option<usize>,
     queue: Option<usize>,
     cache: Option<usize>,
@@ -146,6 +147,7 @@ impl Wanted {
         }
         load.ctx = row.ctx.or(load.ctx);
         load.threads = row.threads.or(load.threads);
+        load.decode_threads = row.decode_threads.or(load.decode_threads);
         load.chunk = row.chunk.unwrap_or(load.chunk);
         wanted.name = row.name.unwrap_or(wanted.name);
         wanted.aliases = row.aliases;
