@@ -158,3 +158,43 @@ fn a_download_that_is_ended_goes_on_the_next_time() {
         assert!(verified.status.success(), "{args:?} {signal}: {verified:?}");
     }
 }
+
+/// Who asks a server for a model that is on its way is told that it ends, and does not keep it.
+#[test]
+fn a_server_that_is_ended_does_not_wait_for_a_model() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tiny.gguf");
+    tiny::write_gguf(&tiny::case("llama2"), &path);
+    let server = Slow::start(std::fs::read(&path).unwrap());
+    let args = ["serve", "--address", "127.0.0.1:0", "--name", "tiny", &server.url];
+    let mut child = rushlight(dir.path(), &args).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    let address = said
+        .find_map(|line| {
+            Some(line.unwrap().split_once(" http://")?.1.split([',', ' ']).next()?.to_owned())
+        })
+        .unwrap();
+    server.half.recv_timeout(Duration::from_secs(30)).unwrap();
+    let ask = |path: &str, body: &str| {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        let length = body.len();
+        write!(
+            stream,
+            "POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
+        stream
+    };
+    let asked = [
+        ask("/v1/completions", r#"{"model": "tiny", "prompt": "a"}"#),
+        ask("/api/generate", r#"{"model": "tiny", "prompt": "a", "stream": true}"#),
+    ];
+    std::thread::sleep(Duration::from_millis(300));
+    let output = end(child, "-TERM");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    for stream in asked {
+        let status = BufReader::new(stream).lines().next().unwrap().unwrap();
+        assert!(status.starts_with("HTTP/1.1 503"), "{status}");
+    }
+}
