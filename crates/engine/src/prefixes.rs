@@ -20,6 +20,8 @@ use crate::cache::Cache;
 pub(crate) struct Prefixes {
     /// `None` for a place that is free.
     nodes: Vec<Option<Node>>,
+    /// The places that are free.
+    free: Vec<usize>,
     /// Nodes without a parent.
     roots: Vec<usize>,
     /// Counts the uses.
@@ -134,6 +136,7 @@ impl Prefixes {
 
     fn remove(&mut self, cache: &mut Cache, at: usize) {
         let Some(node) = self.nodes[at].take() else { return };
+        self.free.push(at);
         let siblings = match node.parent {
             Some(parent) => &mut self.node_mut(parent).children,
             None => &mut self.roots,
@@ -174,10 +177,10 @@ impl Prefixes {
 
     fn insert(&mut self, node: Node) -> usize {
         let parent = node.parent;
-        let at = self.nodes.iter().position(Option::is_none).unwrap_or(self.nodes.len());
-        if at == self.nodes.len() {
+        let at = self.free.pop().unwrap_or_else(|| {
             self.nodes.push(None);
-        }
+            self.nodes.len() - 1
+        });
         self.nodes[at] = Some(node);
         match parent {
             Some(parent) => self.node_mut(parent).children.push(at),

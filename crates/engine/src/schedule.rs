@@ -368,3 +368,6 @@ impl Scheduler {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -386,6 +386,23 @@ fn patterns_choose_ranks_and_factors_as_in_peft() {
     assert_eq!(file.pairs().collect::<Vec<_>>(), [("blk.0.attn_q.weight", 4, 3.0)]);
 }
 
+/// The same numbers in the other order of rotary pairs add something else.
+#[test]
+fn who_has_its_rows_put_in_another_order_is_another() {
+    for (name, architecture, same) in [("llama2", &b"llama"[..], false), ("qwen2", b"qwen2", true)]
+    {
+        let place = Place::new(name);
+        let gguf = RawGguf::default()
+            .pair("general.architecture", TEXT, &string(architecture))
+            .pair("general.type", TEXT, &string(b"adapter"))
+            .pair("adapter.type", TEXT, &string(b"lora"))
+            .pair("adapter.lora.alpha", FLOAT, &8f32.to_le_bytes());
+        let gguf = place.gguf(&with(gguf, &[A, B], 0.5)).unwrap();
+        let peft = place.peft(NEEDED, &[Q_A, Q_B]).unwrap();
+        assert_eq!(gguf.identity() == peft.identity(), same, "{name}");
+    }
+}
+
 #[test]
 fn adapters_and_models_are_not_taken_for_each_other() {
     let place = Place::new("llama2");

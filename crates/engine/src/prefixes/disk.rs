@@ -168,15 +168,25 @@ impl Prefixes {
             .filter_map(|(at, node)| node.as_ref().map(|node| (at, node)))
             .collect();
         // Who is used uses those that it builds on, so these are never later in this order.
-        nodes.sort_by_cached_key(|(_, node)| (u64::MAX - node.used, self.depth(node)));
+        let depths = self.depths();
+        nodes.sort_by_key(|(at, node)| (u64::MAX - node.used, depths[*at]));
         nodes.truncate(most.min(NONE as usize));
-        let place = |at: usize| nodes.iter().position(|(other, _)| *other == at);
-        nodes.iter().map(|(_, node)| (node.parent.and_then(place), *node)).collect()
+        let mut places = vec![None; self.nodes.len()];
+        nodes.iter().enumerate().for_each(|(place, (at, _))| places[*at] = Some(place));
+        nodes.iter().map(|(_, node)| (node.parent.and_then(|at| places[at]), *node)).collect()
     }
 
-    /// Nodes that a node builds on.
-    fn depth(&self, node: &Node) -> usize {
-        std::iter::successors(node.parent, |parent| self.node(*parent).parent).count()
+    /// How many nodes each node builds on.
+    fn depths(&self) -> Vec<usize> {
+        let mut depths = vec![0; self.nodes.len()];
+        let mut next: Vec<usize> = self.roots.clone();
+        while let Some(at) = next.pop() {
+            for &child in &self.node(at).children {
+                depths[child] = depths[at] + 1;
+                next.push(child);
+            }
+        }
+        depths
     }
 }
 
@@ -240,4 +250,42 @@ fn unusable(path: &Path, what: &str) -> Error {
         ErrorKind::Prefixes,
         format!("the file of earlier texts `{}` {what}", path.display()),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// A long text, and many that follow its beginning: in the time of one pass over them, not of one
+    /// for each.
+    #[test]
+    fn the_latest_are_found_in_little_time_and_follow_what_they_build_on() {
+        const COUNT: usize = 200_000;
+        let mut prefixes = Prefixes::default();
+        let node = |parent, page, used| {
+            let (tokens, children) = (vec![0; PAGE], Vec::new());
+            Node { parent, adapter: None, tokens, page, children, used }
+        };
+        let begin = Instant::now();
+        for page in 0..COUNT {
+            // Every tenth was used a second time, with those before it.
+            let used = if page < COUNT / 10 { 2 } else { 1 };
+            let parent = if page % 2 == 0 { page.checked_sub(2) } else { Some(0) };
+            prefixes.insert(node(parent, page, used));
+        }
+        for most in [1, 7, COUNT / 2, usize::MAX] {
+            let latest = prefixes.latest(most);
+            assert_eq!(latest.len(), most.min(COUNT));
+            for (at, (parent, node)) in latest.iter().enumerate() {
+                assert_eq!(parent.is_none(), node.parent.is_none(), "{at}");
+                assert!(parent.is_none_or(|parent| parent < at));
+                let page = parent.map(|parent| latest[parent].1.page);
+                assert_eq!(page, node.parent);
+                assert_eq!(node.used == 2, at < COUNT / 10, "{at}");
+            }
+        }
+        assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+    }
 }

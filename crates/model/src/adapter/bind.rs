@@ -53,7 +53,7 @@ impl AdapterFile {
             binding.pair(pair)?;
         }
         let Binding { layers, output, bytes, .. } = binding;
-        let terms = vec![(self.digest(), 1.0)];
+        let terms = vec![(self.digest(of_file, dims.pairing), 1.0)];
         Ok(Adapter { layers, output, pairing: dims.pairing, terms, bytes })
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use rushlight_kernels::Format;
+use rushlight_kernels::{Format, Pairing};
 use sha2::{Digest, Sha256};
 
 use super::{gguf, peft};
@@ -78,9 +78,11 @@ impl AdapterFile {
         self.pairs.iter().map(|pair| (pair.name.as_str(), pair.rank(), pair.factor))
     }
 
-    /// The SHA-256 of all that it computes with.
-    pub(super) fn digest(&self) -> [u8; 32] {
+    /// The SHA-256 of all that it computes with, where rows of queries and keys in the order
+    /// `of_file` are put in that of a model.
+    pub(super) fn digest(&self, of_file: Pairing, of_model: Pairing) -> [u8; 32] {
         let mut hash = Sha256::new();
+        hash.update(format!("{of_file:?} {of_model:?}\n"));
         for Pair { name, expert, a, b, factor } in &self.pairs {
             // Lengths keep what follows apart.
             hash.update(format!("{name} {expert:?} {factor:?}\n"));
