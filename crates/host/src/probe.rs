@@ -4,6 +4,7 @@
 //! [`Reading`]: a value with its unit and source, or a reason why there is none. Files of a tree are
 //! not trusted: they may be missing, unreadable, absurd, or go while they are read.
 
+pub mod cpu;
 mod reading;
 mod tree;
 
