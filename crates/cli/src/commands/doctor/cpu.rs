@@ -4,7 +4,7 @@ use rushlight_host::probe::Tree;
 use rushlight_host::probe::cpu::{Class, Cpu};
 use serde::Serialize;
 
-use super::group::{Group, Verdict};
+use super::group::{Group, Verdict, count};
 use super::rows::{row_for, used};
 use crate::report::size;
 
@@ -46,7 +46,11 @@ fn lines(group: &mut Group, found: &Found) {
     if cpu.board.get().is_some() {
         group.reading("machine", &cpu.board, String::clone);
     }
-    group.line("kernels", format!("`{}` ({})", found.kernels, found.kernel_features.join(", ")));
+    let features = match found.kernel_features.is_empty() {
+        false => format!(", of the instructions {}", found.kernel_features.join(", ")),
+        true => String::new(),
+    };
+    group.line("kernels", format!("`{}`{features}", found.kernels));
     let (packages, threads) = (cpu.packages.get(), cpu.threads.get());
     group.reading("cores", &cpu.cores, |&cores| {
         let threads = threads.copied().unwrap_or(cores);
@@ -140,9 +144,4 @@ fn clock(class: &Class, several: bool) -> String {
         parts.push(format!("governor `{governor}`"));
     }
     parts.join(", ")
-}
-
-/// `1 core`, `2 cores`.
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

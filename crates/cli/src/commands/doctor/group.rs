@@ -43,6 +43,11 @@ pub(crate) struct Group {
     found: Value,
 }
 
+/// `1 core`, `2 cores`.
+pub(crate) fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// A label and what is said of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Line {

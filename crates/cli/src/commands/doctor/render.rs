@@ -66,9 +66,11 @@ fn has_unicode(locale: &str) -> bool {
     locale.contains("utf-8") || locale.contains("utf8")
 }
 
-/// All groups, an empty line between two.
-pub(crate) fn page(groups: &[Group], style: Style) -> String {
-    groups.iter().map(|group| one(group, style)).collect::<Vec<_>>().join("\n")
+/// All groups, then a sentence; an empty line between two.
+pub(crate) fn page(groups: &[Group], conclusion: &str, style: Style) -> String {
+    let mut parts: Vec<String> = groups.iter().map(|group| one(group, style)).collect();
+    parts.push(wrap(&style.clean(conclusion), WIDTH, WIDTH).join("\n") + "\n");
+    parts.join("\n")
 }
 
 fn one(group: &Group, style: Style) -> String {
@@ -156,7 +158,7 @@ mod tests {
 
     #[test]
     fn lines_are_short_and_plain_where_asked() {
-        let plain = page(&[group()], Style { colour: false, unicode: false });
+        let plain = page(&[group()], "Good bye.", Style { colour: false, unicode: false });
         assert!(plain.is_ascii(), "{plain}");
         for line in plain.lines() {
             assert!(line.len() <= WIDTH && line.trim_end() == line, "{line:?}");
@@ -166,10 +168,10 @@ mod tests {
         );
         assert!(plain.contains("  a label that is long  there is no sensor\n"), "{plain}");
         assert!(plain.contains("  evil            a?[31mb?c?\n"), "{plain}");
-        assert!(plain.ends_with("  hint: buy a fan\n"));
+        assert!(plain.ends_with("  hint: buy a fan\n\nGood bye.\n"));
         assert!(plain.matches('x').count() >= 90 && plain.matches("word").count() == 30);
         let style = Style { colour: false, unicode: true };
-        assert!(page(&[group()], style).contains("41.5 °C … of 90"));
+        assert!(page(&[group()], "", style).contains("41.5 °C … of 90"));
     }
 
     #[test]
@@ -178,7 +180,7 @@ mod tests {
         let mut bad = group();
         bad.judge(Verdict::Bad, "It burns.");
         bad.judge(Verdict::Degraded, "It is warm.");
-        let page = page(&[group(), bad], style);
+        let page = page(&[group(), bad], "", style);
         assert!(page.contains("\x1b[1mHeat: \x1b[0m\x1b[32mgood\x1b[0m  All is cool.\n"));
         assert!(page.contains("\n\n\x1b[1mHeat: \x1b[0m\x1b[1;31mbad\x1b[0m  It burns.\n"));
         assert!(page.contains("\x1b[2mthere is no sensor\x1b[0m"));

@@ -50,8 +50,7 @@ impl Cpuinfo {
 }
 
 fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    let pair = |line: &'_ str| line.split_once(':').map(|_| ());
-    text.lines().filter(move |line| pair(line).is_some()).filter_map(|line| {
+    text.lines().filter_map(|line| {
         let (key, value) = line.split_once(':')?;
         Some((key.trim(), value.trim()))
     })
@@ -114,13 +113,20 @@ pub(super) fn board(tree: &Tree) -> Reading<String> {
         let vendor = read("sys_vendor").value.unwrap_or_default();
         read("product_name").map(|product| format!("{vendor} {product}").trim().to_owned())
     };
-    tree.text("proc/device-tree/model").or_else(dmi)
+    device_tree(tree, "model").or_else(dmi)
 }
 
 /// The device tree's `compatible`: words that end in a zero each.
 pub(super) fn compatible(tree: &Tree) -> Reading<Vec<String>> {
     let words = |text: String| text.split(['\0', '\n']).map(str::to_owned).collect();
-    tree.text("proc/device-tree/compatible").map(words)
+    device_tree(tree, "compatible").map(words)
+}
+
+/// A property of the root of the device tree. `/proc/device-tree` is a link with an absolute path, which
+/// leads out of a captured tree.
+fn device_tree(tree: &Tree, property: &str) -> Reading<String> {
+    let first = tree.text(format!("sys/firmware/devicetree/base/{property}"));
+    first.or_else(|| tree.text(format!("proc/device-tree/{property}")))
 }
 
 /// What all processors can.
