@@ -76,8 +76,14 @@ fn bad(groups: &[Group]) -> Option<&Group> {
 /// The last line of the page.
 fn conclusion(groups: &[Group], tree: &Tree) -> String {
     let machine = if tree.is_this_machine() { "This machine" } else { "The machine" };
+    let unknown = groups.iter().filter(|group| group.verdict() == Verdict::Unknown);
+    let unknown: Vec<_> = unknown.map(Group::title).collect();
     match bad(groups) {
-        None => format!("{machine} can serve."),
+        None if unknown.is_empty() => format!("{machine} can serve."),
+        None => format!(
+            "Nothing says that it cannot serve, but not all is known: {}.",
+            unknown.join(", ")
+        ),
         Some(group) => format!("{machine} cannot serve. {}: {}", group.title(), group.sentence()),
     }
 }

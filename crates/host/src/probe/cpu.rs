@@ -29,7 +29,9 @@ pub struct Cpu {
     pub board: Reading<String>,
     /// What the device tree says the board is compatible with, most specific first.
     pub compatible: Reading<Vec<String>>,
-    /// Instruction sets, as the kernel names them in `/proc/cpuinfo`, of all processors in common.
+    /// What all processors can, as the kernel names it in `/proc/cpuinfo`. Not serialised: it is long, and
+    /// of most nobody asks.
+    #[serde(skip)]
     pub features: Reading<Vec<String>>,
     /// Sockets.
     pub packages: Reading<usize>,

@@ -55,7 +55,10 @@ impl Security {
             apparmor: AppArmor::read(tree),
             landlock_abi: landlock::abi(tree),
             lockdown: modules::lockdown(tree),
-            ptrace_scope: number("proc/sys/kernel/yama/ptrace_scope"),
+            ptrace_scope: modules::because(
+                number("proc/sys/kernel/yama/ptrace_scope"),
+                "the kernel does not have Yama, or it is off",
+            ),
             seccomp_actions: tree
                 .text("proc/sys/kernel/seccomp/actions_avail")
                 .map(|text| words(text, ' ')),

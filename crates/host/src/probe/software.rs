@@ -33,6 +33,14 @@ pub struct Software {
     pub systemd: Reading<String>,
     /// The container that this process is in.
     pub container: Container,
+}
+
+/// What runs containers, and what limits them.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Containers {
+    /// The container that this process is in.
+    pub container: Container,
     /// What limits processes.
     pub cgroups: Cgroups,
     /// What this process may open and lock.
@@ -52,9 +60,18 @@ impl Software {
             libc: libc_version::read(tree, &packages),
             systemd: system::systemd(tree, &packages),
             container: Container::read(tree),
+        }
+    }
+}
+
+impl Containers {
+    /// Reads what `tree` says.
+    pub fn read(tree: &Tree) -> Self {
+        Self {
+            container: Container::read(tree),
             cgroups: Cgroups::read(tree),
             limits: Limits::read(tree),
-            engines: Engines::read(tree, &packages),
+            engines: Engines::read(tree, &packages::Packages::read(tree)),
         }
     }
 }
@@ -66,26 +83,27 @@ mod tests {
     use super::*;
     use crate::probe::Reason;
 
-    fn software(name: &str) -> Software {
+    fn software(name: &str) -> (Software, Containers) {
         let dir = tempfile::tempdir().unwrap();
         made_up::write_tree(name, dir.path());
-        Software::read(&Tree::new(dir.path()))
+        let tree = Tree::new(dir.path());
+        (Software::read(&tree), Containers::read(&tree))
     }
 
     #[test]
     fn a_server() {
-        let software = software("x86-server");
+        let (software, containers) = software("x86-server");
         assert_eq!(software.kernel.get().unwrap(), "6.8.0-60-generic");
         assert_eq!(software.distribution.get().unwrap(), "Ubuntu 24.04.2 LTS");
         assert_eq!(software.libc.get().unwrap(), "glibc 2.39");
         assert_eq!(software.systemd.get().unwrap(), "255.4");
         assert!(software.container.kind.get().is_none());
-        assert_eq!(software.cgroups.hierarchy.get(), Some(&Hierarchy::Unified));
-        assert_eq!(software.cgroups.memory.get(), Some(&true));
-        let files = software.limits.open_files.get().unwrap();
+        assert_eq!(containers.cgroups.hierarchy.get(), Some(&Hierarchy::Unified));
+        assert_eq!(containers.cgroups.memory.get(), Some(&true));
+        let files = containers.limits.open_files.get().unwrap();
         assert_eq!((files.soft, files.hard), (Some(1024), Some(1_048_576)));
-        assert!(software.limits.shared_memory.get().is_none());
-        let engines = &software.engines;
+        assert!(containers.limits.shared_memory.get().is_none());
+        let engines = &containers.engines;
         let names: Vec<_> = engines.found.iter().map(|engine| &*engine.name).collect();
         assert_eq!(names, ["docker", "containerd", "runc"], "podman was removed");
         let docker = engines.get("docker").unwrap();
@@ -97,16 +115,16 @@ mod tests {
 
     #[test]
     fn containers_know_that_they_are() {
-        let docker = software("container-cgroup-v1");
+        let (system, docker) = software("container-cgroup-v1");
         assert_eq!(docker.container.kind.get().unwrap(), "docker");
         assert_eq!(docker.container.rootless.get(), Some(&false));
         assert_eq!(docker.cgroups.hierarchy.get(), Some(&Hierarchy::Legacy));
         assert_eq!(docker.limits.shared_memory.get(), Some(&(64 << 20)));
-        assert_eq!(docker.systemd.value.unwrap_err().reason, Reason::NotFound);
-        let podman = software("container-cgroup-v2");
+        assert_eq!(system.systemd.value.unwrap_err().reason, Reason::NotFound);
+        let (system, podman) = software("container-cgroup-v2");
         assert_eq!(podman.container.kind.get().unwrap(), "podman");
         assert_eq!(podman.container.rootless.get(), Some(&true));
-        assert_eq!(podman.libc.get().unwrap(), "musl 1.2.5");
+        assert_eq!(system.libc.get().unwrap(), "musl 1.2.5");
     }
 
     #[test]
@@ -136,9 +154,9 @@ mod tests {
 
     #[test]
     fn what_is_damaged_is_said_to_be() {
-        let software = software("damaged");
+        let (software, containers) = software("damaged");
         assert_eq!(software.kernel.value.unwrap_err().reason, Reason::Permission);
-        assert_eq!(software.limits.open_files.value.unwrap_err().reason, Reason::Damaged);
-        assert_eq!(software.limits.shared_memory.value.unwrap_err().reason, Reason::Damaged);
+        assert_eq!(containers.limits.open_files.value.unwrap_err().reason, Reason::Damaged);
+        assert_eq!(containers.limits.shared_memory.value.unwrap_err().reason, Reason::Damaged);
     }
 }

@@ -1,10 +1,7 @@
 //! The group of what runs containers, and what would get in their way.
 
 use rushlight_host::probe::Tree;
-use rushlight_host::probe::software::{
-    Cgroups, Container, Engines, Hierarchy, LimitPair, Limits, Software,
-};
-use serde::Serialize;
+use rushlight_host::probe::software::{Containers, Hierarchy, LimitPair};
 
 use super::ask;
 use super::group::{Group, Verdict};
@@ -16,19 +13,10 @@ const FEW_FILES: u64 = 4096;
 /// The size that Docker and Podman give `/dev/shm` unless told otherwise.
 const SMALL_SHM_BYTES: u64 = 64 << 20;
 
-#[derive(Serialize)]
-struct Found {
-    container: Container,
-    cgroups: Cgroups,
-    limits: Limits,
-    engines: Engines,
-}
-
 /// Looks at what runs containers.
 pub(crate) fn look(tree: &Tree) -> Group {
-    let Software { container, cgroups, limits, mut engines, .. } = Software::read(tree);
-    ask::versions(tree, &mut engines.found);
-    let found = Found { container, cgroups, limits, engines };
+    let mut found = Containers::read(tree);
+    ask::versions(tree, &mut found.engines.found);
     let names: Vec<_> = found.engines.found.iter().map(|engine| engine.name.as_str()).collect();
     let sentence = match (found.container.kind.get(), names.is_empty()) {
         (Some(kind), true) => format!("This is one ({kind}), and it runs no further ones."),
@@ -42,7 +30,7 @@ pub(crate) fn look(tree: &Tree) -> Group {
     group
 }
 
-fn lines(group: &mut Group, found: &Found) {
+fn lines(group: &mut Group, found: &Containers) {
     for engine in &found.engines.found {
         let version = match &engine.version.value {
             Ok(version) => version.clone(),
@@ -79,7 +67,7 @@ fn show(pair: LimitPair, number: &dyn Fn(u64) -> String) -> String {
     }
 }
 
-fn judge(group: &mut Group, found: &Found) {
+fn judge(group: &mut Group, found: &Containers) {
     let has = |name: &str| found.engines.get(name).is_some();
     let any = !found.engines.found.is_empty();
     let degraded = |group: &mut Group, sentence: &str, hint: &str| {

@@ -1,7 +1,7 @@
 //! The group of the processor.
 
-use rushlight_host::probe::Tree;
-use rushlight_host::probe::cpu::{Class, Cpu};
+use rushlight_host::probe::cpu::{Cache, Class, Cpu};
+use rushlight_host::probe::{Reading, Reason, Tree};
 use serde::Serialize;
 
 use super::group::{Group, Verdict, count};
@@ -16,7 +16,7 @@ struct Found {
     /// The row of kernels that would run.
     kernels: &'static str,
     /// Which of the features that decide between rows are there.
-    kernel_features: Vec<&'static str>,
+    kernel_features: Reading<Vec<&'static str>>,
 }
 
 /// Looks at the processor.
@@ -29,8 +29,10 @@ pub(crate) fn look(tree: &Tree) -> Group {
     } else {
         row_for(&architecture, &features)
     };
-    let here = |name: &&str| features.iter().any(|feature| feature == name);
-    let kernel_features: Vec<_> = used(&architecture).into_iter().filter(here).collect();
+    let kernel_features = cpu.features.clone().map(|features| {
+        let here = |name: &&str| features.iter().any(|feature| feature == name);
+        used(&architecture).into_iter().filter(here).collect()
+    });
     let found = Found { cpu, kernels: row, kernel_features };
     let cores = found.cpu.allowed.cores;
     let sentence = format!("{} with the kernels `{row}`.", count(cores, "core"));
@@ -46,9 +48,11 @@ fn lines(group: &mut Group, found: &Found) {
     if cpu.board.get().is_some() {
         group.reading("machine", &cpu.board, String::clone);
     }
-    let features = match found.kernel_features.is_empty() {
-        false => format!(", of the instructions {}", found.kernel_features.join(", ")),
-        true => String::new(),
+    let features = match found.kernel_features.get() {
+        Some(features) if !features.is_empty() => {
+            format!(", of the instructions {}", features.join(", "))
+        }
+        _ => String::new(),
     };
     group.line("kernels", format!("`{}`{features}", found.kernels));
     let (packages, threads) = (cpu.packages.get(), cpu.threads.get());
@@ -66,14 +70,9 @@ fn lines(group: &mut Group, found: &Found) {
         let label = if class.name.is_empty() { "clock" } else { &class.name };
         group.line(label, clock(class, cpu.classes.len() > 1));
     }
-    for cache in &cpu.caches {
-        let each = if cache.count == 1 { "" } else { " each" };
-        let kind = cache.kind.to_lowercase();
-        let shared = count(cache.shared_by, "thread");
-        group.line(
-            format!("L{} {kind}", cache.level),
-            format!("{} x {}{each}, for {shared}", cache.count, size(cache.size_bytes)),
-        );
+    let caches: Vec<String> = cpu.caches.iter().map(cache).collect();
+    if !caches.is_empty() {
+        group.line("caches", caches.join(", "));
     }
     for node in cpu.nodes.iter().filter(|_| cpu.nodes.len() > 1) {
         let cpus = node.cpus.get().map_or("unknown", String::as_str);
@@ -94,7 +93,7 @@ fn lines(group: &mut Group, found: &Found) {
             count(allowed.cores, "core")
         ),
     );
-    group.line("default", count(allowed.default_threads, "thread"));
+    group.line("runs with", format!("{} by default", count(allowed.default_threads, "thread")));
 }
 
 fn judge(group: &mut Group, found: &Found, architecture: &str) {
@@ -122,7 +121,16 @@ fn judge(group: &mut Group, found: &Found, architecture: &str) {
     }
 }
 
-/// `2.40 GHz (0.40 to 3.20), schedutil`.
+/// `2 x L3 16.5 MiB`
+fn cache(cache: &Cache) -> String {
+    let kind = match cache.kind.as_str() {
+        "Unified" => String::new(),
+        kind => format!(" {}", kind.to_lowercase()),
+    };
+    format!("{} x L{}{kind} {}", cache.count, cache.level, size(cache.size_bytes))
+}
+
+/// `0.40 to 3.20 GHz, now 2.40 GHz, governor `schedutil``
 fn clock(class: &Class, several: bool) -> String {
     let ghz = |hz: &u64| format!("{:.2}", *hz as f64 / 1e9);
     let mut parts = Vec::new();
@@ -132,10 +140,10 @@ fn clock(class: &Class, several: bool) -> String {
     match (class.min.get(), class.max.get()) {
         (Some(min), Some(max)) => parts.push(format!("{} to {} GHz", ghz(min), ghz(max))),
         (None, Some(max)) => parts.push(format!("up to {} GHz", ghz(max))),
-        _ => {
-            let why = class.max.value.as_ref().err().map(ToString::to_string);
-            parts.push(format!("clocks not shown: {}", why.unwrap_or_default()));
-        }
+        _ => parts.push(match &class.max.value {
+            Err(absent) if absent.reason != Reason::NotFound => format!("unknown: {absent}"),
+            _ => "not shown, as in most virtual machines".to_owned(),
+        }),
     }
     if let Some(now) = class.now.get() {
         parts.push(format!("now {} GHz", ghz(now)));

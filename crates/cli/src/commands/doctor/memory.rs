@@ -1,6 +1,6 @@
 //! The group of memory.
 
-use rushlight_host::probe::memory::Memory;
+use rushlight_host::probe::memory::{Memory, Zram};
 use rushlight_host::probe::{Reading, Tree};
 use serde::Serialize;
 
@@ -11,12 +11,12 @@ use crate::report::size;
 /// what `rushlight show` says of it.
 const SMALLEST: Smallest = Smallest {
     name: "SmolLM2-135M in Q4_1",
-    weights_bytes: 98_400_000,
-    cache_bytes: 11_800_000,
-    activations_bytes: 27_000_000,
+    weights_bytes: 98_360_000,
+    cache_bytes: 11_796_480,
+    activations_bytes: 27_060_000,
 };
 /// Per cent of the time that everything may wait for memory before that is said.
-const MUCH_PRESSURE: f32 = 5.0;
+const MUCH_PRESSURE: f64 = 5.0;
 /// From here on a process is among the first to be killed.
 const FIRST_TO_GO: i32 = 500;
 
@@ -65,7 +65,9 @@ fn lines(group: &mut Group, memory: &Memory) {
         let (most, used) = (size(limit.limit_bytes), size(limit.used_bytes));
         group.line("group limit", format!("{most}, of which {used} are used ({})", limit.group));
     }
-    group.reading("usable", &memory.usable, bytes);
+    if memory.tightest().is_some() {
+        group.reading("usable", &memory.usable, bytes);
+    }
     swap(group, memory);
     let huge = &memory.huge;
     group.reading("huge pages", &huge.transparent, |choice| {
@@ -83,7 +85,7 @@ fn lines(group: &mut Group, memory: &Memory) {
         };
         format!("transparent ones `{choice}`, {set_aside}")
     });
-    let share = |reading: &Reading<f32>| match reading.get() {
+    let share = |reading: &Reading<f64>| match reading.get() {
         Some(share) => format!("{share:.1} %"),
         None => "an unknown share".to_owned(),
     };
@@ -111,22 +113,21 @@ fn swap(group: &mut Group, memory: &Memory) {
             format!("{}, of which {free} are free", size(total))
         }
     });
-    for zram in &swap.zram {
-        group.reading(&zram.name, &zram.size, |&most| {
-            let stored = match (zram.stored.get(), zram.taken.get()) {
-                (Some(&stored), Some(&taken)) => {
-                    format!(", holds {} in {}", size(stored), size(taken))
-                }
-                _ => String::new(),
-            };
-            format!("compressed in memory, up to {}{stored}", size(most))
-        });
+    // Together: Jetsons have one for each core.
+    let sum = |of: fn(&Zram) -> &Reading<u64>| {
+        let values = swap.zram.iter().filter_map(|zram| of(zram).get());
+        values.fold(0_u64, |sum, value| sum.saturating_add(*value))
+    };
+    if let most @ 1.. = sum(|zram| &zram.size) {
+        let (stored, taken) = (sum(|zram| &zram.stored), sum(|zram| &zram.taken));
+        let held = format!("holds {} in {}", size(stored), size(taken));
+        group.line("zram", format!("compressed in memory, up to {}, {held}", size(most)));
     }
 }
 
 fn out_of_memory(group: &mut Group, memory: &Memory) {
     let oom = &memory.oom;
-    group.reading("if none is left", &oom.score_adj, |adjusted| {
+    group.reading("out of memory", &oom.score_adj, |adjusted| {
         let mut parts = vec![match oom.score.get() {
             Some(score) => format!("score {score} (adjusted by {adjusted})"),
             None => format!("adjusted by {adjusted}"),

@@ -44,7 +44,7 @@ impl Style {
         let mut clean = String::with_capacity(text.len());
         for c in text.chars() {
             match c {
-                _ if c.is_control() => clean.push('?'),
+                _ if c.is_control() || turns(c) => clean.push('?'),
                 _ if c.is_ascii() || self.unicode => clean.push(c),
                 '°' => {}
                 '–' | '—' => clean.push('-'),
@@ -58,6 +58,11 @@ impl Style {
         }
         clean
     }
+}
+
+/// Whether it changes the direction of what follows, which can make a line say something else.
+fn turns(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// `de_DE.UTF-8`, `C.utf8`.
@@ -100,7 +105,9 @@ fn labelled(line: &Line, style: Style) -> String {
     let label = style.clean(&line.label);
     let width = WIDTH - VALUES;
     let first = width.saturating_sub(label.chars().count().saturating_sub(VALUES - 4));
-    let parts = wrap(&style.clean(&line.value), first, width);
+    let value = style.clean(&line.value);
+    let value = if line.absent { format!("({value})") } else { value };
+    let parts = wrap(&value, first, width);
     let colour = if line.absent { "2" } else { "" };
     let parts: Vec<_> = parts.iter().map(|part| style.paint(colour, part)).collect();
     let gap = " ".repeat(VALUES);
@@ -151,7 +158,7 @@ mod tests {
             Reading::absent(Reason::NotFound, "there is no sensor", Unit::Celsius, "sys/x");
         group.reading("a label that is long", &reading, u32::to_string);
         group.line("long", "word ".repeat(30) + &"x".repeat(90));
-        group.line("evil", "a\x1b[31mb\nc\u{9b}");
+        group.line("evil", "a\x1b[31mb\nc\u{202e}");
         group.hint("buy a fan");
         group
     }
@@ -166,7 +173,7 @@ mod tests {
         assert!(
             plain.starts_with("Heat: good  All is cool.\n  processor       41.5 C ... of 90\n")
         );
-        assert!(plain.contains("  a label that is long  there is no sensor\n"), "{plain}");
+        assert!(plain.contains("  a label that is long  (there is no sensor)\n"), "{plain}");
         assert!(plain.contains("  evil            a?[31mb?c?\n"), "{plain}");
         assert!(plain.ends_with("  hint: buy a fan\n\nGood bye.\n"));
         assert!(plain.matches('x').count() >= 90 && plain.matches("word").count() == 30);
@@ -183,7 +190,7 @@ mod tests {
         let page = page(&[group(), bad], "", style);
         assert!(page.contains("\x1b[1mHeat: \x1b[0m\x1b[32mgood\x1b[0m  All is cool.\n"));
         assert!(page.contains("\n\n\x1b[1mHeat: \x1b[0m\x1b[1;31mbad\x1b[0m  It burns.\n"));
-        assert!(page.contains("\x1b[2mthere is no sensor\x1b[0m"));
+        assert!(page.contains("\x1b[2m(there is no sensor)\x1b[0m"));
     }
 
     #[test]

@@ -20,7 +20,10 @@ pub(crate) fn look(tree: &Tree) -> Group {
 
 fn lines(group: &mut Group, security: &Security) {
     let yes = |&yes: &bool| if yes { "on" } else { "off" }.to_owned();
-    group.reading("modules", &security.modules, |modules| modules.join(", "));
+    group.reading("modules", &security.modules, |modules| match modules.is_empty() {
+        true => "none".to_owned(),
+        false => modules.join(", "),
+    });
     group.reading("SELinux", &security.selinux.mode, |mode| match security.selinux.context.get() {
         Some(context) => format!("{mode}, this process as `{context}`"),
         None => mode.clone(),
@@ -89,10 +92,12 @@ fn judge(group: &mut Group, security: &Security, tree: &Tree) {
         }
         _ => {}
     }
-    if security.seccomp_actions.get().is_none() {
+    // A captured tree may not have these files, whatever its kernel has.
+    let told = tree.is_this_machine() || security.process.no_new_privileges.get().is_some();
+    if told && security.seccomp_actions.get().is_none() {
         missing.push("the kernel shows no seccomp: its calls cannot be filtered");
     }
-    if security.ptrace_scope.get().is_none_or(|&scope| scope == 0) {
+    if security.ptrace_scope.get().map_or(told, |&scope| scope == 0) {
         missing.push(
             "other processes of the same user can read a service's memory, keys included: give it a \
              user of its own, or set `kernel.yama.ptrace_scope=1`",

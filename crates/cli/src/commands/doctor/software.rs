@@ -1,27 +1,13 @@
 //! The group of kernel, distribution and what runs services.
 
-use rushlight_host::probe::software::{Container, Software};
-use rushlight_host::probe::{Reading, Tree};
-use serde::Serialize;
+use rushlight_host::probe::Tree;
+use rushlight_host::probe::software::Software;
 
 use super::group::{Group, Verdict};
 
-/// What is shown of the software here; the rest is in the group of containers.
-#[derive(Serialize)]
-struct Found {
-    kernel: Reading<String>,
-    distribution: Reading<String>,
-    distribution_id: Reading<String>,
-    libc: Reading<String>,
-    systemd: Reading<String>,
-    container: Container,
-}
-
 /// Looks at the software.
 pub(crate) fn look(tree: &Tree) -> Group {
-    let Software { kernel, distribution, distribution_id, libc, systemd, container, .. } =
-        Software::read(tree);
-    let found = Found { kernel, distribution, distribution_id, libc, systemd, container };
+    let found = Software::read(tree);
     let name = found.distribution.get().map_or("Linux", String::as_str);
     let place = match found.container.kind.get() {
         Some(kind) => format!("{name} in a container ({kind})."),

@@ -27,7 +27,7 @@ pub struct Class {
     /// The processors, as `0-3,8`.
     pub cpus: String,
     /// Relative speed, where the kernel tells; 1024 is the fastest.
-    pub capacity: Option<u64>,
+    pub capacity: Reading<u64>,
     /// The lowest clock.
     pub min: Reading<u64>,
     /// The highest clock.
@@ -71,6 +71,11 @@ fn class(tree: &Tree, name: String, members: &[&Processor]) -> Class {
         Some(first) => format!("{}/cpufreq", directory(first)),
         None => format!("{SYSTEM}/cpufreq"),
     };
+    let capacity = match members.first() {
+        Some(first) => format!("{}/cpu_capacity", directory(first)),
+        None => SYSTEM.to_owned(),
+    };
+    let capacity = tree.number(capacity, Unit::None);
     let highest = members.iter().max_by_key(|member| member.max_khz);
     let highest = highest.map_or(folder.clone(), |member| format!("{}/cpufreq", directory(member)));
     Class {
@@ -78,7 +83,7 @@ fn class(tree: &Tree, name: String, members: &[&Processor]) -> Class {
         cores: processors::cores(&owned),
         threads: members.len(),
         cpus: cpu_list::show(&cpus),
-        capacity: members.first().and_then(|member| member.capacity),
+        capacity,
         min: hertz(tree, &format!("{folder}/cpuinfo_min_freq")),
         max: hertz(tree, &format!("{highest}/cpuinfo_max_freq")),
         now: hertz(tree, &format!("{folder}/scaling_cur_freq")),

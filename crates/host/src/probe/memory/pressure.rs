@@ -11,11 +11,11 @@ const FILE: &str = "proc/pressure/memory";
 #[non_exhaustive]
 pub struct Pressure {
     /// In which something waited, of 10 seconds.
-    pub some_10s: Reading<f32>,
+    pub some_10s: Reading<f64>,
     /// In which everything waited, of 10 seconds.
-    pub full_10s: Reading<f32>,
+    pub full_10s: Reading<f64>,
     /// In which everything waited, of 5 minutes.
-    pub full_300s: Reading<f32>,
+    pub full_300s: Reading<f64>,
 }
 
 impl Pressure {
@@ -25,7 +25,8 @@ impl Pressure {
             let found = text.clone().check(Unit::Percent, |text| share(&text, kind, span));
             match found.value {
                 Err(absent) if absent.reason == Reason::NotFound => {
-                    let detail = "the kernel does not measure it (`psi=1` on its command line may)";
+                    let detail =
+                        "the kernel does not measure it; `psi=1` on its command line may help";
                     Reading::absent(Reason::NotFound, detail, Unit::Percent, FILE)
                 }
                 _ => found,
@@ -40,11 +41,11 @@ impl Pressure {
 }
 
 /// `full avg10=0.12 avg60=…`
-fn share(text: &str, kind: &str, span: &str) -> Result<f32, String> {
+fn share(text: &str, kind: &str, span: &str) -> Result<f64, String> {
     let line = text.lines().find(|line| line.split(' ').next() == Some(kind));
     let words = line.into_iter().flat_map(|line| line.split(' '));
     let mut values = words.filter_map(|word| word.split_once('=')).filter(|pair| pair.0 == span);
-    let value = values.next().and_then(|pair| pair.1.parse::<f32>().ok());
+    let value = values.next().and_then(|pair| pair.1.parse::<f64>().ok());
     match value {
         Some(share) if (0.0..=100.0).contains(&share) => Ok(share),
         Some(share) => Err(format!("`{share}` is no share of 100")),

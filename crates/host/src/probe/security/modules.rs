@@ -43,7 +43,7 @@ pub(super) fn lockdown(tree: &Tree) -> Reading<String> {
         let inner = text.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
         inner.map(|(word, _)| word.to_owned()).ok_or_else(|| "no word is in brackets".to_owned())
     });
-    explain(chosen, tree)
+    because(explain(chosen, tree), "the kernel does not have it")
 }
 
 /// Says that `securityfs` is not mounted, where that is why nothing was found.
@@ -51,7 +51,8 @@ fn explain<T>(reading: Reading<T>, tree: &Tree) -> Reading<T> {
     match &reading.value {
         Err(absent) if absent.reason == Reason::NotFound && tree.names(FOLDER).is_empty() => {
             let detail = "`securityfs` is not mounted, or the kernel has no security modules";
-            Reading::absent(Reason::NotFound, detail, reading.unit, reading.source)
+            // Another reason than that there is no such file, which others may explain better.
+            Reading::absent(Reason::Driver, detail, reading.unit, reading.source)
         }
         _ => reading,
     }
@@ -101,7 +102,7 @@ impl AppArmor {
 }
 
 /// `detail` in place of "there is no such file".
-fn because<T>(reading: Reading<T>, detail: &str) -> Reading<T> {
+pub(super) fn because<T>(reading: Reading<T>, detail: &str) -> Reading<T> {
     match &reading.value {
         Err(absent) if absent.reason == Reason::NotFound => {
             Reading::absent(Reason::NotFound, detail, reading.unit, reading.source)
