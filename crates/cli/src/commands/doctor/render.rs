@@ -10,6 +10,9 @@ const WIDTH: usize = 80;
 /// Where values begin: after the longest label that is usual.
 const VALUES: usize = 18;
 
+/// What stays on the line of its number.
+const UNITS: [&str; 12] = ["B", "KiB", "MiB", "GiB", "GHz", "MHz", "%", "°C", "C", "W", "J", "s"];
+
 /// How a page looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Style {
@@ -119,7 +122,7 @@ fn labelled(line: &Line, style: Style) -> String {
 fn wrap(text: &str, first: usize, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut left = first;
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
+    for word in words(text) {
         let mut word: Vec<char> = word.chars().collect();
         loop {
             let line = lines.last_mut().expect("there is always one line");
@@ -136,6 +139,9 @@ fn wrap(text: &str, first: usize, width: usize) -> Vec<String> {
                 if room > 0 {
                     line.extend(std::iter::repeat_n(' ', gap));
                     line.extend(word.drain(..room));
+                    if word.first() == Some(&' ') {
+                        word.remove(0);
+                    }
                 }
             }
             lines.push(String::new());
@@ -143,6 +149,24 @@ fn wrap(text: &str, first: usize, width: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+/// The words of a text; a number and its unit are one.
+fn words(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let unit = word.trim_end_matches([',', '.', ')', ':', ';']);
+        match words.last_mut() {
+            Some(number)
+                if UNITS.contains(&unit) && number.ends_with(|c: char| c.is_ascii_digit()) =>
+            {
+                number.push(' ');
+                number.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words
 }
 
 #[cfg(test)]
@@ -191,6 +215,12 @@ mod tests {
         assert!(page.contains("\x1b[1mHeat: \x1b[0m\x1b[32mgood\x1b[0m  All is cool.\n"));
         assert!(page.contains("\n\n\x1b[1mHeat: \x1b[0m\x1b[1;31mbad\x1b[0m  It burns.\n"));
         assert!(page.contains("\x1b[2m(there is no sensor)\x1b[0m"));
+    }
+
+    #[test]
+    fn a_number_stays_with_its_unit() {
+        assert_eq!(wrap("there are 1.0 MiB, left", 13, 13), ["there are", "1.0 MiB, left"]);
+        assert_eq!(wrap("x 12345678 W", 5, 5), ["x 123", "45678", "W"]);
     }
 
     #[test]

@@ -22,9 +22,10 @@ fn no_damage_makes_it_panic_or_wait() {
     let names = tree_names();
     let each = ROUNDS.div_ceil(names.len());
     let slowest = std::thread::scope(|scope| {
-        let half = names.len().div_ceil(2);
+        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        let share = names.len().div_ceil(threads);
         let workers = names
-            .chunks(half)
+            .chunks(share)
             .map(|names| scope.spawn(move || names.iter().map(|name| damage(name, each)).max()));
         let workers: Vec<_> = workers.collect();
         workers.into_iter().filter_map(|worker| worker.join().unwrap()).max()
@@ -50,7 +51,7 @@ fn damage(name: &str, rounds: usize) -> (Duration, String) {
     let mut broken: Vec<(PathBuf, Before)> = Vec::new();
     let mut slowest = (Duration::ZERO, String::new());
     for round in 0..rounds {
-        if broken.len() >= 1 + draw(AT_ONCE) {
+        if broken.len() > draw(AT_ONCE) {
             broken.drain(..).rev().for_each(|(path, before)| before.put_back(&path));
         }
         let path = &files[draw(files.len())];
