@@ -258,6 +258,7 @@ fn shells_and_manuals_know_every_command() {
         "verify",
         "remove",
         "prune",
+        "doctor",
     ];
     for command in commands {
         assert!(bash.contains(command), "{command}");
