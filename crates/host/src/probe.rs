@@ -5,7 +5,10 @@
 //! not trusted: they may be missing, unreadable, absurd, or go while they are read.
 
 pub mod cpu;
+pub mod heat;
+pub mod hwmon;
 pub mod memory;
+pub mod power;
 mod reading;
 pub mod security;
 pub mod software;

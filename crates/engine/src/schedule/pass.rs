@@ -18,13 +18,13 @@ impl Scheduler {
         self.make_room(&mut rows);
         // What is embedded has the rows that guesses would.
         let guesses = if self.embeddings.is_empty() { self.guess(&rows) } else { None };
-        let (mut batch, mut wanted) = self.batch(&rows, guesses.is_some());
+        let (mut batch, mut wanted, mut run) = self.batch(&rows, guesses.is_some());
         let parts = self.add_texts(&mut batch, &rows);
         let mut begin = Instant::now();
         let mut ran = self.engine.forward(&batch);
         if ran.as_ref().is_err_and(lacks_room) && self.drop_guesses() {
             // Nobody is to fail for them.
-            (batch, wanted) = self.batch(&rows, false);
+            (batch, wanted, run) = self.batch(&rows, false);
             (begin, ran) = (Instant::now(), self.engine.forward(&batch));
         }
         while ran.as_ref().is_err_and(lacks_room) && self.prefixes.evict(self.engine.cache_mut()) {
@@ -39,17 +39,21 @@ impl Scheduler {
         if let Some(pass) = guesses {
             self.ran(pass, begin.elapsed());
         }
+        self.share_energy(&run, &parts);
         self.share_prompts(&rows);
         self.outputs(&wanted);
         self.take_texts(parts);
         Ok(true)
     }
 
-    /// The rows of those who run, with guesses or without, and who gets a token of them.
-    fn batch(&self, rows: &[usize], guesses: bool) -> (Batch, Vec<Wanted>) {
+    /// The rows of those who run, with guesses or without, who gets a token of them, and how many
+    /// each has.
+    fn batch(&self, rows: &[usize], guesses: bool) -> (Batch, Vec<Wanted>, Vec<usize>) {
         let (mut batch, mut wanted, mut outputs) = (Batch::new(), Vec::new(), 0);
+        let mut run = vec![0; self.running.len()];
         for (at, (active, rows)) in self.running.iter().zip(rows).enumerate() {
             let Some(sequence) = active.sequence() else { continue };
+            let before = batch.len();
             let pending = active.pending(&self.engine);
             let ends = *rows == pending.len() && *rows > 0;
             batch.extend(sequence, &pending[..*rows], ends);
@@ -61,8 +65,9 @@ impl Scheduler {
                 batch.extend_all(sequence, active.guesses());
                 outputs += active.guesses().len();
             }
+            run[at] = batch.len() - before;
         }
-        (batch, wanted)
+        (batch, wanted, run)
     }
 
     /// How many of its tokens each of those who run reads in the next pass.
