@@ -4,10 +4,10 @@
 //! [`Reading`]: a value with its unit and source, or a reason why there is none. Files of a tree are
 //! not trusted: they may be missing, unreadable, absurd, or go while they are read.
 
-mod nvml;
+pub mod accelerators;
+pub mod nvml;
 mod reading;
 mod tree;
 
-pub use nvml::{NVML_DEADLINE, NVML_LIBRARY, Nvml, NvmlGpu, NvmlProcess, NvmlReport};
 pub use reading::{Absent, Reading, Reason, Unit};
 pub use tree::Tree;
