@@ -5,9 +5,14 @@
 //! not trusted: they may be missing, unreadable, absurd, or go while they are read.
 
 pub mod accelerators;
+pub mod cpu;
+pub mod memory;
 pub mod nvml;
 mod reading;
+pub mod security;
+pub mod software;
 mod tree;
 
 pub use reading::{Absent, Reading, Reason, Unit};
 pub use tree::Tree;
+pub(crate) use tree::read_text;
