@@ -104,7 +104,9 @@ fn sentence(found: &Found) -> String {
     match backend {
         Some(backend) => format!("{here}{ready}; rushlight has a backend ({backend})."),
         None => {
-            format!("{here}{ready}; rushlight computes on the processor: no backend uses them yet.")
+            format!(
+                "{here}{ready}; rushlight computes on the processor: no backend uses accelerators yet."
+            )
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What is known of each kernel driver: what its devices are and what speaks to them.
 //!
-//! Names of drivers: `drivers/gpu/drm`, `drivers/accel` and `drivers/misc` of Linux 6.18; out of its
-//! tree those of NVIDIA (`nvidia`, `nvgpu`), Arm and Rockchip (`mali`, `RKNPU`), Hailo and Google.
+//! Names of drivers: `drivers/gpu/drm`, `drivers/accel` and `drivers/misc` of Linux 6.18 and
+//! 6.19; out of its tree those of NVIDIA (`nvidia`, `nvgpu`), Arm and Rockchip (`mali`, `RKNPU`), Hailo
+//! and Google.
 
 use super::AcceleratorKind::{self, Gpu, Npu, Tpu};
 

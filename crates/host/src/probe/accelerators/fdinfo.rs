@@ -51,6 +51,8 @@ pub(super) struct Clients {
     /// Process, descriptor → node.
     known: Vec<(u32, String, String)>,
     searched: Option<Instant>,
+    /// Whether any process could be looked into at the last search.
+    pub(super) sees_some: bool,
 }
 
 impl Clients {
@@ -58,7 +60,7 @@ impl Clients {
     pub(super) fn read(&mut self, tree: &Tree, now: Instant) -> Vec<Held> {
         let is_due = self.searched.is_none_or(|then| now.duration_since(then) >= SEARCH_EVERY);
         if is_due {
-            self.known = search(tree);
+            (self.known, self.sees_some) = search(tree);
             self.searched = Some(now);
         }
         let mut seen: HashMap<(String, u64), ()> = HashMap::new();
@@ -74,12 +76,14 @@ impl Clients {
     }
 }
 
-/// Descriptors of nodes of DRM devices, in all processes that may be looked into.
-fn search(tree: &Tree) -> Vec<(u32, String, String)> {
-    let mut known = Vec::new();
+/// Descriptors of nodes of DRM devices, in all processes that may be looked into, and whether there
+/// are any.
+fn search(tree: &Tree) -> (Vec<(u32, String, String)>, bool) {
+    let (mut known, mut sees_some) = (Vec::new(), false);
     for pid in tree.names("proc").iter().filter_map(|name| name.parse::<u32>().ok()) {
         let folder = tree.path(format!("proc/{pid}/fd"));
         let Ok(entries) = std::fs::read_dir(folder) else { continue };
+        sees_some = true;
         for entry in entries.filter_map(Result::ok) {
             let Ok(target) = std::fs::read_link(entry.path()) else { continue };
             let (Some(target), Ok(fd)) = (target.to_str(), entry.file_name().into_string()) else {
@@ -92,7 +96,7 @@ fn search(tree: &Tree) -> Vec<(u32, String, String)> {
         }
     }
     known.sort();
-    known
+    (known, sees_some)
 }
 
 impl Client {

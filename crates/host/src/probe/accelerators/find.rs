@@ -130,6 +130,7 @@ fn finish(
         (Some(row), Some(_)) if row.vendor == "Intel" && row.kind == AcceleratorKind::Gpu => {
             Some(false)
         }
+        (Some(row), _) if row.vendor == driver::NVIDIA && soc::is_jetson(tree) => Some(true),
         (row, _) => row.and_then(|row| row.shares_memory),
     };
     Accelerator {

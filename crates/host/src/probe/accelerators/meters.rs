@@ -199,7 +199,7 @@ impl Files<'_> {
         meters.load = Load::OfClients;
         let profiling = self.tree.text(self.device("profiling"));
         if profiling.get().is_some_and(|text| text == "0" || text == "0x0") {
-            let detail = "the driver does not count unless root writes 1 to this file";
+            let detail = "the driver does not count unless root writes 1 to this file (panthor: 3)";
             meters.load = Load::Told(Reading::absent(
                 Reason::Unsupported,
                 detail,
@@ -288,7 +288,9 @@ impl Files<'_> {
             let name = self.tree.text(format!("{zones}/{zone}/type"));
             name.get().is_some_and(|name| name.to_ascii_lowercase().contains(kind))
         };
-        match self.tree.names(zones).into_iter().find(is_ours) {
+        // Beside the zones are what cools them, by the names of devices.
+        let mut names = self.tree.names(zones).into_iter();
+        match names.find(|name| name.starts_with("thermal_zone") && is_ours(name)) {
             Some(zone) => self.milli(&format!("{zones}/{zone}/temp"), Unit::Celsius),
             None => untold(Unit::Celsius, "no sensor of it is shown"),
         }

@@ -102,7 +102,8 @@ impl AcceleratorSampler {
             let meters = Meters::read(&self.tree, device);
             let of_device = |held: &&Use| device.nodes.iter().any(|node| node.path == held.node);
             let uses: Vec<&Use> = uses.iter().filter(of_device).collect();
-            let mut sample = self.before.sample(index, seconds, meters, &uses);
+            let sees_some = self.clients.sees_some;
+            let mut sample = self.before.sample(index, seconds, meters, &uses, sees_some);
             sample.processes = processes(&self.tree, &uses);
             if is_asked_by_nvml(device) {
                 match &report {
@@ -171,11 +172,12 @@ impl Before {
         seconds: f64,
         meters: Meters,
         uses: &[&Use],
+        sees_some: bool,
     ) -> AcceleratorSample {
         let utilisation = match meters.load {
             Load::Told(reading) => reading,
             Load::Counted(counters, source) => self.busiest(index, seconds, &counters, source),
-            Load::OfClients => of_clients(uses),
+            Load::OfClients => of_clients(uses, sees_some),
         };
         let (mut power, energy) = (meters.power, meters.energy);
         if power.get().is_none()
@@ -254,9 +256,13 @@ fn share(old: &Engine, new: &mut Engine, seconds: f64) -> Option<f64> {
 }
 
 /// How busy a device is by what its clients used: of its busiest engine, all clients together.
-fn of_clients(uses: &[&Use]) -> Reading<f64> {
+fn of_clients(uses: &[&Use], sees_some: bool) -> Reading<f64> {
     let sees_all = rustix::process::geteuid().is_root();
     let source = if sees_all { CLIENTS.to_owned() } else { format!("{CLIENTS} of this user") };
+    if !sees_some {
+        let detail = "no process shows what it uses";
+        return Reading::absent(Reason::NotFound, detail, Unit::Percent, source);
+    }
     let mut engines: BTreeMap<&str, f64> = BTreeMap::new();
     for (name, share) in uses.iter().filter_map(|held| held.busy.as_ref()).flatten() {
         *engines.entry(name).or_default() += share;

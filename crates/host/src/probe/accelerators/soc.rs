@@ -33,7 +33,8 @@ pub(super) fn find(tree: &Tree, all: &mut All) {
     usb(tree, all);
 }
 
-fn is_jetson(tree: &Tree) -> bool {
+/// Whether the machine is one of NVIDIA's boards with processor and GPU on one chip.
+pub(super) fn is_jetson(tree: &Tree) -> bool {
     let compatible = tree.text("proc/device-tree/compatible");
     tree.exists("etc/nv_tegra_release")
         || compatible.get().is_some_and(|text| text.contains("nvidia,tegra"))
@@ -50,6 +51,9 @@ fn jetson(tree: &Tree, all: &mut All, name: &str, folder: String) {
     let on_bus = all.0.iter_mut().find(|found| found.driver.as_deref() == Some("nvidia"));
     if let Some(found) = on_bus {
         found.place.devfreq.get_or_insert(folder);
+        if let Some(board) = board(tree) {
+            found.name.get_or_insert(format!("GPU of {board}"));
+        }
         return;
     }
     let device = format!("{folder}/device");

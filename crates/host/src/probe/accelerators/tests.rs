@@ -422,6 +422,7 @@ fn a_jetson_is_read_by_files_where_nvml_does_not_tell() {
          sys/class/devfreq/17000000.gpu/cur_freq = 306000000\n\
          sys/class/devfreq/17000000.gpu/device/load = 640\ndev/nvmap =\n\
          usr/lib/aarch64-linux-gnu/tegra/libcuda.so.1 =\n\
+         sys/class/thermal/cooling_device1/type = devfreq-17000000.gpu\n\
          sys/class/thermal/thermal_zone1/type = gpu-thermal\n\
          sys/class/thermal/thermal_zone1/temp = 48343\n",
     );
