@@ -500,7 +500,7 @@ fn no_damage_to_files_makes_it_panic() {
         paths.sort();
         let mut sampler = sampler(&tree);
         let mut now = Instant::now();
-        for _ in 0..40 {
+        for _ in 0..25 {
             for _ in 0..4 {
                 let path = &paths[dice.below(paths.len())];
                 let mut bytes = std::fs::read(path).unwrap_or_default();

@@ -3,22 +3,31 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Nvml, NvmlReport};
+use super::{Nvml, NvmlReport, NvmlSource};
 use crate::meter::{Covers, PowerSensor, Sample};
-use crate::probe::{Absent, Reason};
+use crate::probe::{Absent, Reason, Tree};
 
 /// Joules that all GPUs of NVML have taken, or their watts where they do not count.
 ///
 /// GPUs count since Volta (`nvmlDeviceGetTotalEnergyConsumption`).
 #[derive(Debug)]
 pub struct NvmlEnergy {
-    nvml: Mutex<Nvml>,
+    nvml: Mutex<NvmlSource>,
 }
 
 impl NvmlEnergy {
     /// A sensor that asks `nvml`.
-    pub fn new(nvml: Nvml) -> Self {
+    pub fn new(nvml: NvmlSource) -> Self {
         Self { nvml: Mutex::new(nvml) }
+    }
+
+    /// The sensor of a machine with NVIDIA's driver, for [`crate::PowerMeter::open_with`]; none
+    /// without. It loads NVML into this process.
+    pub fn of(tree: &Tree) -> Vec<Box<dyn PowerSensor>> {
+        if !tree.exists("dev/nvidiactl") {
+            return Vec::new();
+        }
+        vec![Box::new(Self::new(Nvml::of(tree).into()))]
     }
 }
 
@@ -67,7 +76,7 @@ mod tests {
     fn sensor(mode: FakeNvml) -> NvmlEnergy {
         let dir = tempfile::tempdir().unwrap();
         let path = fake_nvml(mode, dir.path());
-        NvmlEnergy::new(Nvml::load(&path, Duration::from_secs(20)).unwrap())
+        NvmlEnergy::new(Nvml::load(&path, Duration::from_secs(20)).into())
     }
 
     #[test]
@@ -77,6 +86,15 @@ mod tests {
         assert_eq!(healthy.read().unwrap(), Sample::Joules(vec![5001.0, 5001.0]));
         assert_eq!(healthy.covers(), Covers::Gpu);
         assert_eq!(sensor(FakeNvml::Jetson).read().unwrap_err().reason, Reason::Unsupported);
+        let missing = sensor(FakeNvml::NoDriver).read().unwrap_err();
+        assert_eq!(missing.reason, Reason::Driver);
+        let dir = tempfile::tempdir().unwrap();
+        let tree = Tree::new(dir.path());
+        assert_eq!(NvmlEnergy::of(&tree).len(), 0);
+        rushlight_testkit::made_up::write_entries("dev/nvidiactl =\n", dir.path());
+        let [other] = &NvmlEnergy::of(&tree)[..] else { panic!("one sensor") };
+        // NVML would speak of this machine, not of the one that the tree is of.
+        assert_eq!(other.read().unwrap_err().reason, Reason::NotFound);
         let mut report = healthy.nvml.lock().unwrap().report().unwrap();
         report.gpus[1].energy = Reading::absent(Reason::Unsupported, "", Unit::Joules, "");
         assert_eq!(sample(&report).unwrap(), Sample::Watts(57.0));
