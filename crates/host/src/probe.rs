@@ -4,10 +4,12 @@
 //! [`Reading`]: a value with its unit and source, or a reason why there is none. Files of a tree are
 //! not trusted: they may be missing, unreadable, absurd, or go while they are read.
 
+pub mod accelerators;
 pub mod cpu;
 pub mod heat;
 pub mod hwmon;
 pub mod memory;
+pub mod nvml;
 pub mod power;
 mod reading;
 pub mod security;

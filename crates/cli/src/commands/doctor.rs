@@ -1,5 +1,6 @@
 //! `doctor`: what this machine has, what is missing, and whether it can serve.
 
+mod accelerators;
 mod ask;
 mod containers;
 mod cpu;
@@ -37,6 +38,7 @@ struct Part {
 const PARTS: &[Part] = &[
     Part { look: cpu::look, alone: None },
     Part { look: memory::look, alone: None },
+    Part { look: accelerators::look, alone: None },
     Part { look: power::look, alone: None },
     Part { look: software::look, alone: None },
     Part { look: containers::look, alone: Some(|doctor| doctor.containers) },
