@@ -3,7 +3,7 @@
 use rushlight_text::tools::{ToolCallParser, ToolEvent};
 use serde_json::{Map, Value};
 
-use crate::openai::random;
+use crate::random::random;
 
 /// A call that has begun.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::failure::Failure;
+use crate::random::id;
 use crate::schema::Object;
 use crate::{anthropic, ollama, openai};
 
@@ -24,7 +25,7 @@ pub(crate) struct RequestId(pub(crate) String);
 
 impl RequestId {
     fn new() -> Self {
-        Self(format!("req_{:016x}{:016x}", openai::random(), openai::random()))
+        Self(id("req_"))
     }
 }
 

@@ -65,6 +65,8 @@ mod openapi;
 mod options;
 mod page;
 mod prompt;
+mod query;
+mod random;
 mod reasoning;
 mod routes;
 mod schema;

@@ -16,9 +16,6 @@ pub(crate) mod responses;
 pub(crate) mod schema;
 pub(crate) mod tools;
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher as _, Hasher as _};
-
 use axum::routing::on;
 use rushlight_engine::Finish;
 use serde_json::{Value, json};
@@ -27,6 +24,7 @@ use crate::answers::Ended;
 use crate::app::unix_seconds;
 use crate::energy::Used;
 use crate::models::Lease;
+use crate::random::id;
 use crate::routes::{ANSWERED, Body, Method, NAMED, Reply, Route, TAKEN};
 use crate::schema::Kind;
 
@@ -113,7 +111,7 @@ pub(crate) static ROUTES: [Route; 7] = [
         name: "listInputItems",
         of: "OpenAI",
         doc: "What came with the request of a response.",
-        request: None,
+        request: Some(&responses::schema::ITEMS_QUERY),
         replies: &[Reply::object(&responses::schema::replies::ITEMS)],
         failures: NAMED,
         serve: |method| on(method, responses::input_items),
@@ -125,11 +123,6 @@ const CHAT_EVENT: Kind =
     Kind::AnyOf(&[Kind::Object(&chat::schema::CHUNK), Kind::Object(&schema::ERROR)]);
 const TEXT_EVENT: Kind =
     Kind::AnyOf(&[Kind::Object(&completions::schema::CHUNK), Kind::Object(&schema::ERROR)]);
-
-/// A number that no other request has, good enough for seeds and names.
-pub(crate) fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
-}
 
 /// Why an answer ended, in the words of the API.
 fn finish_reason(finish: Finish) -> &'static str {
@@ -152,7 +145,7 @@ struct Envelope {
 impl Envelope {
     fn new(lease: &Lease, prefix: &str, object: &'static str) -> Self {
         Self {
-            id: format!("{prefix}-{:016x}{:016x}", random(), random()),
+            id: id(&format!("{prefix}-")),
             object,
             created: unix_seconds(),
             model: lease.name().to_owned(),

@@ -12,8 +12,8 @@ use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use crate::page::{self, File};
-use crate::routes::{self, Body, Route};
-use crate::schema::{Components, Kind};
+use crate::routes::{self, Body, Method, Route};
+use crate::schema::{Components, Kind, Presence};
 use crate::{dialect, guard};
 
 /// Where the document is.
@@ -81,11 +81,24 @@ fn operation(route: &Route, path: &str, components: &mut Components) -> Value {
         "tags": [route.of],
         "summary": route.doc,
     });
-    let parameters: Vec<Value> = variables(path).map(variable).collect();
+    let mut parameters: Vec<Value> = variables(path).map(variable).collect();
+    let (query, body) = match route.method {
+        Method::Get => (route.request, None),
+        Method::Post | Method::Delete => (None, route.request),
+    };
+    for field in query.iter().flat_map(|query| query.all()) {
+        parameters.push(json!({
+            "name": field.name,
+            "in": "query",
+            "required": field.presence == Presence::Needed,
+            "schema": components.request_value(&field.kind),
+            "description": field.doc,
+        }));
+    }
     if !parameters.is_empty() {
         operation["parameters"] = json!(parameters);
     }
-    if let Some(request) = route.request {
+    if let Some(request) = body {
         let content = json!({ JSON: { "schema": components.request(request) } });
         operation["requestBody"] = json!({ "required": true, "content": content });
     }
@@ -226,8 +239,9 @@ mod tests {
                     assert!(status.parse::<u16>().is_ok_and(|s| (200..600).contains(&s)));
                     assert!(response["description"].is_string(), "{method} {path} {status}");
                 }
-                let parameters = operation["parameters"].as_array().map_or(0, Vec::len);
-                assert_eq!(parameters, path.matches('{').count(), "{path}");
+                let parameters = operation["parameters"].as_array().into_iter().flatten();
+                let in_path = parameters.filter(|parameter| parameter["in"] == "path").count();
+                assert_eq!(in_path, path.matches('{').count(), "{path}");
                 let open = ["/livez", "/readyz", PATH].contains(&path.as_str());
                 assert_eq!(operation.get("security").is_some(), open, "{path}");
                 assert_eq!(responses.contains_key("401"), !open, "{path}");

@@ -8,14 +8,8 @@ use crate::failure::Failure;
 use crate::prompt;
 use crate::worker::Served;
 
-/// The marks that models put around what they think (`ReasoningFilter` finds them in text), and how
-/// reasoning ends that is long enough.
-const OPEN: &str = "<think>";
-const CLOSE: &str = "</think>";
-const END: &str = "\n</think>\n\n";
-
 /// Tokens at the end of a prompt that may hold the mark which begins the reasoning, and white space.
-const TAIL: usize = 8;
+const TAIL: usize = 16;
 
 /// How a request wants the model to think.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,18 +42,16 @@ impl Reasoning {
         served: &Served,
         prompt: &[u32],
     ) -> Result<Option<(Thinking, ReasoningFilter)>, Failure> {
-        if !served.thinks() {
-            return Ok(None);
-        }
+        let Some(marks) = served.reasoning_marks() else { return Ok(None) };
         let tokenizer = prompt::tokenizer(served)?;
         let tail = &prompt[prompt.len().saturating_sub(TAIL)..];
         let tail = tokenizer.decode(tail, DecodeOptions { skip_special: false });
         let mut thinking = Thinking::default();
-        thinking.begun = tail.trim_end().ends_with(OPEN);
-        (thinking.open, thinking.close) = (OPEN.to_owned(), CLOSE.to_owned());
-        thinking.end = tokens(tokenizer, END)?;
+        thinking.begun = tail.trim_end().ends_with(marks.open());
+        (thinking.open, thinking.close) = (marks.open().to_owned(), marks.close().to_owned());
+        thinking.end = tokens(tokenizer, marks.end())?;
         thinking.most_tokens = self.most_tokens;
-        Ok(Some((thinking, ReasoningFilter::after_prompt(&tail))))
+        Ok(Some((thinking, ReasoningFilter::after_prompt(&tail, marks.clone()))))
     }
 }
 
@@ -70,15 +62,8 @@ fn tokens(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, Failure> {
 
 /// The control tokens among the marks, whose names are part of the text.
 pub(crate) fn marks(served: &Served) -> Result<Vec<u32>, Failure> {
-    if !served.thinks() {
-        return Ok(Vec::new());
-    }
+    let Some(marks) = served.reasoning_marks() else { return Ok(Vec::new()) };
     let tokenizer = prompt::tokenizer(served)?;
-    let ids = [OPEN, CLOSE].into_iter().filter_map(|mark| tokenizer.id(mark));
+    let ids = [marks.open(), marks.close()].into_iter().filter_map(|mark| tokenizer.id(mark));
     Ok(ids.filter(|id| tokenizer.is_control(*id)).collect())
-}
-
-/// Whether a template is of a model that thinks.
-pub(crate) fn is_of_thinker(template: &str) -> bool {
-    template.contains(OPEN) || template.contains(CLOSE)
 }

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 
 use axum::http::HeaderMap;
 
-use crate::openai::random;
+use crate::random::random;
 pub(crate) use otlp::{Kind, Span};
 pub(crate) use send::Tracer;
 

@@ -53,6 +53,6 @@ mod wordpiece;
 pub use chat::{Builtin, ChatTemplate, FunctionCall, Message, RenderOptions, ToolCall};
 pub use error::{Error, ErrorKind};
 pub use parts::{VocabKind, VocabParts};
-pub use reasoning::{ReasoningFilter, Thought};
+pub use reasoning::{ReasoningFilter, ReasoningMarks, Thought};
 pub use stream::StreamDecoder;
 pub use tokenizer::{DecodeOptions, EncodeOptions, EncodedPair, Tokenizer};

@@ -1,10 +1,10 @@
 //! What a model thinks, apart from what it says.
 
-use crate::marks;
+mod template;
 
-/// Marks of reasoning.
-const OPEN: &str = "<think>";
-const CLOSE: &str = "</think>";
+pub use template::ReasoningMarks;
+
+use crate::marks;
 
 /// A piece of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,9 +15,10 @@ pub enum Thought {
     Content(String),
 }
 
-/// Splits an answer, as it arrives, at `<think>` and `</think>`.
+/// Splits an answer, as it arrives, at the marks around its reasoning: `<think>` and `</think>` unless
+/// others are given.
 ///
-/// Only an answer that begins with `<think>` has reasoning; elsewhere the mark is text. White
+/// Only an answer that begins with the first mark has reasoning; elsewhere the mark is text. White
 /// space next to the marks goes.
 ///
 /// ```
@@ -31,6 +32,7 @@ pub enum Thought {
 /// ```
 #[derive(Debug, Clone)]
 pub struct ReasoningFilter {
+    marks: ReasoningMarks,
     place: Place,
     /// What may be a mark, or white space that may go.
     waiting: String,
@@ -58,14 +60,14 @@ impl Default for ReasoningFilter {
 impl ReasoningFilter {
     /// A filter at the start of an answer that may think first.
     pub fn new() -> Self {
-        Self { place: Place::Start, waiting: String::new() }
+        Self::after_prompt("", ReasoningMarks::default())
     }
 
     /// A filter for the answer to `prompt`, which may have begun the reasoning.
-    pub fn after_prompt(prompt: &str) -> Self {
-        let inside = prompt.trim_end().ends_with(OPEN);
+    pub fn after_prompt(prompt: &str, marks: ReasoningMarks) -> Self {
+        let inside = prompt.trim_end().ends_with(marks.open());
         let place = if inside { Place::Inside { said: false } } else { Place::Start };
-        Self { place, waiting: String::new() }
+        Self { marks, place, waiting: String::new() }
     }
 
     /// Whether it is within the reasoning.
@@ -93,13 +95,14 @@ impl ReasoningFilter {
 
     /// Takes what is certain from the front. Whether another look may find more.
     fn step(&mut self, out: &mut Vec<Thought>) -> bool {
+        let (open, close) = (self.marks.open(), self.marks.close());
         match self.place {
             Place::Start => {
                 let begun = self.waiting.trim_start();
-                if let Some(rest) = begun.strip_prefix(OPEN) {
+                if let Some(rest) = begun.strip_prefix(open) {
                     self.waiting = rest.to_owned();
                     self.place = Place::Inside { said: false };
-                } else if OPEN.starts_with(begun) {
+                } else if open.starts_with(begun) {
                     return false;
                 } else {
                     self.place = Place::Content;
@@ -107,11 +110,11 @@ impl ReasoningFilter {
                 true
             }
             Place::Inside { said } => {
-                let found = marks::find(&self.waiting, &[CLOSE]);
+                let found = marks::find(&self.waiting, &[close]);
                 let end = found.map_or_else(
                     // White space waits too: it goes if the mark comes.
                     || {
-                        let certain = marks::certain(&self.waiting, &[CLOSE]);
+                        let certain = marks::certain(&self.waiting, &[close]);
                         self.waiting.get(..certain).unwrap_or_default().trim_end().len()
                     },
                     |(at, _)| at,
@@ -123,7 +126,7 @@ impl ReasoningFilter {
                 if !text.is_empty() {
                     out.push(Thought::Reasoning(text.to_owned()));
                 }
-                let end = if found.is_some() { end + CLOSE.len() } else { end };
+                let end = if found.is_some() { end + close.len() } else { end };
                 self.waiting.drain(..end);
                 self.place = if found.is_some() { Place::After } else { Place::Inside { said } };
                 found.is_some()
@@ -167,6 +170,8 @@ mod tests {
 
     #[test]
     fn cuts_change_nothing() {
+        let usual = ReasoningMarks::default();
+        let other = ReasoningMarks::of_template("[THINK][/THINK]").unwrap();
         for (prompt, text, reasoning, content) in [
             ("", "plain <think>x</think>", "", "plain <think>x</think>"),
             ("", "<think>\na b\n\nc\n</think>\n\nd\n e", "a b\n\nc", "d\n e"),
@@ -178,13 +183,17 @@ mod tests {
             ("", "\n", "", "\n"),
             ("x<think>\n", "ä\n</think>ö<think>", "ä", "ö<think>"),
             ("x<think>\n\n</think>\n\n", "y", "", "y"),
+            ("", "[THINK]a <think> b[/TH [/THINK] c", "a <think> b[/TH", "c"),
+            ("x[THINK]", "</think>a[/THINK][THINK]", "</think>a", "[THINK]"),
         ] {
             for (at, _) in text.char_indices().chain([(text.len(), ' ')]) {
                 for (end, _) in
                     text.char_indices().chain([(text.len(), ' ')]).skip_while(|c| c.0 < at)
                 {
                     let pieces = [&text[..at], &text[at..end], &text[end..]];
-                    let got = split(ReasoningFilter::after_prompt(prompt), &pieces);
+                    let marks = if text.contains("TH") { &other } else { &usual };
+                    let filter = ReasoningFilter::after_prompt(prompt, marks.clone());
+                    let got = split(filter, &pieces);
                     assert_eq!(got, (reasoning.to_owned(), content.to_owned()), "{pieces:?}");
                 }
             }

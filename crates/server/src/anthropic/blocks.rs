@@ -155,8 +155,8 @@ impl Blocks {
 
 #[cfg(test)]
 mod tests {
-    use rushlight_text::ReasoningFilter;
     use rushlight_text::tools::{Convention, ToolCallParser};
+    use rushlight_text::{ReasoningFilter, ReasoningMarks};
 
     use super::*;
     use crate::calls::Caller;
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn thoughts_have_a_block_of_their_own_or_none() {
         for (tells, want) in [(true, "thinking Hm. text Well."), (false, "text Well.")] {
-            let filter = ReasoningFilter::after_prompt("<think>");
+            let filter = ReasoningFilter::after_prompt("<think>", ReasoningMarks::default());
             let mut blocks = Blocks::new(Speech::new(Some(filter), None), tells);
             assert!(blocks.open().is_empty());
             let pieces = ["Hm", ".</thi", "nk>\n", "Well."];

@@ -20,7 +20,7 @@ use crate::dialect::RequestId;
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::openai::parameters::stops;
-use crate::openai::random;
+use crate::random::random;
 use crate::reasoning;
 use crate::speech::Speech;
 use crate::worker::{Ask, Served};

@@ -10,7 +10,7 @@ use crate::answers::{Answer, Ended, Token};
 use crate::dialect::RequestId;
 use crate::energy::Used;
 use crate::failure::Failure;
-use crate::openai::random;
+use crate::random;
 use crate::stream::{Shape, Wire};
 
 /// What all parts of a response have in common.
@@ -33,7 +33,7 @@ impl Reply {
         stopped: Stopped,
         blocks: Blocks,
     ) -> Self {
-        let id = format!("msg_{:016x}{:016x}", random(), random());
+        let id = random::id("msg_");
         Self { id, model, request, prompt_tokens, reused_tokens, stopped, blocks }
     }
 

@@ -7,7 +7,7 @@ use super::schema::OPTIONS;
 use crate::failure::Failure;
 use crate::fields::{Fields, wrong};
 use crate::openai::parameters::stops;
-use crate::openai::random;
+use crate::random::random;
 use crate::worker::Served;
 
 /// What says how a model is loaded or run and changes no answer.

@@ -6,11 +6,11 @@ use rushlight_engine::{GenerateOptions, SamplerOptions, Thinking};
 use rushlight_text::constrain::{Constraint, Grammar};
 use serde_json::{Map, Value};
 
-use super::random;
 use super::schema::STREAM_OPTIONS;
 use crate::app::App;
 use crate::failure::Failure;
 use crate::fields::{Fields, wrong};
+use crate::random::random;
 use crate::worker::{Ask, Served};
 
 /// Answers to one prompt, at most.

@@ -20,12 +20,13 @@ use rushlight_text::constrain::{Constraint, Grammar};
 use serde_json::{Map, Value, json};
 
 use super::chat::schema::PLAIN_FORMAT;
+use super::effort;
 use super::tools::choice;
-use super::{effort, random};
 use crate::app::{App, Unnamed};
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::fields::{Fields, wrong};
+use crate::random::random;
 use crate::reasoning::{self, Reasoning};
 use crate::speech::Speech;
 use crate::tools::{self, Tool, Tools, take_name};

@@ -19,7 +19,7 @@ use crate::embeddings::{self, Embed, Embedded};
 use crate::failure::Failure;
 use crate::fields::{Fields, wrong};
 use crate::openai::parameters::Urgency;
-use crate::openai::random;
+use crate::random;
 use crate::worker::Served;
 
 /// A request.
@@ -124,7 +124,7 @@ pub(super) async fn create(
     };
     let results: Vec<Value> = order.iter().take(most).map(result).collect();
     let value = json!({
-        "id": format!("rerank-{:016x}{:016x}", random(), random()),
+        "id": random::id("rerank-"),
         "object": "list",
         "model": name,
         "results": results,

@@ -21,7 +21,8 @@ pub(crate) struct Route {
     pub(crate) of: &'static str,
     /// What it does, for people.
     pub(crate) doc: &'static str,
-    /// What a request must have; `None` where nothing is read.
+    /// What a request must have, in its body, or where there is none in its query; `None` where
+    /// nothing is read.
     pub(crate) request: Option<&'static Object>,
     /// What it answers.
     pub(crate) replies: &'static [Reply],

@@ -19,6 +19,11 @@ impl Components {
         self.object(object, true)
     }
 
+    /// What a value of a request is.
+    pub(crate) fn request_value(&mut self, kind: &Kind) -> Value {
+        self.kind(kind, true)
+    }
+
     /// What a response is, which may come to have more fields.
     pub(crate) fn response(&mut self, kind: &Kind) -> Value {
         self.kind(kind, false)

@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use rushlight_engine::{DraftModel, Engine};
 use rushlight_model::{Adapter, Model};
-use rushlight_text::ChatTemplate;
 use rushlight_text::constrain::{Constraint, Constraints, Grammar};
 use rushlight_text::tools::Convention;
+use rushlight_text::{ChatTemplate, ReasoningMarks};
 
 use super::Kept;
 use crate::failure::Failure;
-use crate::reasoning::is_of_thinker;
 
 /// Something that is not as it should be while the server serves.
 #[derive(Clone, Debug)]
@@ -55,6 +54,8 @@ impl Loaded {
 pub(crate) struct Served {
     pub(crate) model: Arc<Model>,
     template: Result<ChatTemplate, String>,
+    /// What stands around what it thinks, if it does.
+    reasoning_marks: Option<ReasoningMarks>,
     constraints: Option<Constraints>,
     /// Positions.
     pub(crate) context: usize,
@@ -99,10 +100,14 @@ impl Served {
             (name.to_owned(), (name.to_owned(), adapter.clone()))
         };
         let adapters = engine.adapters().map(named).collect();
+        let reasoning_marks = template.as_ref().ok().filter(|_| model.writes());
+        let reasoning_marks =
+            reasoning_marks.and_then(|template| ReasoningMarks::of_template(template.source()));
         let constraints = model.tokenizer().ok().map(|t| Constraints::new(t.clone()));
         Self {
             model,
             template,
+            reasoning_marks,
             constraints,
             context,
             threads,
@@ -132,8 +137,12 @@ impl Served {
 
     /// Whether it may think before it answers, as its template knows.
     pub(crate) fn thinks(&self) -> bool {
-        self.model.writes()
-            && self.template.as_ref().is_ok_and(|template| is_of_thinker(template.source()))
+        self.reasoning_marks.is_some()
+    }
+
+    /// What stands around what it thinks; `None` if it does not.
+    pub(crate) fn reasoning_marks(&self) -> Option<&ReasoningMarks> {
+        self.reasoning_marks.as_ref()
     }
 
     /// Whether the template has a place for tools.

@@ -178,3 +178,27 @@ fn who_does_not_think_cannot_be_told_to() {
     let more = json!({ "reasoning_effort": "none", "max_tokens": 2 });
     assert_eq!(server.post("/v1/chat/completions", &chat(&more)).status, 200);
 }
+
+/// Marks are those of the template's own text: a model that is told of `[THINK]` thinks between these.
+#[test]
+fn other_marks_are_those_of_the_template() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("tiny.gguf");
+    let template = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}[assistant][THINK]\
+        {# earlier thoughts: [THINK]...[/THINK] #}";
+    tiny::write_gguf_with_template(&tiny::case("llama_yarn"), &file, template);
+    let server = Running::start_with(move || load(&file), |_| {});
+    server.wait();
+    let whole =
+        server.post("/v1/chat/completions", &chat(&json!({ "thinking_budget": 12 }))).json();
+    let message = &whole["choices"][0]["message"];
+    let thought = message["reasoning_content"].as_str().unwrap();
+    let content = message["content"].as_str().unwrap();
+    assert!(!thought.is_empty() && !content.is_empty(), "{whole}");
+    assert!(!content.contains("THINK") && !thought.contains("THINK"), "{whole}");
+    let told = whole["usage"]["completion_tokens_details"]["reasoning_tokens"].as_u64().unwrap();
+    assert!((12 + 1..=12 + 8).contains(&told), "{whole}");
+    let shown = server.post("/api/show", &json!({ "model": "tiny" })).json();
+    let capable = shown["capabilities"].as_array().unwrap();
+    assert!(capable.contains(&json!("thinking")), "{shown}");
+}

@@ -44,6 +44,52 @@ fn a_response_is_complete_and_can_be_asked_for_again() {
 }
 
 #[test]
+fn items_are_told_by_pages() {
+    let server = Running::start_tiny("llama_yarn", |_| {});
+    let items: Vec<Value> = (0..23)
+        .map(|at| json!({ "role": "user", "content": "a", "id": format!("m {at}") }))
+        .collect();
+    let response = ask(&server, &json!({ "input": items })).json();
+    let path = format!("/v1/responses/{}/input_items", response["id"].as_str().unwrap());
+    let page = |query: &str| {
+        let page = server.get(&format!("{path}{query}")).json();
+        let ids: Vec<String> = page["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["id"].as_str().unwrap().trim_start_matches("m ").to_owned())
+            .collect();
+        assert_eq!(page["first_id"], page["data"][0]["id"], "{page}");
+        assert_eq!(page["last_id"].is_null(), ids.is_empty(), "{page}");
+        (ids.join(" "), page["has_more"].as_bool().unwrap())
+    };
+    let count = |from: i32, to: i32, step: i32| {
+        let all = (0..(to - from).abs()).map(|n| (from + n * step).to_string());
+        all.collect::<Vec<_>>().join(" ")
+    };
+    // As OpenAI documents: the last first, 20 on a page.
+    assert_eq!(page(""), (count(22, 2, -1), true));
+    assert_eq!(page("?order=desc&after=m%203"), ("2 1 0".to_owned(), false));
+    assert_eq!(page("?order=asc"), (count(0, 20, 1), true));
+    assert_eq!(page("?order=asc&limit=100"), (count(0, 23, 1), false));
+    assert_eq!(page("?limit=2&order=asc&after=m+4"), ("5 6".to_owned(), true));
+    assert_eq!(page("?limit=2&order=asc&after=m+20"), ("21 22".to_owned(), false));
+    assert_eq!(page("?after=m+0"), (String::new(), false));
+    for (query, error) in [
+        ("?order=up", "400 order invalid_value"),
+        ("?limit=0", "400 limit invalid_value"),
+        ("?limit=101", "400 limit invalid_value"),
+        ("?limit=x", "400 limit invalid_value"),
+        ("?after=nobody", "400 after invalid_value"),
+        ("?after=a&after=b", "400 after invalid_value"),
+        ("?before=m+1", "400 before unknown_parameter"),
+        ("?include%5B%5D=message.input_image.image_url", "400 include[] unknown_parameter"),
+    ] {
+        assert_eq!(server.get(&format!("{path}{query}")).error(), error, "{query}");
+    }
+}
+
+#[test]
 fn what_was_said_before_is_part_of_the_prompt() {
     let server = Running::start_tiny("llama_yarn", |_| {});
     let first = ask(&server, &json!({})).json();

@@ -9,7 +9,7 @@ use super::schema::{
 };
 use crate::failure::Failure;
 use crate::fields::{Fields, wrong};
-use crate::openai::random;
+use crate::random;
 use crate::schema::Object;
 
 /// Takes `input` as messages that follow those before it, and gives its items as they are told again.
@@ -38,7 +38,7 @@ fn told(item: &Value) -> Value {
     let mut item = item.clone();
     if let Some(object) = item.as_object_mut() {
         object.entry("type").or_insert_with(|| json!("message"));
-        object.entry("id").or_insert_with(|| json!(format!("item_{:016x}", random())));
+        object.entry("id").or_insert_with(|| json!(random::id("item_")));
         if let Some(Value::String(text)) = object.get("content") {
             let assistant = object.get("role").is_some_and(|role| role == "assistant");
             let kind = if assistant { "output_text" } else { "input_text" };

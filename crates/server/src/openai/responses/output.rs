@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::answers::Answer;
-use crate::openai::random;
+use crate::random;
 use crate::speech::{Said, Speech};
 
 /// Puts an answer into items, and tells of each as it comes.
@@ -152,7 +152,7 @@ impl Output {
 
     fn begin(&mut self, kind: Kind, out: &mut Vec<Value>) {
         self.end("completed", out);
-        let id = format!("{}_{:016x}{:016x}", kind.prefix(), random(), random());
+        let id = random::id(&format!("{}_", kind.prefix()));
         let item = Item { id, kind, text: String::new(), status: "in_progress" };
         let mut told = self.item(&item);
         if kind == Kind::Message {
@@ -235,8 +235,8 @@ fn part(text: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use rushlight_text::ReasoningFilter;
     use rushlight_text::tools::{Convention, ToolCallParser};
+    use rushlight_text::{ReasoningFilter, ReasoningMarks};
 
     use super::*;
     use crate::calls::Caller;
@@ -254,7 +254,7 @@ mod tests {
         for (text, cut, want) in cases {
             for size in [1, 6, 1000] {
                 let caller = Caller::new(ToolCallParser::new(Convention::Hermes, ["f"]));
-                let filter = ReasoningFilter::after_prompt("<think>");
+                let filter = ReasoningFilter::after_prompt("<think>", ReasoningMarks::default());
                 let mut output = Output::new(Speech::new(Some(filter), Some(caller)));
                 let mut events = Vec::new();
                 for piece in text.as_bytes().chunks(size) {

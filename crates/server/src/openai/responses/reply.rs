@@ -8,7 +8,7 @@ use super::stored::Keep;
 use crate::answers::{Answer, Ended, Token};
 use crate::app::unix_seconds;
 use crate::failure::Failure;
-use crate::openai::random;
+use crate::random;
 use crate::stream::{Shape, Wire};
 
 /// What all parts of a response have in common.
@@ -25,7 +25,7 @@ pub(super) struct Reply {
 impl Reply {
     pub(super) fn new(model: &str, echo: Value, output: Output, keep: Option<Keep>) -> Self {
         let mut response = json!({
-            "id": format!("resp_{:016x}{:016x}", random(), random()),
+            "id": random::id("resp_"),
             "object": "response",
             "created_at": unix_seconds(),
             "status": "in_progress",

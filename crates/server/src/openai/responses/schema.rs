@@ -33,6 +33,18 @@ static OWN: [Field; 15] = [
     optional("tool_choice", CHOICE, ""),
 ];
 
+/// Items on a page, at most.
+pub(super) const MOST_ITEMS: i64 = 100;
+
+pub(in crate::openai) static ITEMS_QUERY: Object = Object {
+    name: "InputItemsQuery",
+    fields: &[&[
+        optional("after", Text, "The item after which the page begins."),
+        optional("limit", Integer(1, MOST_ITEMS), "Items on a page, at most; 20."),
+        optional("order", Words(&["asc", "desc"]), "`desc`: the last one first."),
+    ]],
+};
+
 /// What must be off, or changes nothing.
 static OFF: [Field; 5] = [
     optional("parallel_tool_calls", Flag, "Whether a model may call several tools at once."),

@@ -3,18 +3,20 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use rushlight_text::Message;
 use serde_json::{Value, json};
 
 use super::input;
+use super::schema::{ITEMS_QUERY, MOST_ITEMS};
 use crate::app::App;
 use crate::body;
 use crate::caller::Caller;
 use crate::failure::Failure;
-use crate::fields::{Fields, cut};
+use crate::fields::{Fields, cut, wrong};
+use crate::query;
 use crate::routes::Variable;
 
 /// Bytes that stored responses take, at most, about; the oldest go first.
@@ -134,19 +136,63 @@ pub(crate) async fn one(
     Ok(body::json_text(StatusCode::OK, response))
 }
 
+/// Which of the items are told, and in which order.
+struct Page {
+    after: Option<String>,
+    most: usize,
+    is_ascending: bool,
+}
+
+impl Page {
+    /// Items on a page without a word, as in OpenAI's API.
+    const ITEMS: usize = 20;
+
+    fn read(mut fields: Fields) -> Result<Self, Failure> {
+        let after = fields.text("after")?;
+        let most = fields.integer("limit", 1..=MOST_ITEMS)?;
+        let is_ascending = match fields.text("order")?.as_deref() {
+            Some("asc") => true,
+            None | Some("desc") => false,
+            Some(other) => return Err(wrong("order", &other.into(), "`asc` or `desc`")),
+        };
+        fields.end(&ITEMS_QUERY)?;
+        Ok(Self { after, most: most.map_or(Self::ITEMS, |most| most as usize), is_ascending })
+    }
+
+    /// The page, and whether there is more after it.
+    fn of(&self, mut items: Vec<Value>) -> Result<(Vec<Value>, bool), Failure> {
+        if !self.is_ascending {
+            items.reverse();
+        }
+        if let Some(after) = &self.after {
+            let at = items.iter().position(|item| item["id"] == after.as_str());
+            let at = at.ok_or_else(|| {
+                let message = format!("`after` is `{}`, expected the `id` of an item", cut(after));
+                Failure::value("after", message)
+            })?;
+            items.drain(..=at);
+        }
+        let more = items.len() > self.most;
+        items.truncate(self.most);
+        Ok((items, more))
+    }
+}
+
 /// What came with the request of a response.
 pub(crate) async fn input_items(
     State(app): State<Arc<App>>,
     Variable(id): Variable,
+    RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
+    let page = Page::read(query::fields(query.as_deref(), &ITEMS_QUERY)?)?;
     let items = app.stored.get(&id, &Caller::now(), |entry| entry.items.clone())?;
-    let items: Vec<Value> = serde_json::from_str(&items).unwrap_or_default();
+    let (items, more) = page.of(serde_json::from_str(&items).unwrap_or_default())?;
     let name = |item: Option<&Value>| item.map(|item| item["id"].clone());
     let list = json!({
         "object": "list",
         "first_id": name(items.first()),
         "last_id": name(items.last()),
-        "has_more": false,
+        "has_more": more,
         "data": items,
     });
     Ok(body::json(StatusCode::OK, &list))

@@ -229,7 +229,7 @@ pub(in crate::openai) static ITEMS: Object = Object {
         needed("object", Words(&["list"]), ""),
         needed("first_id", OrNull(&Text), ""),
         needed("last_id", OrNull(&Text), ""),
-        needed("has_more", Only(false), ""),
+        needed("has_more", Flag, "Whether items follow this page."),
         needed("data", List(&Map), "What came with the request."),
     ]],
 };
