@@ -28,8 +28,7 @@ const ROWS: [Needs; 6] = [
 /// The fastest row; `scalar` where there is no other.
 pub(crate) fn row_for(architecture: &str, features: &[String]) -> &'static str {
     let has = |name: &&str| features.iter().any(|feature| feature == name);
-    let fit =
-        |row: &&Needs| row.architecture == architecture && row.features.iter().all(|f| has(&f));
+    let fit = |row: &&Needs| row.architecture == architecture && row.features.iter().all(has);
     ROWS.iter().rev().find(fit).map_or("scalar", |row| row.row)
 }
 
