@@ -188,6 +188,8 @@ impl Metrics {
         let Some(source) = self.energy.source() else { return };
         let labels = [("source", source.name.clone())];
         let (watts, idle) = self.energy.watts();
+        // An estimate knows nothing of the machine at rest.
+        let idle = idle.filter(|_| !source.estimated);
         for (family, value) in [(&self.watts, watts), (&self.idle_watts, idle)] {
             if let Some(value) = value {
                 family.get_or_create(&labels).set(value);

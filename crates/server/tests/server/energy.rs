@@ -181,6 +181,8 @@ fn an_estimate_is_labelled() {
     assert_eq!(energy["estimated"], true);
     assert_eq!(energy["source"], "estimated at 3 W for each busy core");
     assert!(joules(&energy) > 0.0);
+    let metrics = server.get("/metrics").body;
+    assert!(!metrics.contains("rushlight_idle_power_watts{"), "{metrics}");
     // It counts this process alone: all of it is above what the machine takes at rest.
     assert_eq!(energy["above_idle_joules"], energy["joules"]);
 }
