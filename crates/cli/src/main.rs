@@ -9,9 +9,11 @@ mod commands;
 mod interrupt;
 mod load;
 mod prepare;
+mod profile;
 mod progress;
 mod prompt;
 mod report;
+mod tune;
 
 use std::process::ExitCode;
 
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
         Command::Embed(embed) => commands::embed::embed(args, embed),
         Command::Serve(serve) => commands::serve::serve(args, serve),
         Command::Bench(bench) => commands::bench::bench(args, bench),
+        Command::Tune(tune) => commands::tune::tune(args, tune),
         Command::Perplexity(perplexity) => commands::perplexity::perplexity(args, perplexity),
         Command::Pull { source, name, no_prepare } => {
             commands::store::pull(args, source, name.as_deref(), *no_prepare)

@@ -428,7 +428,8 @@ mod tests {
         if threads < 2 {
             return;
         }
-        let pool = Pool::new(PoolOptions { threads: Some(threads), ..PoolOptions::default() }).unwrap();
+        let pool =
+            Pool::new(PoolOptions { threads: Some(threads), ..PoolOptions::default() }).unwrap();
         let before = rustix::thread::sched_getaffinity(None).unwrap();
         assert!(pin(pool.places[1]));
         assert!(sched_setaffinity(None, &before).is_ok());
@@ -446,7 +447,8 @@ mod tests {
     fn pinned_workers_stay_on_their_processor() {
         let topology = Topology::read(Path::new("/"));
         let threads = topology.processors();
-        let pool = Pool::new(PoolOptions { threads: Some(threads), ..PoolOptions::default() }).unwrap();
+        let pool =
+            Pool::new(PoolOptions { threads: Some(threads), ..PoolOptions::default() }).unwrap();
         let places = topology.placement(threads);
         pool.run(&|index| {
             if index > 0 {
