@@ -263,21 +263,19 @@ pub(super) mod tests {
         assert_eq!(read(dir.path(), &profile.key), Ok(Some(newer)));
         let files: Vec<_> = fs::read_dir(path.parent().unwrap()).unwrap().collect();
         assert_eq!(files.len(), 1, "nothing is left over");
-        let change = |change: fn(&mut Key)| {
-            let mut key = profile.key.clone();
-            change(&mut key);
-            read(dir.path(), &key)
-        };
-        let cases: [(fn(&mut Key), &str); 3] = [
-            (|key| key.machine.push('x'), "on another machine"),
-            (|key| key.limits.push('x'), "under other limits on its processors"),
-            (|key| key.program.push('x'), "by another build of the program"),
+        let key = || profile.key.clone();
+        let other = || "other".to_owned();
+        let cases = [
+            (Key { machine: other(), ..key() }, "on another machine"),
+            (Key { limits: other(), ..key() }, "under other limits on its processors"),
+            (Key { program: other(), ..key() }, "by another build of the program"),
         ];
-        for (with, words) in cases {
-            let note = change(with).unwrap_err();
+        for (key, words) in cases {
+            let note = read(dir.path(), &key).unwrap_err();
             assert!(note.contains("2026-11-26") && note.contains(words), "{note}");
         }
-        assert_eq!(change(|key| key.model.push('x')), Ok(None), "another model has no profile");
+        let of_other_model = Key { model: other(), ..key() };
+        assert_eq!(read(dir.path(), &of_other_model), Ok(None), "it has no profile");
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl Table {
         let joules: Option<Vec<f64>> = all.iter().map(|(_, s)| s.joules_per_token).collect();
         Some(Sample {
             tokens_per_second: self.rates(point)?.median,
-            joules_per_token: joules.and_then(|all| Spread::of(all)).map(|spread| spread.median),
+            joules_per_token: joules.and_then(Spread::of).map(|spread| spread.median),
         })
     }
 
