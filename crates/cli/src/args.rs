@@ -3,6 +3,7 @@
 mod doctor;
 mod probe;
 mod serve;
+mod tune;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 pub(crate) use doctor::Doctor;
 pub(crate) use probe::Probe;
 pub(crate) use serve::Serve;
+pub(crate) use tune::Tune;
 
 /// Takes a generative model from a checkpoint to an answer on the machine at hand.
 #[derive(Debug, Parser)]
@@ -34,6 +36,9 @@ pub(crate) enum Command {
     Serve(Box<Serve>),
     /// Measures prefill and decode.
     Bench(Bench),
+    /// Finds the settings that this device runs a model best with, by measuring them, and keeps them for
+    /// `run`, `bench` and `serve`.
+    Tune(Tune),
     /// Measures how well a model predicts a text.
     Perplexity(Perplexity),
     /// Says what this machine has, what is missing, and whether it can serve.
@@ -109,15 +114,18 @@ pub(crate) struct Load {
     /// `--threads`].
     #[arg(long, value_name = "N")]
     pub(crate) decode_threads: Option<usize>,
+    /// The cores that threads run on [default: all, the fast ones first].
+    #[arg(long, value_enum, value_name = "WHICH")]
+    pub(crate) cores: Option<CoreSet>,
     /// Lets the kernel move threads between processors.
     #[arg(long)]
     pub(crate) no_pin: bool,
-    /// How keys and values are kept.
-    #[arg(long, value_enum, default_value = "f16", value_name = "TYPE")]
-    pub(crate) kv: KvType,
-    /// Tokens of a prompt that run together.
-    #[arg(long, value_name = "N", default_value_t = 512)]
-    pub(crate) chunk: usize,
+    /// How keys and values are kept [default: f16].
+    #[arg(long, value_enum, value_name = "TYPE")]
+    pub(crate) kv: Option<KvType>,
+    /// Tokens of a prompt that run together [default: 512].
+    #[arg(long, value_name = "N")]
+    pub(crate) chunk: Option<usize>,
     /// What activations are rounded to where weights are quantised.
     #[arg(long, value_enum, default_value = "mixed", value_name = "BITS")]
     pub(crate) activations: ActivationBits,
@@ -127,9 +135,10 @@ pub(crate) struct Load {
     /// Kernels of this instruction set instead of the fastest.
     #[arg(long, value_name = "NAME")]
     pub(crate) kernels: Option<String>,
-    /// Where weights are in the layout of this processor's kernels, which they multiply faster.
-    #[arg(long, value_enum, default_value = "auto", value_name = "WHERE")]
-    pub(crate) prepare: Prepare,
+    /// Where weights are in the layout of this processor's kernels, which they multiply faster
+    /// [default: auto].
+    #[arg(long, value_enum, value_name = "WHERE")]
+    pub(crate) prepare: Option<Prepare>,
     #[command(flatten)]
     pub(crate) no_prepare: NoPrepare,
 }
@@ -137,11 +146,29 @@ pub(crate) struct Load {
 impl Load {
     /// What is asked for by both flags.
     pub(crate) fn prepare(&self) -> Prepare {
-        match self.prepare {
+        match self.prepare.unwrap_or(Prepare::Auto) {
             Prepare::Auto if self.no_prepare.no_prepare => Prepare::Never,
             asked => asked,
         }
     }
+
+    /// How keys and values are kept.
+    pub(crate) fn kv(&self) -> KvType {
+        self.kv.unwrap_or(KvType::F16)
+    }
+
+    /// Tokens of a prompt that run together.
+    pub(crate) fn chunk(&self) -> usize {
+        self.chunk.unwrap_or(512)
+    }
+}
+
+/// Whether settings that `tune` measured are used where no flag says otherwise.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub(crate) struct UseProfile {
+    /// Runs as the flags and their defaults have it, whatever `tune` found.
+    #[arg(long)]
+    pub(crate) no_profile: bool,
 }
 
 /// How energy is estimated where nothing measures it.
@@ -211,6 +238,16 @@ pub(crate) struct Show {
     pub(crate) json: bool,
 }
 
+impl KvType {
+    /// As `--kv` has it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::F16 => "f16",
+            Self::Q8_0 => "q8_0",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum ActivationBits {
     /// 8 bits.
@@ -235,7 +272,18 @@ pub(crate) enum Speculate {
     Off,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+/// Which cores threads run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CoreSet {
+    /// The fast ones first, then the others, then further threads of each.
+    All,
+    /// The fast ones, then further threads of each.
+    Fast,
+    /// The slow ones, which do more per joule.
+    Slow,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
 pub(crate) enum KvType {
     /// Half precision.
     F16,
@@ -248,6 +296,8 @@ pub(crate) enum KvType {
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) load: Load,
+    #[command(flatten)]
+    pub(crate) profile: UseProfile,
     #[command(flatten)]
     pub(crate) adapters: Adapters,
     #[command(flatten)]
@@ -356,6 +406,8 @@ pub(crate) struct Embed {
 pub(crate) struct Bench {
     #[command(flatten)]
     pub(crate) load: Load,
+    #[command(flatten)]
+    pub(crate) profile: UseProfile,
     #[command(flatten)]
     pub(crate) adapters: Adapters,
     #[command(flatten)]

@@ -10,6 +10,7 @@ pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod store;
+pub(crate) mod tune;
 
 use std::io::Write as _;
 use std::path::Path;

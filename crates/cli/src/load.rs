@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use rushlight_engine::{Activations, CacheType, DraftModel, Engine, EngineOptions, Plan};
+use rushlight_host::Cores;
 use rushlight_kernels::Row;
 use rushlight_model::{Adapter, AdapterFile, Model};
 use rushlight_store::{Resolved, Store};
 
-use crate::args::{ActivationBits, Adapters, Args, KvType, Load, Prepare};
+use crate::args::{ActivationBits, Adapters, Args, CoreSet, KvType, Load, Prepare, UseProfile};
 use crate::prepare::Unprepared;
+use crate::profile::{self, Applied};
 use crate::progress::Bars;
 
 /// The store that the command line names.
@@ -30,8 +32,37 @@ pub(crate) fn resolve(args: &Args, model: &str) -> anyhow::Result<Resolved> {
     resolved.with_context(|| format!("cannot find the model `{model}`"))
 }
 
+/// A model that is loaded, and how it is to run.
+pub(crate) struct Opened {
+    pub(crate) model: Arc<Model>,
+    /// Prepared weights that are still to be made.
+    pub(crate) unprepared: Option<Unprepared>,
+    /// The flags, and what the device's profile says where they say nothing.
+    pub(crate) load: Load,
+    pub(crate) profile: Applied,
+}
+
 /// Loads a model, with its prepared weights if they are there; else those that can be made.
 pub(crate) fn model(args: &Args, load: &Load) -> anyhow::Result<(Arc<Model>, Option<Unprepared>)> {
+    let (model, resolved) = unprepared(args, load)?;
+    let unprepared = prepared(args, load, &model, &resolved)?;
+    Ok((model, unprepared))
+}
+
+/// As [`model`], run as the device's profile has it where flags say nothing.
+pub(crate) fn tuned(args: &Args, load: &Load, use_profile: UseProfile) -> anyhow::Result<Opened> {
+    let (model, resolved) = unprepared(args, load)?;
+    let mut load = load.clone();
+    let profile = match use_profile.no_profile {
+        true => Applied::default(),
+        false => profile::apply(store(args)?.dir(), &model, &mut load),
+    };
+    let unprepared = prepared(args, &load, &model, &resolved)?;
+    Ok(Opened { model, unprepared, load, profile })
+}
+
+/// Loads a model as its files have it.
+pub(crate) fn unprepared(args: &Args, load: &Load) -> anyhow::Result<(Arc<Model>, Resolved)> {
     let open =
         |path: &Path| Model::open(path).with_context(|| format!("cannot load `{}`", load.model));
     if AdapterFile::is_at(load.model.as_ref()) {
@@ -40,17 +71,25 @@ pub(crate) fn model(args: &Args, load: &Load) -> anyhow::Result<(Arc<Model>, Opt
     }
     let resolved = resolve(args, &load.model)?;
     let model = open(&resolved.path)?;
-    let model = Arc::new(model);
-    let mut unprepared = None;
-    if load.prepare() == Prepare::Auto {
-        unprepared = Unprepared::of(&store(args)?, &resolved, &model, row(load)?);
-        unprepared.take_if(|unprepared| unprepared.attach());
+    Ok((Arc::new(model), resolved))
+}
+
+/// Uses prepared weights if they are there; else those that can be made.
+fn prepared(
+    args: &Args,
+    load: &Load,
+    model: &Arc<Model>,
+    resolved: &Resolved,
+) -> anyhow::Result<Option<Unprepared>> {
+    if load.prepare() != Prepare::Auto {
+        return Ok(None);
     }
-    Ok((model, unprepared))
+    let unprepared = Unprepared::of(&store(args)?, resolved, model, row(load)?);
+    Ok(unprepared.filter(|unprepared| !unprepared.attach()))
 }
 
 /// The kernels that are to run.
-fn row(load: &Load) -> anyhow::Result<&'static Row> {
+pub(crate) fn row(load: &Load) -> anyhow::Result<&'static Row> {
     load.kernels.as_deref().map_or_else(|| Ok(rushlight_kernels::best()), kernels)
 }
 
@@ -128,8 +167,8 @@ fn shared_options(
     adapters: Named,
 ) -> anyhow::Result<EngineOptions> {
     let context = load.ctx.unwrap_or(model.dims().context.min(EngineOptions::DEFAULT_CONTEXT));
-    let plan = Plan::new(model, cache_type(load), context, load.chunk)
-        .with_adapters(adapters.iter().map(|(_, adapter)| &**adapter), load.chunk);
+    let plan = Plan::new(model, cache_type(load), context, load.chunk())
+        .with_adapters(adapters.iter().map(|(_, adapter)| &**adapter), load.chunk());
     let memory = memory_bytes(load);
     // Weights may be there twice, for a while: in the file's layout and in the kernels'.
     let others = plan.total_bytes() - plan.cache_bytes + plan.all_weights_bytes();
@@ -152,20 +191,25 @@ pub(crate) fn memory_bytes(load: &Load) -> u64 {
 }
 
 fn cache_type(load: &Load) -> CacheType {
-    match load.kv {
+    match load.kv() {
         KvType::F16 => CacheType::F16,
         KvType::Q8_0 => CacheType::Q8_0,
     }
 }
 
 /// How the engine of a model runs it.
-fn options(load: &Load) -> anyhow::Result<EngineOptions> {
+pub(crate) fn options(load: &Load) -> anyhow::Result<EngineOptions> {
     let mut options = EngineOptions::default();
     options.context = load.ctx;
     options.threads = load.threads;
     options.decode_threads = load.decode_threads;
     options.pin = !load.no_pin;
-    options.chunk = load.chunk;
+    options.cores = match load.cores {
+        None | Some(CoreSet::All) => Cores::All,
+        Some(CoreSet::Fast) => Cores::Fast,
+        Some(CoreSet::Slow) => Cores::Slow,
+    };
+    options.chunk = load.chunk();
     options.activations = match load.activations {
         ActivationBits::Int8 => Activations::Int8,
         ActivationBits::Int16 => Activations::Int16,

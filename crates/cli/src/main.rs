@@ -10,9 +10,11 @@ mod energy;
 mod interrupt;
 mod load;
 mod prepare;
+mod profile;
 mod progress;
 mod prompt;
 mod report;
+mod tune;
 
 use std::process::ExitCode;
 
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         Command::Embed(embed) => commands::embed::embed(args, embed),
         Command::Serve(serve) => commands::serve::serve(args, serve),
         Command::Bench(bench) => commands::bench::bench(args, bench),
+        Command::Tune(tune) => commands::tune::tune(args, tune),
         Command::Perplexity(perplexity) => commands::perplexity::perplexity(args, perplexity),
         Command::Doctor(doctor) => commands::doctor::doctor(doctor),
         Command::Probe(probe) => commands::probe::probe(probe),

@@ -371,13 +371,14 @@ fn check_adapter(model: &Model, adapter: &Adapter) -> Result<(), Error> {
 
 /// The threads of an engine: as many as the largest of its passes has.
 fn start_threads(options: &EngineOptions) -> Result<(Pool, Threads), Error> {
-    let start = |threads| Pool::new(PoolOptions { threads, pin: options.pin });
+    let (pin, cores) = (options.pin, options.cores);
+    let start = |threads| Pool::new(PoolOptions { threads, pin, cores });
     let wanted = [options.threads, options.decode_threads];
     if wanted.contains(&Some(0)) {
         return Err(Error::new(ErrorKind::Option, "`0` threads, expected at least 1"));
     }
-    let prefill =
-        options.threads.unwrap_or_else(|| Topology::read(Path::new("/")).default_threads());
+    let usual = || Topology::read(Path::new("/")).only(cores).default_threads();
+    let prefill = options.threads.unwrap_or_else(usual);
     let decode = options.decode_threads.unwrap_or(prefill);
     let pool = start(Some(prefill.max(decode)))
         .map_err(|e| Error::new(ErrorKind::Threads, "threads cannot be started").because(e))?;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rushlight_host::Cores;
 use rushlight_kernels::{Row, best};
 use rushlight_model::{Adapter, Model, PanelSource, WeightsFrom};
 
@@ -47,6 +48,8 @@ pub struct EngineOptions {
     pub decode_threads: Option<usize>,
     /// Whether threads stay on processors of their own.
     pub pin: bool,
+    /// The cores that they run on.
+    pub cores: Cores,
     /// How keys and values are stored.
     pub cache: CacheType,
     /// Rows of one forward pass at most: a longer prompt runs in chunks of this. Of a model whose
@@ -110,6 +113,7 @@ impl Default for EngineOptions {
             threads: None,
             decode_threads: None,
             pin: true,
+            cores: Cores::All,
             cache: CacheType::F16,
             chunk: 512,
             activations: Activations::Mixed,

@@ -45,4 +45,4 @@ pub use pool::{Pool, PoolOptions};
 pub use pressure::memory_pressure;
 pub use resident::{Resident, peak_rss_bytes, resident, resident_bytes};
 pub use service::{Activated, Service, monotonic_time};
-pub use topology::{Core, Topology};
+pub use topology::{Core, Cores, Topology};

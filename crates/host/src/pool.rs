@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-use crate::{Error, Topology};
+use crate::{Cores, Error, Topology};
 use crew::{Crew, MOST_THREADS, Manners};
 
 /// How a [`Pool`] is made.
@@ -25,11 +25,13 @@ pub struct PoolOptions {
     pub threads: Option<usize>,
     /// Whether each started thread stays on a processor of its own.
     pub pin: bool,
+    /// The cores that threads are counted and placed by; one that is not pinned may run on any.
+    pub cores: Cores,
 }
 
 impl Default for PoolOptions {
     fn default() -> Self {
-        Self { threads: None, pin: true }
+        Self { threads: None, pin: true, cores: Cores::All }
     }
 }
 
@@ -56,7 +58,7 @@ impl Pool {
     /// # Errors
     /// If a thread cannot be started. A thread that cannot be pinned runs unpinned.
     pub fn new(options: PoolOptions) -> Result<Self, Error> {
-        let topology = Topology::read(Path::new("/"));
+        let topology = Topology::read(Path::new("/")).only(options.cores);
         let threads = options.threads.unwrap_or_else(|| topology.default_threads());
         let threads = threads.clamp(1, MOST_THREADS);
         let mut places = if options.pin { topology.placement(threads) } else { Vec::new() };
@@ -202,7 +204,7 @@ mod tests {
     use super::*;
 
     fn pool(threads: usize) -> Pool {
-        Pool::new(PoolOptions { threads: Some(threads), pin: false }).unwrap()
+        Pool::new(PoolOptions { threads: Some(threads), pin: false, cores: Cores::All }).unwrap()
     }
 
     #[test]
@@ -426,7 +428,8 @@ mod tests {
         if threads < 2 {
             return;
         }
-        let pool = Pool::new(PoolOptions { threads: Some(threads), pin: true }).unwrap();
+        let pool =
+            Pool::new(PoolOptions { threads: Some(threads), ..PoolOptions::default() }).unwrap();
         let before = rustix::thread::sched_getaffinity(None).unwrap();
         assert!(pin(pool.places[1]));
         assert!(sched_setaffinity(None, &before).is_ok());
@@ -444,7 +447,8 @@ mod tests {
     fn pinned_workers_stay_on_their_processor() {
         let topology = Topology::read(Path::new("/"));
         let threads = topology.processors();
-        let pool = Pool::new(PoolOptions { threads: Some(threads), pin: true }).unwrap();
+        let pool =
+            Pool::new(PoolOptions { threads: Some(threads), ..PoolOptions::default() }).unwrap();
         let places = topology.placement(threads);
         pool.run(&|index| {
             if index > 0 {

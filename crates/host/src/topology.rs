@@ -36,6 +36,33 @@ pub struct Core {
     pub max_khz: Option<u64>,
 }
 
+/// Which of the cores take part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Cores {
+    /// All, the fastest first.
+    #[default]
+    All,
+    /// [`Topology::fast_cores`] alone, and of each a further thread where it has one.
+    Fast,
+    /// The others alone, which do more per joule; all where there are no others.
+    Slow,
+}
+
+impl Cores {
+    /// All of them.
+    pub const EACH: [Self; 3] = [Self::All, Self::Fast, Self::Slow];
+
+    /// In a word: `all`, `fast` or `slow`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Fast => "fast",
+            Self::Slow => "slow",
+        }
+    }
+}
+
 impl Topology {
     /// Reads `proc` and `sys` below `root` (`/`, or a made-up tree).
     ///
@@ -83,6 +110,18 @@ impl Topology {
         let fastest = self.cores.first().map_or(0, |core| core.speed);
         let fast = self.cores.iter().take_while(|core| core.speed > fastest / 2).count();
         self.cores.get(..fast).unwrap_or_default()
+    }
+
+    /// The same machine with some of its cores.
+    pub fn only(&self, cores: Cores) -> Self {
+        let fast = self.fast_cores().len();
+        let kept = match cores {
+            Cores::All => &self.cores[..],
+            Cores::Fast => self.fast_cores(),
+            Cores::Slow if fast == self.cores.len() => &self.cores[..],
+            Cores::Slow => self.cores.get(fast..).unwrap_or_default(),
+        };
+        Self { cores: kept.to_vec(), quota: self.quota }
     }
 
     /// One thread per fast core, and no more than the quota pays for; at least one.
@@ -207,6 +246,9 @@ mod tests {
         assert_eq!(topology.default_threads(), 3);
         assert_eq!(topology.processors(), 6);
         assert_eq!(topology.placement(5), [0, 1, 2, 7, 4]);
+        for cores in Cores::EACH {
+            assert_eq!(topology.only(cores), topology, "cores of one kind: {}", cores.name());
+        }
         assert_eq!(topology.placement(100), [0, 1, 2, 7, 4, 6]);
     }
 
@@ -222,6 +264,11 @@ mod tests {
         assert_eq!(topology.default_threads(), 4);
         assert_eq!(topology.placement(6), [4, 5, 6, 7, 0, 1]);
         assert_eq!(topology.cores[7].speed, 414);
+        let only = |cores| topology.only(cores).placement(99);
+        assert_eq!(only(Cores::All), [4, 5, 6, 7, 0, 1, 2, 3]);
+        assert_eq!(only(Cores::Fast), [4, 5, 6, 7]);
+        assert_eq!(only(Cores::Slow), [0, 1, 2, 3]);
+        assert_eq!(topology.only(Cores::Slow).default_threads(), 4);
     }
 
     #[test]

@@ -18,7 +18,7 @@ fn main() {
     let threads: Option<u64> = number(1);
     let time = Duration::from_millis(number(2).unwrap_or(300));
     let threads = threads.map(|n| n as usize);
-    let pool = Pool::new(PoolOptions { threads, pin: true }).expect("threads start");
+    let pool = Pool::new(PoolOptions { threads, ..PoolOptions::default() }).expect("threads start");
     pool.pin_caller();
     let mut fields = vec![
         format!("\"threads\": {}", pool.threads()),

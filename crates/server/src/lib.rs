@@ -87,5 +87,6 @@ pub use openapi::openapi;
 pub use options::{Address, ServerOptions, Traces};
 pub use rushlight_host::Activated;
 pub use server::{Server, runtime, terminated};
+pub use time::rfc3339;
 pub use tls::TlsFiles;
 pub use worker::{Degradation, Kept, Loaded};

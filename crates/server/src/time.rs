@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 const DAY_SECONDS: u64 = 86_400;
 
 /// A time in UTC, such as `2026-11-26T02:32:23.000000001Z`.
-pub(crate) fn rfc3339(time: SystemTime) -> String {
+pub fn rfc3339(time: SystemTime) -> String {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let (seconds, nanoseconds) = (since.as_secs(), since.subsec_nanos());
     let (year, month, day) = date(seconds / DAY_SECONDS);

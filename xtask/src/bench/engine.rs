@@ -133,7 +133,8 @@ impl Ours {
     ) -> Result<Vec<Found>> {
         let call = Call::of(options, group);
         let mut command = Command::new(&self.program);
-        command.arg("bench").arg(model).arg("--json").args(["--threads", &threads.to_string()]);
+        command.arg("bench").arg(model).args(["--json", "--no-profile"]);
+        command.args(["--threads", &threads.to_string()]);
         command.args(["-p", &call.prompt.to_string(), "-n", &call.answer.to_string()]);
         command.args(["--repeats", &call.repeats.to_string(), "--depth", &call.depth.to_string()]);
         if !call.sequences.is_empty() {

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use clap::builder::ArgPredicate;
 use clap::{Arg, Args as ClapArgs};
 
-use super::{Estimate, Load, Lora, Speculate, lora};
+use super::{Estimate, Load, Lora, Speculate, UseProfile, lora};
 
 #[derive(Debug, ClapArgs)]
 #[command(mut_arg("model", unless_listed))]
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) load: Load,
+    #[command(flatten)]
+    pub(crate) profile: UseProfile,
     /// Further models, which are loaded when a client asks for them and let go when nobody has for a
     /// while, or when another one needs the room.
     #[arg(value_name = "MORE", index = 2)]
@@ -33,9 +35,9 @@ pub(crate) struct Serve {
     /// Another name that clients may use for MODEL; may be given several times.
     #[arg(long, value_name = "NAME")]
     pub(crate) alias: Vec<String>,
-    /// Answers that are written at once, at most; fewer than `--chunk` less 16.
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one)]
-    pub(crate) parallel: usize,
+    /// Answers that are written at once, at most; fewer than `--chunk` less 16 [default: 64].
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) parallel: Option<usize>,
     /// Positions of the cache that all requests and what is kept of earlier ones share, at least the
     /// context [default: four contexts, if a quarter of the memory holds them].
     #[arg(long, value_name = "N")]

@@ -31,9 +31,11 @@ struct Power {
 pub(crate) fn bench(args: &Args, bench: &Bench) -> anyhow::Result<ExitCode> {
     let meter = energy::meter(bench.estimate)?;
     let begin = Instant::now();
-    let (model, unprepared) = load::model(args, &bench.load)?;
-    let ctx = bench.load.ctx.or_else(|| context(bench, &model));
-    let load = Load { ctx, ..bench.load.clone() };
+    let opened = load::tuned(args, &bench.load, bench.profile)?;
+    let load::Opened { model, unprepared, load, profile } = opened;
+    profile.say(None);
+    let ctx = load.ctx.or_else(|| context(bench, &model));
+    let load = Load { ctx, ..load };
     let wanted = wanted(bench, &model);
     let decodes = !model.arch().bidirectional;
     let adapters = load::adapters(&model, &bench.adapters)?;

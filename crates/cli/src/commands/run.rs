@@ -33,9 +33,13 @@ pub(crate) fn run(args: &Args, run: &Run) -> anyhow::Result<ExitCode> {
     };
     let interrupt = Interrupt::install().context("cannot listen for Ctrl-C")?;
     let meter = energy::meter(run.estimate)?;
-    let (model, unprepared) = load::model(args, &run.load)?;
+    let opened = load::tuned(args, &run.load, run.profile)?;
+    let load::Opened { model, unprepared, load, profile } = opened;
+    if !run.quiet {
+        profile.say(None);
+    }
     let adapters = load::adapters(&model, &run.adapters)?;
-    let mut engine = load::engine(&run.load, model, adapters)?;
+    let mut engine = load::engine(&load, model, adapters)?;
     if !run.raw && !run.quiet && !engine.model().has_chat_template() {
         eprintln!(
             "the model has no chat template, a built-in one is used; if it was not trained to chat, \
@@ -45,7 +49,7 @@ pub(crate) fn run(args: &Args, run: &Run) -> anyhow::Result<ExitCode> {
     let mut session = Session::new(&mut engine);
     let adapter = load::asked(&engine);
     session.set_adapter(&mut engine, adapter)?;
-    if let Some(draft) = load::draft(args, &run.load, run.draft.as_deref(), None, &engine)? {
+    if let Some(draft) = load::draft(args, &load, run.draft.as_deref(), None, &engine)? {
         session.set_draft(draft);
     }
     match text {

@@ -17,9 +17,11 @@ use rushlight_server::{
     Traces, runtime, terminated,
 };
 use rushlight_store::Resolved;
-use wanted::Wanted;
+use wanted::{PARALLEL, Wanted};
 
 use crate::args::{Args, Serve};
+use crate::load::Opened;
+use crate::profile::Applied;
 use crate::{energy, load, prepare, report};
 
 /// Serves models.
@@ -80,7 +82,8 @@ fn served(args: &'static Args, wanted: Wanted) -> ServedModel {
     model.adapters = wanted.lora.iter().map(|(name, _)| name.clone()).collect();
     (model.pinned, model.priority, model.idle) = (wanted.pinned, wanted.priority, wanted.idle);
     let mut scheduler = SchedulerOptions::default();
-    (scheduler.most_running, scheduler.most_queued) = (wanted.parallel, wanted.queue);
+    let parallel = wanted.parallel.unwrap_or(PARALLEL);
+    (scheduler.most_running, scheduler.most_queued) = (parallel, wanted.queue);
     scheduler.speculation = wanted.speculation;
     model.scheduler = Some(scheduler);
     model
@@ -88,25 +91,29 @@ fn served(args: &'static Args, wanted: Wanted) -> ServedModel {
 
 /// The memory that a model will take, in bytes; it is pulled if need be, but not loaded.
 fn needs(args: &Args, wanted: &Wanted) -> anyhow::Result<u64> {
-    let (model, unprepared) = load::model(args, &wanted.load)?;
+    let Opened { model, unprepared, load, profile } =
+        load::tuned(args, &wanted.load, wanted.profile)?;
+    let parallel = parallel(wanted, &profile);
     let adapters = adapters(wanted, &model)?;
-    let own = load::shared_bytes(&wanted.load, wanted.parallel, wanted.cache, &model, adapters)?;
+    let own = load::shared_bytes(&load, parallel, wanted.cache, &model, adapters)?;
     // While weights are prepared they are there twice.
     let own = own + unprepared.map_or(0, |unprepared| unprepared.prepared().size_bytes());
     let Some(draft) = &wanted.draft else { return Ok(own) };
-    let (small, draft) = load::draft_load(args, &wanted.load, draft, own)?;
-    let drafts = load::shared_bytes(&draft, wanted.parallel, None, &small, load::Named::new())?;
+    let (small, draft) = load::draft_load(args, &load, draft, own)?;
+    let drafts = load::shared_bytes(&draft, parallel, None, &small, load::Named::new())?;
     Ok(own + drafts)
 }
 
 /// Loads a model and prepares to run it, on the thread that will.
 fn loaded(args: &Args, wanted: &Wanted) -> anyhow::Result<Loaded> {
-    let (model, unprepared) = load::model(args, &wanted.load)?;
+    let Opened { model, unprepared, load, profile } =
+        load::tuned(args, &wanted.load, wanted.profile)?;
     if let Some(unprepared) = unprepared {
         prepare::before(&unprepared);
     }
+    let parallel = parallel(wanted, &profile);
     let adapters = adapters(wanted, &model)?;
-    let engine = load::shared_engine(&wanted.load, wanted.parallel, wanted.cache, model, adapters)?;
+    let engine = load::shared_engine(&load, parallel, wanted.cache, model, adapters)?;
     let needs = report::size(engine.plan().total_bytes());
     eprintln!(
         "`{}`: a context of {} tokens, {} for all requests, {} threads, {}, at most {needs} of memory",
@@ -117,19 +124,28 @@ fn loaded(args: &Args, wanted: &Wanted) -> anyhow::Result<Loaded> {
         engine.row().name(),
     );
     let draft = wanted.draft.as_deref();
-    let draft = load::draft(args, &wanted.load, draft, Some(wanted.parallel), &engine)?;
+    let draft = load::draft(args, &load, draft, Some(parallel), &engine)?;
     if let Some(draft) = &draft {
         let needs = report::size(draft.engine().plan().total_bytes());
         eprintln!("`{}`: a draft model that takes at most {needs} more", wanted.name);
     }
     let mut loaded = Loaded::new(engine);
     loaded.draft = draft;
+    loaded.most_running = Some(parallel);
+    profile.say(Some(&wanted.name));
+    loaded.tuned = profile.tuned.map(|tuned| tuned.line);
     if let Some(path) = &wanted.keep {
         let weights = weights(&load::resolve(args, &wanted.load.model)?)?;
         let most_bytes = wanted.keep_size << 20;
         loaded.kept = Some(Kept { path: path.clone(), most_bytes, weights });
     }
     Ok(loaded)
+}
+
+/// How many answers are written at once.
+fn parallel(wanted: &Wanted, profile: &Applied) -> usize {
+    let measured = profile.tuned.as_ref().and_then(|tuned| tuned.parallel);
+    wanted.parallel.or(measured).unwrap_or(PARALLEL)
 }
 
 /// The adapters of a model.
@@ -173,7 +189,7 @@ fn options(serve: &Serve) -> anyhow::Result<ServerOptions> {
     options.most_body_bytes = listen.max_body.saturating_mul(1024);
     options.answer_timeout = listen.answer_timeout.map(Duration::from_secs);
     options.grace = Duration::from_secs(listen.grace);
-    options.scheduler.most_running = serve.parallel;
+    options.scheduler.most_running = serve.parallel.unwrap_or(PARALLEL);
     options.scheduler.most_queued = serve.queue;
     let service = std::env::var("OTEL_SERVICE_NAME").unwrap_or_else(|_| "rushlight".to_owned());
     let endpoint = listen.otlp.clone().filter(|endpoint| !endpoint.is_empty());

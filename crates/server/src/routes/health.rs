@@ -155,6 +155,7 @@ fn of_model(app: &App, entry: &Entry) -> Value {
         "memory_bytes": served.map(|s| s.bytes),
         "kernels": served.map(|s| s.kernels),
         "threads": served.map(|s| s.threads),
+        "tuned": served.and_then(|s| s.tuned.as_deref()),
         "weights": served.map(|s| s.model.weights_from().name()),
         "context": served.map(|s| s.context),
         "running": counts.running,

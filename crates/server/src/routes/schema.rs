@@ -140,7 +140,7 @@ static TRACES: Object = Object {
 
 static MODEL_HEALTH: Object = Object { name: "ModelHealth", fields: &[&OF_MODEL] };
 
-static OF_MODEL: [Field; 19] = [
+static OF_MODEL: [Field; 20] = [
     needed("status", STATUS, ""),
     needed("model", Text, ""),
     needed("stage", Text, "Whether it is loaded, and what it waits for."),
@@ -151,6 +151,7 @@ static OF_MODEL: [Field; 19] = [
     needed("memory_bytes", OrNull(&COUNT), ""),
     needed("kernels", OrNull(&Text), ""),
     needed("threads", OrNull(&COUNT), ""),
+    needed("tuned", OrNull(&Text), "Which settings were measured on this device, and when."),
     needed("weights", OrNull(&Text), "Where they are read from."),
     needed("context", OrNull(&COUNT), "In tokens."),
     needed("running", COUNT, "Answers that are being written."),

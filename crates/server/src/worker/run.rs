@@ -37,7 +37,10 @@ pub(super) fn run(
     let start = || {
         let loaded = load()
             .map_err(|e| Error::new(ErrorKind::Load, "the model cannot be loaded").because(e))?;
-        let mut scheduler = Scheduler::new(loaded.engine, options);
+        let mut options = options.clone();
+        let most = loaded.most_running.unwrap_or(options.most_running);
+        options.most_running = options.most_running.min(most);
+        let mut scheduler = Scheduler::new(loaded.engine, &options);
         let draft_bytes =
             loaded.draft.as_ref().map_or(0, |draft| draft.engine().plan().total_bytes());
         if let Some(draft) = loaded.draft {
@@ -46,7 +49,9 @@ pub(super) fn run(
         prove(&mut scheduler)?;
         let (keeper, note) = Keeper::new(loaded.kept, &mut scheduler);
         state.note(note);
-        state.serve(Served::new(scheduler.engine(), draft_bytes, loaded.degradations));
+        let mut served = Served::new(scheduler.engine(), draft_bytes, loaded.degradations);
+        served.tuned = loaded.tuned;
+        state.serve(served);
         state.set_counts(scheduler.counts());
         let metrics = metrics.clone();
         if metrics.energy().source().is_some() {

@@ -41,12 +41,17 @@ pub struct Loaded {
     pub degradations: Vec<Degradation>,
     /// Where what was read is kept across restarts.
     pub kept: Option<Kept>,
+    /// Answers that are written at once, at most, where that is fewer than the scheduler's options say.
+    pub most_running: Option<usize>,
+    /// Which settings come of a measurement of this device, and of when, for `/health`.
+    pub tuned: Option<String>,
 }
 
 impl Loaded {
     /// An engine that is as it should be.
     pub fn new(engine: Engine) -> Self {
-        Self { engine, draft: None, degradations: Vec::new(), kept: None }
+        let (degradations, most_running) = (Vec::new(), None);
+        Self { engine, draft: None, degradations, kept: None, most_running, tuned: None }
     }
 }
 
@@ -67,6 +72,8 @@ pub(crate) struct Served {
     pub(crate) adapters: HashMap<String, (String, Arc<Adapter>)>,
     /// What it takes of memory, at most.
     pub(crate) bytes: u64,
+    /// Which settings were measured.
+    pub(crate) tuned: Option<String>,
 }
 
 impl Served {
@@ -115,6 +122,7 @@ impl Served {
             degradations,
             adapters,
             bytes,
+            tuned: None,
         }
     }
 

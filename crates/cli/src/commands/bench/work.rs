@@ -46,7 +46,7 @@ fn cache_bytes(engine: &Engine, load: &Load, position: usize) -> u64 {
         .map(|layer| layer.window.map_or(position, |window| window.min(position)))
         .map(|positions| positions * dims.g * dims.k * 2)
         .sum();
-    match load.kv {
+    match load.kv() {
         KvType::F16 => values as u64 * 2,
         // 32 values and their f16 scale.
         KvType::Q8_0 => values as u64 * 34 / 32,

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use rushlight_engine::Speculation;
 use serde::Deserialize;
 
-use crate::args::{KvType, Load, Lora, Serve, lora};
+use crate::args::{KvType, Load, Lora, Serve, UseProfile, lora};
 use crate::commands::run;
 use crate::load;
 
@@ -17,13 +17,15 @@ use crate::load;
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
     pub(super) load: Load,
+    pub(super) profile: UseProfile,
     /// What clients call it.
     pub(super) name: String,
     pub(super) aliases: Vec<String>,
     pub(super) pinned: bool,
     pub(super) priority: i32,
     pub(super) idle: Option<Duration>,
-    pub(super) parallel: usize,
+    /// Answers at once, where somebody says how many.
+    pub(super) parallel: Option<usize>,
     pub(super) queue: usize,
     pub(super) cache: Option<usize>,
     /// A smaller model that guesses tokens.
@@ -70,6 +72,9 @@ struct Row {
     keep: Option<PathBuf>,
     keep_size: Option<u64>,
 }
+
+/// Answers at once if nobody says how many.
+pub(super) const PARALLEL: usize = 64;
 
 impl Wanted {
     /// All that the command line and its file ask for, the one that is meant by no name first.
@@ -122,6 +127,7 @@ impl Wanted {
         load.memory = Some(load::memory_bytes(&load) >> 20);
         Self {
             load,
+            profile: serve.profile,
             name: name_of(model),
             aliases: Vec::new(),
             pinned: serve.pin,
@@ -142,19 +148,20 @@ impl Wanted {
         let mut wanted = Self::of(serve, &row.source);
         let load = &mut wanted.load;
         if let Some(kv) = &row.kv {
-            load.kv = KvType::from_str(kv, false)
+            let kind = KvType::from_str(kv, false)
                 .map_err(|_| anyhow::anyhow!("`kv` is `{kv}`, expected one of those of `--kv`"))?;
+            load.kv = Some(kind);
         }
         load.ctx = row.ctx.or(load.ctx);
         load.threads = row.threads.or(load.threads);
         load.decode_threads = row.decode_threads.or(load.decode_threads);
-        load.chunk = row.chunk.unwrap_or(load.chunk);
+        load.chunk = row.chunk.or(load.chunk);
         wanted.name = row.name.unwrap_or(wanted.name);
         wanted.aliases = row.aliases;
         wanted.pinned |= row.pinned;
         wanted.priority = row.priority;
         wanted.idle = row.idle_minutes.map_or(wanted.idle, minutes);
-        wanted.parallel = row.parallel.unwrap_or(wanted.parallel);
+        wanted.parallel = row.parallel.or(wanted.parallel);
         wanted.queue = row.queue.unwrap_or(wanted.queue);
         wanted.cache = row.cache.or(wanted.cache);
         wanted.draft = row.draft;
@@ -164,7 +171,7 @@ impl Wanted {
         }
         wanted.keep = row.keep;
         wanted.keep_size = row.keep_size.unwrap_or(wanted.keep_size);
-        if wanted.parallel == 0 {
+        if wanted.parallel == Some(0) {
             bail!("`parallel` is `0`, expected at least 1");
         }
         Ok(wanted)
