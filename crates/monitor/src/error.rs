@@ -6,6 +6,14 @@
 pub enum ErrorKind {
     /// A limit is not one that can be held.
     Limit,
+    /// There is no such alarm.
+    Alarm,
+    /// An address is none, or nothing can be had there.
+    Address,
+    /// A recording cannot be written, or is none.
+    Recording,
+    /// A process cannot be stopped.
+    Stop,
 }
 
 /// Why something cannot be watched or governed.

@@ -13,7 +13,10 @@
 //! # Ok::<(), rushlight_monitor::Error>(())
 //! ```
 
+pub mod alarm;
 mod error;
 pub mod governor;
+pub mod history;
+pub mod sample;
 
 pub use error::{Error, ErrorKind};
