@@ -6,8 +6,11 @@
 
 pub mod accelerators;
 pub mod cpu;
+pub mod heat;
+pub mod hwmon;
 pub mod memory;
 pub mod nvml;
+pub mod power;
 mod reading;
 pub mod security;
 pub mod software;

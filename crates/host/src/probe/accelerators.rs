@@ -121,22 +121,42 @@ impl Accelerators {
         }
     }
 
-    /// Adds what NVML says: names of GPUs that the files do not tell.
+    /// Adds what NVML says: names of GPUs that the files do not tell, and GPUs that they do not show.
     pub fn add_nvml(&mut self, report: &NvmlReport) {
         for gpu in &report.gpus {
             let Some(name) = gpu.name.get() else { continue };
+            let address = gpu.address.get();
             let of_nvidia = |device: &&mut Accelerator| device.vendor == driver::NVIDIA;
-            let devices = self.devices.iter_mut().filter(of_nvidia);
-            let device = match gpu.address.get() {
-                Some(_) => {
-                    devices.into_iter().find(|device| device.address.as_ref() == gpu.address.get())
-                }
-                // A Jetson has one GPU and does not tell where.
-                None => devices.into_iter().next(),
-            };
-            if let Some(device) = device {
-                device.name.clone_from(name);
+            // A Jetson has one GPU and does not tell where.
+            let is_it =
+                |device: &&mut Accelerator| address.is_none() || device.address.as_ref() == address;
+            let mut devices = self.devices.iter_mut().filter(of_nvidia);
+            match devices.find(is_it) {
+                Some(device) => device.name.clone_from(name),
+                None => self.devices.push(Accelerator::of_nvml(name, address)),
             }
+        }
+    }
+}
+
+impl Accelerator {
+    /// A GPU that NVML sees and the files do not show, as in some virtual machines.
+    fn of_nvml(name: &str, address: Option<&String>) -> Self {
+        let row = driver::driver("nvidia");
+        Self {
+            kind: AcceleratorKind::Gpu,
+            vendor: driver::NVIDIA.to_owned(),
+            name: name::clean(name),
+            address: address.cloned(),
+            driver: Some("nvidia".to_owned()),
+            nodes: Vec::new(),
+            libraries: Vec::new(),
+            state: AcceleratorState::Ready,
+            missing: None,
+            backend: None,
+            backend_note: driver::note(row),
+            shares_memory: Some(false),
+            place: Place::default(),
         }
     }
 }

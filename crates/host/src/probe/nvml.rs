@@ -9,13 +9,16 @@
 //! `/sys` says holds there.
 
 mod code;
+mod energy;
 mod library;
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+pub use self::energy::NvmlEnergy;
 
 use self::code::Code;
 use self::library::{Device, Library};
@@ -39,8 +42,19 @@ pub struct Nvml {
     is_late: bool,
 }
 
+/// Where answers of NVML come from.
+#[derive(Debug)]
+pub enum NvmlSource {
+    /// It is asked each time.
+    Asked(Nvml),
+    /// Another process has asked it once.
+    Told(NvmlReport),
+    /// It is not asked, and why.
+    Absent(Absent),
+}
+
 /// What NVML says at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NvmlReport {
     /// The version of the kernel driver.
     pub driver: Reading<String>,
@@ -49,7 +63,7 @@ pub struct NvmlReport {
 }
 
 /// What NVML says of a GPU at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NvmlGpu {
     /// Its place in NVML's order.
     pub index: u32,
@@ -81,7 +95,7 @@ pub struct NvmlGpu {
 }
 
 /// A process that computes on a GPU.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NvmlProcess {
     /// Its number; in a container, that of the host.
     pub pid: u32,
@@ -169,6 +183,27 @@ impl Nvml {
             }),
             Err(RecvTimeoutError::Disconnected) => Err(gone()),
         }
+    }
+}
+
+impl NvmlSource {
+    /// What NVML says now, or has said.
+    ///
+    /// # Errors
+    ///
+    /// Why it says nothing.
+    pub fn report(&mut self) -> Result<NvmlReport, Absent> {
+        match self {
+            NvmlSource::Asked(nvml) => nvml.report(),
+            NvmlSource::Told(report) => Ok(report.clone()),
+            NvmlSource::Absent(absent) => Err(absent.clone()),
+        }
+    }
+}
+
+impl From<Result<Nvml, Absent>> for NvmlSource {
+    fn from(nvml: Result<Nvml, Absent>) -> Self {
+        nvml.map_or_else(NvmlSource::Absent, NvmlSource::Asked)
     }
 }
 

@@ -176,6 +176,11 @@ pub(super) fn driver(name: &str) -> Option<&'static Driver> {
     DRIVERS.iter().find(|driver| driver.names.contains(&name))
 }
 
+/// What is said of the backend of a driver's devices.
+pub(super) fn note(driver: Option<&Driver>) -> String {
+    format!("none yet: {}", driver.map_or(NOT_PLANNED, |driver| driver.planned))
+}
+
 /// Whether the driver's devices are no more than displays.
 pub(super) fn is_display(name: &str) -> bool {
     DISPLAYS.contains(&name)

@@ -124,7 +124,6 @@ fn finish(
     let libraries: Vec<_> = needs.iter().map(|need| libraries.find(need)).collect();
     let driver = found.driver.as_deref();
     let (state, missing) = verdict::judge(row, driver, &nodes, &libraries, user);
-    let planned = row.map_or("no backend is planned", |row| row.planned);
     let shares_memory = match (row, found.address.as_deref()) {
         // The graphics of Intel's processors are always there.
         (Some(row), Some("0000:00:02.0")) if row.vendor == "Intel" => Some(true),
@@ -144,7 +143,7 @@ fn finish(
         state,
         missing,
         backend: None,
-        backend_note: format!("none yet: {planned}"),
+        backend_note: driver::note(row),
         shares_memory,
         place: found.place,
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::fdinfo::{Clients, Engine, Held};
 use super::meters::{Counter, Load, Meters};
 use super::{Accelerator, driver};
-use crate::probe::nvml::{Nvml, NvmlGpu};
+use crate::probe::nvml::{NvmlGpu, NvmlSource};
 use crate::probe::{Absent, Reading, Reason, Tree, Unit};
 
 /// Reads what accelerators do. It keeps what was read before, since much of it is counters: a rate
@@ -19,7 +19,7 @@ use crate::probe::{Absent, Reading, Reason, Tree, Unit};
 pub struct AcceleratorSampler {
     tree: Tree,
     devices: Vec<Accelerator>,
-    nvml: Result<Nvml, Absent>,
+    nvml: NvmlSource,
     clients: Clients,
     before: Before,
 }
@@ -75,9 +75,8 @@ pub struct ProcessUse {
 }
 
 impl AcceleratorSampler {
-    /// A sampler of `devices`, which are of the machine that `tree` is of. `nvml` is what NVML is asked
-    /// by, or why it is not.
-    pub fn new(tree: &Tree, devices: Vec<Accelerator>, nvml: Result<Nvml, Absent>) -> Self {
+    /// A sampler of `devices`, which are of the machine that `tree` is of.
+    pub fn new(tree: &Tree, devices: Vec<Accelerator>, nvml: NvmlSource) -> Self {
         let (clients, before) = (Clients::default(), Before::default());
         Self { tree: tree.clone(), devices, nvml, clients, before }
     }
@@ -93,11 +92,8 @@ impl AcceleratorSampler {
             return Vec::new();
         }
         let has_nvidia = self.devices.iter().any(is_asked_by_nvml);
-        let report = match &mut self.nvml {
-            Ok(nvml) if has_nvidia => nvml.report().map(|report| report.gpus),
-            Ok(_) => Ok(Vec::new()),
-            Err(absent) => Err(absent.clone()),
-        };
+        let report =
+            if has_nvidia { self.nvml.report().map(|report| report.gpus) } else { Ok(Vec::new()) };
         let uses = self.uses(now);
         let start = *self.before.start.get_or_insert(now);
         let seconds = now.duration_since(start).as_secs_f64();

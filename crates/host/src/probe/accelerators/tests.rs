@@ -5,7 +5,7 @@ use rushlight_testkit::{FakeNvml, fake_nvml};
 use tempfile::TempDir;
 
 use super::*;
-use crate::probe::nvml::Nvml;
+use crate::probe::nvml::{Nvml, NvmlSource};
 use crate::probe::{Absent, Reading, Reason, Unit};
 
 fn made_up(entries: &str) -> (TempDir, Tree) {
@@ -22,8 +22,8 @@ fn named(name: &str) -> (TempDir, Tree) {
     (dir, tree)
 }
 
-fn no_nvml() -> Result<Nvml, Absent> {
-    Err(Absent { reason: Reason::Driver, detail: "there is no NVML".to_owned() })
+fn no_nvml() -> NvmlSource {
+    NvmlSource::Absent(Absent { reason: Reason::Driver, detail: "there is no NVML".to_owned() })
 }
 
 fn sampler(tree: &Tree) -> AcceleratorSampler {
@@ -399,7 +399,8 @@ fn nvml_fills_what_files_do_not_say() {
     found.add_nvml(&nvml.report().unwrap());
     let names: Vec<&str> = found.devices.iter().map(|device| device.name.as_str()).collect();
     assert_eq!(names, ["NVIDIA L4", "NVIDIA RTX 2000 Ada"]);
-    let mut sampler = AcceleratorSampler::new(&tree, found.devices.clone(), Ok(nvml));
+    let mut sampler =
+        AcceleratorSampler::new(&tree, found.devices.clone(), NvmlSource::Asked(nvml));
     let samples = sampler.sample(Instant::now());
     assert_eq!(samples[0].utilisation.get(), Some(&37.0));
     assert_eq!(samples[0].utilisation.source, "nvmlDeviceGetUtilizationRates");
@@ -433,7 +434,7 @@ fn a_jetson_is_read_by_files_where_nvml_does_not_tell() {
     );
     assert_eq!(found.devices[0].shares_memory, Some(true));
     let sample =
-        AcceleratorSampler::new(&tree, found.devices, nvml).sample(Instant::now()).remove(0);
+        AcceleratorSampler::new(&tree, found.devices, nvml.into()).sample(Instant::now()).remove(0);
     assert_eq!(sample.utilisation.get(), Some(&64.0));
     assert_eq!(sample.frequency.get(), Some(&306_000_000));
     assert_eq!(sample.temperature.get(), Some(&48.343));
@@ -442,10 +443,96 @@ fn a_jetson_is_read_by_files_where_nvml_does_not_tell() {
 }
 
 #[test]
+fn a_gpu_that_only_nvml_sees_is_added() {
+    let (dir, tree) = made_up("dev/dxg =\n");
+    let mut nvml =
+        Nvml::load(&fake_nvml(FakeNvml::Healthy, dir.path()), Duration::from_secs(20)).unwrap();
+    let mut found = Accelerators::read(&tree);
+    assert_eq!(found.devices, []);
+    let report = nvml.report().unwrap();
+    found.add_nvml(&report);
+    found.add_nvml(&report);
+    let lines: Vec<String> = found.devices.iter().map(line).collect();
+    assert_eq!(
+        lines,
+        [
+            "GPU NVIDIA | NVIDIA L4 | nvidia | Ready | nothing",
+            "GPU NVIDIA | NVIDIA RTX 2000 Ada | nvidia | Ready | nothing",
+        ]
+    );
+    let mut sampler = AcceleratorSampler::new(&tree, found.devices, NvmlSource::Told(report));
+    assert_eq!(sampler.sample(Instant::now())[0].temperature.get(), Some(&51.0));
+}
+
+/// A small generator of numbers, so that a failure can be repeated.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, most: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % most as u64) as usize
+    }
+}
+
+/// All regular files of a folder that are of accelerators or of processes.
+fn files(folder: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let (path, kind) = (entry.path(), entry.file_type().unwrap());
+        let is_of_processors = path.ends_with("sys/devices/system") || path.ends_with("usr");
+        if kind.is_dir() && !is_of_processors {
+            files(&path, found);
+        } else if kind.is_file() {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn no_damage_to_files_makes_it_panic() {
+    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    for name in ["intel-laptop-npu", "amd-apu-xdna", "rk3588", "jetson-orin-nano"] {
+        let (_dir, tree) = named(name);
+        let mut paths = Vec::new();
+        files(tree.root(), &mut paths);
+        paths.sort();
+        let mut sampler = sampler(&tree);
+        let mut now = Instant::now();
+        for _ in 0..40 {
+            for _ in 0..4 {
+                let path = &paths[dice.below(paths.len())];
+                let mut bytes = std::fs::read(path).unwrap_or_default();
+                match dice.below(7) {
+                    0 => bytes.clear(),
+                    1 => bytes.truncate(dice.below(bytes.len() + 1)),
+                    2 => bytes = b"18446744073709551615\n".to_vec(),
+                    3 => bytes = b"-1\n".to_vec(),
+                    4 => bytes = (0..200).map(|_| dice.below(256) as u8).collect(),
+                    5 => bytes.extend_from_within(..),
+                    _ => {
+                        let _ = std::fs::remove_file(path);
+                        continue;
+                    }
+                }
+                std::fs::write(path, bytes).unwrap();
+            }
+            now += Duration::from_millis(dice.below(1500) as u64);
+            let samples = sampler.sample(now);
+            assert_eq!(samples.len(), sampler.devices().len());
+            for share in samples.iter().filter_map(|sample| sample.utilisation.get()) {
+                assert!((0.0..=100.0).contains(share), "{share}");
+            }
+            Accelerators::read(&tree);
+        }
+    }
+}
+
+#[test]
 fn this_machine_is_read_without_harm() {
     let tree = Tree::this_machine();
     let found = Accelerators::read(&tree);
-    let mut sampler = AcceleratorSampler::new(&tree, found.devices.clone(), Nvml::of(&tree));
+    let mut sampler = AcceleratorSampler::new(&tree, found.devices.clone(), Nvml::of(&tree).into());
     assert_eq!(sampler.sample(Instant::now()).len(), found.devices.len());
     assert_eq!(sampler.devices(), found.devices);
 }
