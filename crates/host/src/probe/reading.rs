@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use serde::ser::SerializeStruct as _;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A value of this machine with its unit and where it was read, or why it could not be.
 ///
@@ -21,7 +21,7 @@ pub struct Reading<T> {
 }
 
 /// Why a value is absent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Absent {
     /// For code that decides by it.
     pub reason: Reason,
@@ -30,7 +30,7 @@ pub struct Absent {
 }
 
 /// The kinds of absence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reason {
@@ -47,10 +47,11 @@ pub enum Reason {
 }
 
 /// What a value counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Unit {
     /// A name, a version, a yes or no, or a plain number.
+    #[default]
     #[serde(rename = "")]
     None,
     /// Bytes.
@@ -198,6 +199,29 @@ impl<T: Serialize> Serialize for Reading<T> {
     }
 }
 
+/// The other way round: what another process of this program has written.
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Reading<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Fields<T> {
+            value: Option<T>,
+            #[serde(default)]
+            unit: Unit,
+            reason: Option<Reason>,
+            #[serde(default)]
+            detail: String,
+            source: String,
+        }
+        let Fields { value, unit, reason, detail, source } = Fields::deserialize(deserializer)?;
+        let value = match (value, reason) {
+            (_, Some(reason)) => Err(Absent { reason, detail }),
+            (Some(value), None) => Ok(value),
+            (None, None) => return Err(serde::de::Error::missing_field("reason")),
+        };
+        Ok(Self { value, unit, source })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,6 +253,13 @@ mod tests {
             json(absent(Reason::NotFound)),
             r#"{"value":null,"unit":"°C","reason":"not_found","detail":"it is not there","source":"a"}"#
         );
+        for reading in [Reading::new(41, Unit::Celsius, "a"), absent(Reason::Permission)] {
+            assert_eq!(
+                serde_json::from_str::<Reading<u32>>(&json(reading.clone())).unwrap(),
+                reading
+            );
+        }
+        assert!(serde_json::from_str::<Reading<u32>>(r#"{"value":null,"source":"x"}"#).is_err());
         let damaged = Reading::new(4, Unit::None, "x")
             .check(Unit::Hertz, |n| if n < 4 { Ok(n) } else { Err(format!("{n} is too many")) });
         assert_eq!(damaged.value.unwrap_err().reason, Reason::Damaged);
