@@ -15,8 +15,14 @@
 
 pub mod alarm;
 mod error;
+pub mod export;
 pub mod governor;
 pub mod history;
+mod http;
+pub mod record;
 pub mod sample;
+pub mod screen;
+pub mod served;
+pub mod stop;
 
 pub use error::{Error, ErrorKind};

@@ -5,6 +5,7 @@
 
 mod cpu;
 mod data;
+mod devices;
 mod disk;
 mod files;
 mod memory;
@@ -23,6 +24,8 @@ pub use data::{
     Temperature, Zram,
 };
 use files::Files;
+pub(crate) use process::start_ticks;
+pub(crate) use rate::shown;
 
 /// Samples after which what seldom changes is read again.
 const SELDOM: u64 = 10;
@@ -39,6 +42,7 @@ pub struct Sampler {
     disks: disk::DiskState,
     networks: network::NetworkState,
     processes: process::ProcessState,
+    devices: devices::DeviceState,
     last: Option<Instant>,
     count: u64,
     sample: Sample,
@@ -55,6 +59,7 @@ impl Sampler {
             disks: disk::DiskState::default(),
             networks: network::NetworkState::default(),
             processes: process::ProcessState::default(),
+            devices: devices::DeviceState::new(),
             last: None,
             count: 0,
             files,
@@ -83,6 +88,7 @@ impl Sampler {
             mounts::read(files, sample);
         }
         self.processes.read(files, sample, seconds);
+        self.devices.read(files.tree(), sample, now);
         sample.served = match served {
             Some(Ok(served)) => Some(served),
             Some(Err(absent)) => {

@@ -6,7 +6,7 @@
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 
-use rushlight_host::probe::{Absent, Reason};
+use rushlight_host::probe::{Absent, Reason, Tree};
 
 use super::files::Files;
 use super::rate::{counted, per_second, percent, shown};
@@ -241,4 +241,10 @@ fn parse(text: &str) -> Option<Stat<'_>> {
         start,
         pages,
     })
+}
+
+/// When a process started, in ticks after the machine did.
+pub(crate) fn start_ticks(tree: &Tree, pid: u32) -> Option<u64> {
+    let bytes = tree.bytes(format!("proc/{pid}/stat")).ok()?;
+    Some(parse(&String::from_utf8_lossy(&bytes))?.start)
 }

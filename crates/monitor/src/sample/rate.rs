@@ -30,7 +30,7 @@ pub(super) fn rounded(value: f64, parts: f64) -> f64 {
 }
 
 /// A text of others as it may be shown: at most `most` characters, none of which steers a terminal.
-pub(super) fn shown(text: &str, most: usize) -> String {
+pub(crate) fn shown(text: &str, most: usize) -> String {
     let steers = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
