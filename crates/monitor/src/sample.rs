@@ -135,16 +135,16 @@ fn reason(reason: Reason) -> String {
 
 fn host(files: &mut Files) -> Host {
     let mut line =
-        |path: &str| files.text(path).map(|text| rate::shown(text.trim(), 64)).unwrap_or_default();
+        |path: &str| files.text(path).map(|text| shown(text.trim(), 64)).unwrap_or_default();
     let (name, kernel) = (line("proc/sys/kernel/hostname"), line("proc/sys/kernel/osrelease"));
     // The kernel of some processors of Arm says only numbers; then the board's name says more.
     let processor = files.text("proc/cpuinfo").ok().and_then(|text| {
         let line = text.lines().find(|line| line.starts_with("model name"))?;
-        Some(rate::shown(line.split_once(':')?.1.trim(), 64))
+        Some(shown(line.split_once(':')?.1.trim(), 64))
     });
     let board = |files: &mut Files| {
         let text = files.text("proc/device-tree/model").ok()?;
-        Some(rate::shown(text.trim_end_matches('\0').trim(), 64))
+        Some(shown(text.trim_end_matches('\0').trim(), 64))
     };
     let processor = processor.or_else(|| board(files)).unwrap_or_default();
     Host { name, kernel, processor, uptime_seconds: 0 }

@@ -28,12 +28,21 @@ pub(super) struct DeviceState {
     measurement: Option<Measurement>,
     /// Joules and seconds of the last sample.
     last: Option<(f64, f64)>,
+    /// Why there was no temperature.
+    no_heat: Option<Absent>,
     count: u64,
 }
 
 impl DeviceState {
     pub(super) fn new() -> Self {
-        Self { accelerators: None, meter: None, measurement: None, last: None, count: 0 }
+        Self {
+            accelerators: None,
+            meter: None,
+            measurement: None,
+            last: None,
+            no_heat: None,
+            count: 0,
+        }
     }
 
     pub(super) fn read(&mut self, tree: &Tree, sample: &mut Sample, now: Instant) {
@@ -44,15 +53,14 @@ impl DeviceState {
         self.power(sample);
         // Each sensor answers by itself, some slowly, and warmth is slow too: they take turns.
         match self.count % 2 {
-            0 => heat(tree, sample),
+            0 => self.no_heat = heat(tree, sample),
             _ => supplies(tree, sample),
         }
         if self.count == 0 {
             supplies(tree, sample);
         }
-        if sample.heat.hottest.is_none() {
-            let detail = "no thermal zone and no chip that measures temperatures".to_owned();
-            sample.lacks("heat", &Absent { reason: Reason::NotFound, detail });
+        if let Some(absent) = &self.no_heat {
+            sample.lacks("heat", absent);
         }
         self.count += 1;
     }
@@ -190,7 +198,8 @@ fn note<T>(reading: &Reading<T>, what: &str, absent: &mut Vec<Lack>) {
     }
 }
 
-fn heat(tree: &Tree, sample: &mut Sample) {
+/// Reads it, and says why there is no temperature, if there is none.
+fn heat(tree: &Tree, sample: &mut Sample) -> Option<Absent> {
     let read = Hot::read(tree);
     let summary = &read.summary;
     let temperature = |name: &str, reading: &Reading<f64>| {
@@ -222,6 +231,7 @@ fn heat(tree: &Tree, sample: &mut Sample) {
         temperatures: zones.chain(chips).take(MOST).collect(),
         fans_rpm: fans.take(MOST).collect(),
     };
+    summary.hottest.value.as_ref().err().cloned()
 }
 
 fn supplies(tree: &Tree, sample: &mut Sample) {
@@ -244,3 +254,6 @@ fn supplies(tree: &Tree, sample: &mut Sample) {
             .unwrap_or_default(),
     });
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,17 +22,21 @@ pub(super) fn title(view: &View<'_>) -> String {
 pub(super) fn lines(view: &View<'_>, width: usize, most: usize) -> Vec<Line<'static>> {
     let load = &view.sample.cpu.total;
     let mut text = format!(
-        "user {}, system {}, disk {}",
+        "user {} system {} disk {}",
         percent(load.user_percent),
         percent(load.system_percent),
         percent(load.iowait_percent)
     );
     // Only in a virtual machine.
     if load.steal_percent > 0.0 {
-        text.push_str(&format!(", stolen {}", percent(load.steal_percent)));
+        text.push_str(&format!(" stolen {}", percent(load.steal_percent)));
+    }
+    if let Some(lack) = view.sample.lack("cpu.frequency") {
+        let why = lack.detail.split(',').next().unwrap_or_default();
+        text.push_str(&format!(", {why}"));
     }
     let all = curve(view, "all", "", &view.history.cpu, Some(100.0), width);
-    let mut lines = vec![all, Line::from(span(text, view.look.faint()))];
+    let mut lines = vec![all, Line::from(span(view.look.text(&text), view.look.faint()))];
     let cores = &view.sample.cpu.cores;
     let room = most.saturating_sub(lines.len());
     lines.extend(match room {
