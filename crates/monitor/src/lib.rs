@@ -15,5 +15,6 @@
 
 mod error;
 pub mod governor;
+pub mod simulate;
 
 pub use error::{Error, ErrorKind};
