@@ -13,11 +13,11 @@ use super::{Batch, Event, Ladder, Limits, Observed, Phase, Position, Setting};
 
 /// How far above the limit of heat a device may come, in °C, where it can shed what the last position
 /// of the ladder draws. As the tests hold it to on simulated devices.
-pub const OVERSHOOT_CELSIUS: f64 = 1.0;
+pub const OVERSHOOT_CELSIUS: f64 = 1.5;
 
 /// How far above the limit of watts the mean over ten seconds may be, as a share of the limit, where
 /// the device idles below the limit. As the tests hold it to on simulated devices.
-pub const OVERSHOOT_WATTS_SHARE: f64 = 0.15;
+pub const OVERSHOOT_WATTS_SHARE: f64 = 0.06;
 
 /// The share of full power that is allowed while the sensor of a limit is not believed.
 pub const SAFE_SHARE: f64 = 0.2;
