@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! sys/class/thermal/thermal_zone0/temp = 41500
+//! proc/device-tree/compatible = a,b\0c,d\0
 //! sys/class/hwmon/hwmon{0..3}/name = nothing        # one entry for each number
 //! sys/class/drm/card0/device/driver -> ../../../bus/drivers/i915
 //! proc/meminfo <<
@@ -15,7 +16,7 @@
 //! sys/class/powercap/intel-rapl:0/energy_uj !EACCES
 //! ```
 //!
-//! That is a file with a line, a link, a file with lines up to a dot alone, an empty file, an empty
+//! That is a file with a line, one with zeros instead of an end of the line, several files, a link, a file with lines up to a dot alone, an empty file, an empty
 //! directory, and a file that is there but may not be read: it is listed in `errors` at the root,
 //! where the reader of a captured tree looks.
 
@@ -83,7 +84,12 @@ pub fn write_entries(text: &str, root: &Path) {
         } else if let Some(path) = line.strip_suffix(" =") {
             each(path, |path| file(root, path, ""));
         } else if let Some((path, value)) = line.split_once(" = ") {
-            each(path, |path| file(root, path, &format!("{value}\n")));
+            // Properties of a device tree end with zeros and nothing else.
+            let content = match value.contains("\\0") {
+                true => value.replace("\\0", "\0"),
+                false => format!("{value}\n"),
+            };
+            each(path, |path| file(root, path, &content));
         } else if let Some(path) = line.strip_suffix('/') {
             each(path, |path| {
                 fs::create_dir_all(root.join(path)).unwrap_or_else(|e| panic!("{line}: {e}"));

@@ -86,6 +86,8 @@ pub enum EmbedEvent<'a> {
     Finished {
         /// Tokens of all texts.
         tokens: usize,
+        /// Its share of the energy of the passes that it ran in, where that is measured.
+        energy: Option<crate::Spent>,
     },
     /// It failed.
     Failed(Error),

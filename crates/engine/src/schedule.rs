@@ -7,6 +7,7 @@
 //!
 //! Texts to be embedded run in the same passes, as whole texts in what room answers leave.
 
+mod account;
 mod active;
 mod admit;
 mod guess;
@@ -28,8 +29,11 @@ use crate::{
     Choice, DraftModel, Drafting, EmbedRequest, Engine, Error, ErrorKind, Finish, GenerateOptions,
     Speculation, Thinking,
 };
+use account::Meter;
 use active::Active;
 use texts::Embedding;
+
+pub use account::Spent;
 
 /// How requests are served.
 #[derive(Clone, Debug)]
@@ -143,6 +147,8 @@ pub enum Event<'a> {
         reused_tokens: usize,
         /// Tokens of the answer.
         answer_tokens: usize,
+        /// Its share of the energy of the passes that it ran in, where that is measured.
+        energy: Option<Spent>,
     },
     /// It failed.
     Failed(Error),
@@ -207,6 +213,7 @@ pub struct Scheduler {
     starved: Option<(i32, u64)>,
     prefixes: Prefixes,
     guesser: Guesser,
+    meter: Meter,
     counts: Counts,
     /// Requests so far.
     arrivals: u64,
@@ -230,6 +237,7 @@ impl Scheduler {
             starved: None,
             prefixes: Prefixes::default(),
             guesser: Guesser::default(),
+            meter: Meter::default(),
             counts: Counts::default(),
             arrivals: 0,
         }

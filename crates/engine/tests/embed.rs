@@ -50,7 +50,7 @@ impl EmbedSink for Ear {
                 assert_eq!(index, heard.vectors.len(), "texts come in their order");
                 heard.vectors.push(values.to_vec());
             }
-            EmbedEvent::Finished { tokens } => heard.tokens = Some(tokens),
+            EmbedEvent::Finished { tokens, .. } => heard.tokens = Some(tokens),
             EmbedEvent::Failed(error) => heard.failed = Some(error),
             other => panic!("{other:?}"),
         }

@@ -18,6 +18,8 @@ pub enum ErrorKind {
     Threads,
     /// What a service manager handed over is not what it should be.
     Service,
+    /// What is said of a sensor cannot be.
+    Sensor,
 }
 
 /// An error with its place: `kind`, the file where there is one, and the cause.
@@ -45,6 +47,10 @@ impl Error {
 
     pub(crate) fn service(what: impl Into<String>) -> Self {
         Self { kind: ErrorKind::Service, what: what.into(), path: None, source: None }
+    }
+
+    pub(crate) fn sensor(what: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Sensor, what: what.into(), path: None, source: None }
     }
 
     pub(crate) fn threads(what: impl Into<String>, source: io::Error) -> Self {

@@ -1,4 +1,4 @@
-//! What this machine is and how it feels: cores, memory, maps, pinned worker threads.
+//! What this machine is and how it feels: cores, memory, heat, power, maps, pinned worker threads.
 //!
 //! Everything that reads `/proc` and `/sys` takes the root of those trees, so that a test can hand
 //! in a made-up one; a real program passes `/`.
@@ -27,6 +27,7 @@ mod error;
 mod huge;
 mod mapping;
 mod memory;
+mod meter;
 mod pool;
 mod pressure;
 pub mod probe;
@@ -39,6 +40,7 @@ pub use error::{Error, ErrorKind};
 pub use huge::HugeMemory;
 pub use mapping::Mapping;
 pub use memory::{Limit, MemoryBudget, memory};
+pub use meter::{Candidate, Covers, Energy, Measurement, PowerMeter, PowerSensor, Sample, Source};
 pub use pool::{Pool, PoolOptions};
 pub use pressure::memory_pressure;
 pub use resident::{Resident, peak_rss_bytes, resident, resident_bytes};

@@ -4,6 +4,9 @@
 //! [`Reading`]: a value with its unit and source, or a reason why there is none. Files of a tree are
 //! not trusted: they may be missing, unreadable, absurd, or go while they are read.
 
+pub mod heat;
+pub mod hwmon;
+pub mod power;
 mod reading;
 mod tree;
 

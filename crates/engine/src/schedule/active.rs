@@ -7,6 +7,7 @@ use rushlight_model::Adapter;
 use rushlight_text::StreamDecoder;
 use rushlight_text::constrain::Constraint;
 
+use super::account::Account;
 use super::{Event, Request, Sink};
 use crate::session::check_prompt;
 use crate::speculate::{Ask, Guessed, Guesser, Speculator};
@@ -46,6 +47,7 @@ pub(super) struct Active {
     constraint: Option<Constraint>,
     thinker: Thinker,
     adapter: Option<Arc<Adapter>>,
+    account: Account,
     /// The token that is to come next.
     chosen: Option<Result<Chosen, Error>>,
 }
@@ -93,6 +95,7 @@ impl Active {
             constraint,
             thinker: Thinker::new(thinking),
             adapter,
+            account: Account::default(),
             chosen: None,
         })
     }
@@ -167,7 +170,13 @@ impl Active {
             prompt_tokens: self.prompt,
             reused_tokens: self.reused,
             answer_tokens: self.answered(),
+            energy: self.account.spent(),
         });
+    }
+
+    /// What it has spent.
+    pub(super) fn account(&mut self) -> &mut Account {
+        &mut self.account
     }
 
     /// Tells a failure.

@@ -21,8 +21,10 @@ impl Scheduler {
         let mut batch = Batch::new();
         let mut wanted = Vec::new();
         let mut outputs = 0;
+        let mut run = vec![0; self.running.len()];
         for (i, (active, rows)) in self.running.iter().zip(&rows).enumerate() {
             let Some(sequence) = active.sequence() else { continue };
+            let before = batch.len();
             let pending = active.pending(&self.engine);
             let ends = *rows == pending.len() && *rows > 0;
             batch.extend(sequence, &pending[..*rows], ends);
@@ -34,6 +36,7 @@ impl Scheduler {
                 batch.extend_all(sequence, active.guesses());
                 outputs += active.guesses().len();
             }
+            run[i] = batch.len() - before;
         }
         let parts = self.add_texts(&mut batch, &rows);
         let begin = Instant::now();
@@ -47,6 +50,7 @@ impl Scheduler {
         if let Some(pass) = guesses {
             self.ran(pass, begin.elapsed());
         }
+        self.share_energy(&run, &parts);
         self.share_prompts(&rows);
         self.outputs(&wanted);
         self.take_texts(parts);

@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use super::Scheduler;
+use super::account::Account;
 use crate::embed::Pool;
 use crate::forward::FINE;
 use crate::{Batch, EmbedEvent, EmbedRequest, Engine, Error, ErrorKind, Sequence};
@@ -19,6 +20,7 @@ pub(super) struct Embedding {
     done: usize,
     /// The text at `done`, if some of it has run.
     begun: Option<Begun>,
+    account: Account,
 }
 
 /// A text of which some has run.
@@ -39,10 +41,24 @@ pub(super) struct Part {
     text: usize,
     /// Its state after the pass.
     begun: Begun,
+    /// Its rows.
+    rows: usize,
     /// The hidden states that were wanted.
     states: usize,
     /// Whether this is the end of the text.
     ends: bool,
+}
+
+impl Part {
+    /// Of which request, by its arrival.
+    pub(super) fn arrival(&self) -> u64 {
+        self.arrival
+    }
+
+    /// Its rows.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
 }
 
 impl std::fmt::Debug for Embedding {
@@ -59,12 +75,22 @@ impl Embedding {
     /// Checks a request.
     pub(super) fn new(engine: &Engine, request: EmbedRequest, arrival: u64) -> Result<Self, Error> {
         request.check(engine)?;
-        Ok(Self { request, arrival, done: 0, begun: None })
+        Ok(Self { request, arrival, done: 0, begun: None, account: Account::default() })
     }
 
     /// Orders requests: the least is served first.
     pub(super) fn rank(&self) -> (i32, u64) {
         (self.request.priority.saturating_neg(), self.arrival)
+    }
+
+    /// Its place in the order in which requests came.
+    pub(super) fn arrival(&self) -> u64 {
+        self.arrival
+    }
+
+    /// What it has spent.
+    pub(super) fn account(&mut self) -> &mut Account {
+        &mut self.account
     }
 
     /// Whether some of it has run.
@@ -167,7 +193,8 @@ impl Scheduler {
                 let tokens = &content.tokens[range];
                 batch.extend_states(begun.sequence, tokens, segments, wanted.clone());
                 let (arrival, ends) = (embedding.arrival, begun.read == count);
-                parts.push(Part { arrival, text, begun, states: wanted.len(), ends });
+                let states = wanted.len();
+                parts.push(Part { arrival, text, begun, rows: more, states, ends });
                 if !ends {
                     return parts;
                 }
@@ -240,8 +267,8 @@ impl Scheduler {
         };
         let all = embedding.done == embedding.request.texts.len();
         if goes_on && all {
-            let tokens = embedding.tokens();
-            embedding.request.sink.event(EmbedEvent::Finished { tokens });
+            let (tokens, energy) = (embedding.tokens(), embedding.account.spent());
+            embedding.request.sink.event(EmbedEvent::Finished { tokens, energy });
         }
         if all || !goes_on {
             self.embeddings.remove(at).end(&mut self.engine);

@@ -1,0 +1,316 @@
+//! How much energy work takes, by the sensor that covers the most of the machine.
+//!
+//! A sensor counts joules or tells watts. Counters are read when work begins and ends; watts are read
+//! some times a second meanwhile, by a thread that is there only while something is measured. So is a
+//! thread that reads a counter in time before it begins at zero again.
+//!
+//! ```
+//! let meter = rushlight_host::PowerMeter::open(&rushlight_host::probe::Tree::this_machine());
+//! match (meter.source(), meter.start()) {
+//!     (Ok(source), Some(measurement)) => {
+//!         let energy = measurement.energy();
+//!         println!("{} ({}): {energy:?}", source.name, source.covers.name());
+//!     }
+//!     (Err(why), _) => println!("no sensor: {why}"),
+//!     _ => unreachable!("a source can be measured"),
+//! }
+//! ```
+
+mod candidates;
+mod cpu_time;
+mod integral;
+mod sensor;
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::probe::{Absent, Reason, Tree};
+use integral::Integral;
+
+pub use sensor::{Covers, PowerSensor, Sample};
+
+/// Measures energy. Clones measure with the same sensor.
+#[derive(Clone, Debug)]
+pub struct PowerMeter {
+    inner: Result<Arc<Inner>, Absent>,
+    candidates: Arc<[Candidate]>,
+}
+
+/// What measures.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Source {
+    /// Its name, such as `RAPL package-0 + dram`.
+    pub name: String,
+    /// What it covers.
+    pub covers: Covers,
+    /// Whether it is an estimate and not a measurement.
+    pub estimated: bool,
+}
+
+/// A sensor that was looked at.
+#[derive(Clone, Debug, Serialize)]
+pub struct Candidate {
+    /// What it is.
+    #[serde(flatten)]
+    pub source: Source,
+    /// Why it cannot be used; `None` if it can.
+    pub absent: Option<Absent>,
+}
+
+/// The energy of some work.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Energy {
+    /// The energy.
+    pub joules: f64,
+    /// How long the work took.
+    pub seconds: f64,
+    /// Why it may be wrong, if something says so.
+    pub caveat: Option<String>,
+}
+
+/// Work that is measured, from [`PowerMeter::start`] until this is dropped.
+#[derive(Debug)]
+pub struct Measurement {
+    inner: Arc<Inner>,
+    begin: Instant,
+    joules: f64,
+    caveats: u64,
+}
+
+#[derive(Debug)]
+struct Inner {
+    source: Source,
+    sensor: Box<dyn PowerSensor>,
+    state: Mutex<State>,
+    /// Told when nothing is measured any more.
+    over: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    integral: Integral,
+    /// Measurements that last.
+    users: usize,
+    /// Whether the thread is there.
+    sampling: bool,
+}
+
+impl Energy {
+    /// The average power; 0 of no time.
+    pub fn watts(&self) -> f64 {
+        if self.seconds > 0.0 { self.joules / self.seconds } else { 0.0 }
+    }
+
+    /// What of the energy a machine that idles at `watts` would not have taken, at least 0.
+    pub fn above(&self, watts: f64) -> f64 {
+        (self.joules - watts * self.seconds).max(0.0)
+    }
+}
+
+impl PowerMeter {
+    /// The meter of the machine that `tree` describes: the sensor that covers the most of those that
+    /// can be read now.
+    pub fn open(tree: &Tree) -> Self {
+        Self::open_with(tree, Vec::new())
+    }
+
+    /// As [`PowerMeter::open`], with sensors of other kinds beside, such as a GPU library's.
+    pub fn open_with(tree: &Tree, more: Vec<Box<dyn PowerSensor>>) -> Self {
+        let (mut sensors, notes) = candidates::all(tree);
+        sensors.extend(more);
+        // The sort keeps the order of those that cover the same.
+        sensors.sort_by_key(|sensor| sensor.covers());
+        let mut inner = None;
+        let mut candidates = notes;
+        for sensor in sensors {
+            let source = Source {
+                name: sensor.name(),
+                covers: sensor.covers(),
+                estimated: sensor.is_estimate(),
+            };
+            let absent = sensor.read().err();
+            if absent.is_none() && inner.is_none() {
+                inner = Some(Inner::new(source.clone(), sensor));
+            }
+            candidates.push(Candidate { source, absent });
+        }
+        candidates.sort_by_key(|candidate| candidate.source.covers);
+        let inner = inner.map(Arc::new).ok_or_else(|| why(&candidates));
+        Self { inner, candidates: candidates.into() }
+    }
+
+    /// A meter that measures nothing because of `why`.
+    pub fn none(why: Absent) -> Self {
+        Self { inner: Err(why), candidates: Arc::default() }
+    }
+
+    /// This one, or where there is no sensor an estimate: the time that processors worked for this
+    /// process, times the watts that somebody says one takes while it works.
+    ///
+    /// # Errors
+    /// If no processor takes so many watts.
+    pub fn or_estimate(self, watts_per_core: f64) -> Result<Self, crate::Error> {
+        let sensor = cpu_time::CpuTime::new(watts_per_core)?;
+        if self.inner.is_ok() {
+            return Ok(self);
+        }
+        let source = Source {
+            name: sensor.name(),
+            covers: sensor.covers(),
+            estimated: sensor.is_estimate(),
+        };
+        let inner = Ok(Arc::new(Inner::new(source, Box::new(sensor))));
+        Ok(Self { inner, candidates: self.candidates })
+    }
+
+    /// What measures, or why nothing does.
+    ///
+    /// # Errors
+    /// Why there is no sensor, or none that this user may read.
+    pub fn source(&self) -> Result<&Source, &Absent> {
+        self.inner.as_ref().map(|inner| &inner.source)
+    }
+
+    /// All sensors that were looked at, those first that cover the most.
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.candidates
+    }
+
+    /// What a user can do to have something measured.
+    pub fn hint(&self) -> Option<&'static str> {
+        let permission = self.source().is_err_and(|absent| absent.reason == Reason::Permission);
+        permission
+            .then_some("run as root, or let a group read it with the udev rule in docs/energy.md")
+    }
+
+    /// Begins to measure; `None` where there is no sensor.
+    pub fn start(&self) -> Option<Measurement> {
+        self.inner.as_ref().ok().map(Inner::start)
+    }
+
+    /// The average power of so long, for which this waits; `None` if it cannot be measured.
+    pub fn watts_for(&self, time: Duration) -> Option<f64> {
+        let measurement = self.start()?;
+        thread::sleep(time);
+        let energy = measurement.energy().ok()?;
+        energy.caveat.is_none().then(|| energy.watts())
+    }
+}
+
+/// Why there is no sensor: that one may not be read says more than that there is none.
+fn why(candidates: &[Candidate]) -> Absent {
+    let told = |reason| {
+        let of = candidates.iter().find(|c| c.absent.as_ref().is_some_and(|a| a.reason == reason));
+        let (candidate, absent) = of.and_then(|c| Some((c, c.absent.as_ref()?)))?;
+        let detail = format!("{}: {}", candidate.source.name, absent.detail);
+        Some(Absent { reason, detail })
+    };
+    let order = [Reason::Permission, Reason::Unsupported, Reason::Damaged, Reason::Driver];
+    order.into_iter().find_map(told).unwrap_or_else(|| Absent {
+        reason: Reason::NotFound,
+        detail:
+            "the kernel shows no energy counter, no power of a rail and no battery that feeds the \
+                 machine, as in most virtual machines"
+                .to_owned(),
+    })
+}
+
+impl Inner {
+    fn new(source: Source, sensor: Box<dyn PowerSensor>) -> Self {
+        Self { source, sensor, state: Mutex::default(), over: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn start(self: &Arc<Self>) -> Measurement {
+        let mut state = self.lock();
+        state.users += 1;
+        if state.users == 1 {
+            // What was taken while nobody measured is nobody's.
+            state.integral.pause();
+        }
+        state.integral.read(&*self.sensor);
+        if !state.sampling {
+            let inner = self.clone();
+            let thread = thread::Builder::new().name("power".to_owned());
+            // Without it the beginning and the end are read still.
+            state.sampling = thread.spawn(move || inner.sample()).is_ok();
+        }
+        Measurement {
+            inner: self.clone(),
+            begin: Instant::now(),
+            joules: state.integral.joules(),
+            caveats: state.integral.caveats(),
+        }
+    }
+
+    /// Reads the sensor in time, while something is measured.
+    fn sample(&self) {
+        let mut state = self.lock();
+        while state.users > 0 {
+            let period = self.sensor.period();
+            let waited = self.over.wait_timeout(state, period);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if state.users > 0 && state.integral.is_older_than(period / 2) {
+                state.integral.read(&*self.sensor);
+            }
+        }
+        state.sampling = false;
+    }
+}
+
+impl Measurement {
+    /// The energy since the beginning, by what the sensor says now.
+    ///
+    /// # Errors
+    /// Why the sensor tells nothing now.
+    pub fn energy(&self) -> Result<Energy, Absent> {
+        let mut state = self.inner.lock();
+        state.integral.read(&*self.inner.sensor);
+        self.since(&state)
+    }
+
+    /// The same, where watts are read so seldom that reading them once more would cost too much: as if
+    /// they had stayed what they were when they were read last.
+    ///
+    /// # Errors
+    /// Why the sensor told nothing when it was read last.
+    pub fn energy_about(&self) -> Result<Energy, Absent> {
+        let mut state = self.inner.lock();
+        if !state.integral.extend() {
+            state.integral.read(&*self.inner.sensor);
+        }
+        self.since(&state)
+    }
+
+    fn since(&self, state: &State) -> Result<Energy, Absent> {
+        let integral = &state.integral;
+        if let Some(problem) = integral.problem() {
+            return Err(problem.clone());
+        }
+        let changed = integral.caveats() != self.caveats;
+        Ok(Energy {
+            joules: (integral.joules() - self.joules).max(0.0),
+            seconds: self.begin.elapsed().as_secs_f64(),
+            caveat: changed.then(|| integral.caveat().to_owned()),
+        })
+    }
+}
+
+impl Drop for Measurement {
+    fn drop(&mut self) {
+        let mut state = self.inner.lock();
+        state.users -= 1;
+        if state.users == 0 {
+            self.inner.over.notify_all();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

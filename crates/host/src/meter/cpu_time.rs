@@ -1,0 +1,62 @@
+//! An estimate where nothing measures: processor time, times the watts that somebody says a busy
+//! core takes.
+
+#![expect(unsafe_code, reason = "reads a clock that the standard library has not")]
+
+use std::time::Duration;
+
+use super::{Covers, PowerSensor, Sample};
+use crate::Error;
+use crate::probe::Absent;
+
+/// Watts of a core, at most: none takes more.
+const MOST_WATTS: f64 = 100.0;
+
+/// Processor time as energy.
+#[derive(Debug)]
+pub(super) struct CpuTime {
+    watts_per_core: f64,
+}
+
+impl CpuTime {
+    pub(super) fn new(watts_per_core: f64) -> Result<Self, Error> {
+        if watts_per_core > 0.0 && watts_per_core <= MOST_WATTS {
+            return Ok(Self { watts_per_core });
+        }
+        Err(Error::sensor(format!(
+            "`{watts_per_core}` watts for each busy core are not between `0` and `{MOST_WATTS}`"
+        )))
+    }
+}
+
+impl PowerSensor for CpuTime {
+    fn name(&self) -> String {
+        format!("estimated at {} W for each busy core", self.watts_per_core)
+    }
+
+    fn covers(&self) -> Covers {
+        Covers::Process
+    }
+
+    fn read(&self) -> Result<Sample, Absent> {
+        Ok(Sample::Joules(vec![processor_time().as_secs_f64() * self.watts_per_core]))
+    }
+
+    /// It is exact whenever it is read.
+    fn period(&self) -> Duration {
+        Duration::from_secs(3600)
+    }
+
+    fn is_estimate(&self) -> bool {
+        true
+    }
+}
+
+/// How long processors worked for this process, all its threads together.
+fn processor_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a `timespec` that lives during the call. The clock is one that every
+    // Linux has, so that there is no failure, which would leave zeros.
+    let _ = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
