@@ -1,7 +1,8 @@
 //! The meeting point of a pool's threads: how a job is announced, run and waited for.
 //!
-//! The caller writes the job, sets `running` and raises `round`; a worker that sees a new round
-//! calls the job and counts `running` down; the caller leaves when it is zero. Both sides look for
+//! The caller writes the job, sets `running` and raises `round`, which also says how many workers take
+//! part; one of these that sees a new round calls the job and counts `running` down; the caller leaves
+//! when it is zero. The others sleep on, whatever the round. Both sides look for
 //! [`SPIN`] before they park. Parking and waking follow one rule on each side: *announce, then look
 //! again* (the sleeper) and *change, then look who sleeps* (the waker), all sequentially
 //! consistent, so one of the two always sees the other.
@@ -47,6 +48,7 @@ pub(crate) struct Crew {
 struct Shared {
     threads: usize,
     manners: Manners,
+    /// The number of the round, and in its last 16 bits how many threads take part.
     round: Apart<AtomicU64>,
     running: Apart<AtomicUsize>,
     /// The job of the round; written only by the caller while `running` is zero.
@@ -120,12 +122,13 @@ impl Crew {
         let _ = self.shared.seats[index].0.thread.set(thread.clone());
     }
 
-    /// Runs `f` on all workers and on the calling thread. The caller of this function sees to it
+    /// Runs `f` on the calling thread and the workers below `active`. The caller of this function sees to it
     /// that only one thread at a time is in here, and is not inside a job of this crew.
     ///
     /// Returns the first panic.
-    pub(crate) fn run(&self, f: &Job<'_>) -> Option<Panic> {
+    pub(crate) fn run(&self, f: &Job<'_>, active: usize) -> Option<Panic> {
         let shared = &*self.shared;
+        let active = active.clamp(1, shared.threads);
         // SAFETY: only the lifetime changes. Workers use the reference between the round raised
         // below and their count-down of `running`, and this function does not return or unwind
         // before all have counted down (`call` catches the panics of `f`).
@@ -134,8 +137,8 @@ impl Crew {
         // SAFETY: `running` is zero and only this thread is in here, so no worker looks at `job`
         // before the round is raised.
         unsafe { *shared.job.get() = Some(job) };
-        shared.running.0.store(shared.threads - 1, SeqCst);
-        shared.announce();
+        shared.running.0.store(active - 1, SeqCst);
+        shared.announce(active);
 
         let own = inside(shared, || call(f, 0));
         shared.await_workers();
@@ -146,15 +149,16 @@ impl Crew {
     /// Ends the workers' lives.
     pub(crate) fn dismiss(&self) {
         self.shared.dismissed.store(true, SeqCst);
-        self.shared.announce();
+        self.shared.announce(self.shared.threads);
     }
 }
 
 impl Shared {
-    /// Raises the round and wakes who sleeps.
-    fn announce(&self) {
-        self.round.0.fetch_add(1, SeqCst);
-        for Apart(seat) in self.seats.iter().skip(1) {
+    /// Raises the round and wakes those below `active` who sleep. One caller at a time is in here.
+    fn announce(&self, active: usize) {
+        let number = (self.round.0.load(SeqCst) >> 16).wrapping_add(1);
+        self.round.0.store(number << 16 | active as u64, SeqCst);
+        for Apart(seat) in self.seats.iter().take(active).skip(1) {
             if seat.asleep.load(SeqCst)
                 && seat.asleep.swap(false, SeqCst)
                 && let Some(thread) = seat.thread.get()
@@ -171,8 +175,8 @@ impl Shared {
             if self.dismissed.load(SeqCst) {
                 return;
             }
-            // SAFETY: the new round was seen, so the job was written before; it is not written
-            // again before this thread counts `running` down.
+            // SAFETY: the new round was seen, so the job was written before; this thread takes part
+            // and is counted in `running`, so it is not written again before it counts that down.
             let job = unsafe { *self.job.get() };
             if let Some(job) = job
                 && let Some(panic) = inside(self, || call(job, index))
@@ -189,9 +193,10 @@ impl Shared {
         }
     }
 
-    /// Waits for another round than `seen`.
+    /// Waits for another round than `seen` that this worker takes part in.
     fn await_round(&self, index: usize, seen: u64) -> u64 {
-        let news = || Some(self.round.0.load(SeqCst)).filter(|round| *round != seen);
+        let joins = |round: u64| round != seen && index < (round & 0xffff) as usize;
+        let news = || Some(self.round.0.load(SeqCst)).filter(|round| joins(*round));
         if let Some(round) = wait(self.manners, news) {
             return round;
         }
