@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rushlight_host::{Pool, PoolOptions};
+use rushlight_host::{CoreClass, Pool, PoolOptions};
 use rushlight_kernels::{PAGE, Row, best};
 use rushlight_model::{Adapter, Model, PanelSource, WeightsFrom};
 
@@ -223,6 +223,26 @@ impl Engine {
     /// Threads, the caller's included.
     pub fn threads(&self) -> usize {
         self.machine.pool.threads()
+    }
+
+    /// Threads that take part in passes now.
+    pub fn active_threads(&self) -> usize {
+        self.machine.pool.active()
+    }
+
+    /// Efficient cores that its threads could move to.
+    pub fn efficient_cores(&self) -> usize {
+        self.machine.pool.efficient_cores()
+    }
+
+    /// Has so many threads take part in passes, on efficient cores if there are some. Called on the
+    /// thread that runs them, which moves too.
+    pub(crate) fn set_pace(&self, threads: usize, efficient: bool) {
+        let pool = &self.machine.pool;
+        let efficient = efficient && pool.efficient_cores() > 0;
+        // Where they cannot move they are as many, where they are.
+        pool.move_to(if efficient { CoreClass::Efficient } else { CoreClass::Fast });
+        pool.set_active(threads);
     }
 
     /// The kernels in use.

@@ -43,7 +43,7 @@ pub use engine::{Activations, Engine, EngineOptions};
 pub use error::{Error, ErrorKind};
 pub use memory::Plan;
 pub use sample::{Choice, Sampler, SamplerOptions, top_log_probabilities};
-pub use schedule::{Counts, Event, Request, Scheduler, SchedulerOptions, Sink, Spent};
+pub use schedule::{Counts, Event, Pace, Request, Scheduler, SchedulerOptions, Sink, Spent};
 pub use session::{Answer, Finish, GenerateOptions, Session};
 pub use speculate::{DraftModel, Drafting, Speculation};
 pub use thinking::Thinking;
