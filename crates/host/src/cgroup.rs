@@ -1,7 +1,13 @@
 //! The control groups of this process, versions 1 and 2, from the innermost up to the root.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+
+use crate::probe::read_text;
+
+/// Lists that are read at most; a kernel has a dozen controllers.
+const MOST_LISTS: usize = 64;
+/// Bytes of a line at most, as of a path.
+const MOST_LINE: usize = 4096;
 
 /// The directories of this process's groups for one controller, innermost first.
 ///
@@ -16,10 +22,10 @@ pub(crate) struct Groups {
 /// Reads the groups for `controller` (`memory`, `cpu`): version 1 where it is mounted, and
 /// version 2; a machine with both lists has both.
 pub(crate) fn groups(root: &Path, controller: &str) -> Vec<Groups> {
-    let membership = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
-    let mounts = fs::read_to_string(root.join("proc/self/mountinfo")).unwrap_or_default();
+    let membership = read_text(&root.join("proc/self/cgroup")).unwrap_or_default();
+    let mounts = read_text(&root.join("proc/self/mountinfo")).unwrap_or_default();
     let mut all = Vec::new();
-    for line in membership.lines() {
+    for line in membership.lines().filter(|line| line.len() <= MOST_LINE).take(MOST_LISTS) {
         // hierarchy-ID:controller-list:path, cgroups(7)
         let mut fields = line.splitn(3, ':');
         let (Some(_), Some(list), Some(path)) = (fields.next(), fields.next(), fields.next())
@@ -67,7 +73,7 @@ fn climb(root: &Path, mount_root: &str, mount_point: &str, path: &str) -> Vec<Pa
 
 /// The number in a file: `None` if absent, unreadable or `max`.
 pub(crate) fn number(directory: &Path, file: &str) -> Option<u64> {
-    fs::read_to_string(directory.join(file)).ok()?.trim().parse().ok()
+    read_text(&directory.join(file))?.trim().parse().ok()
 }
 
 #[cfg(test)]

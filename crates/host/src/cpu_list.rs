@@ -17,9 +17,20 @@ pub(crate) fn parse(text: &str) -> Option<Vec<usize>> {
     Some(cpus)
 }
 
+/// Writes ascending processors as a list.
+pub(crate) fn show(cpus: &[usize]) -> String {
+    let runs = cpus.chunk_by(|a, b| a + 1 == *b);
+    let run = |run: &[usize]| match run {
+        [] => String::new(),
+        [only] => only.to_string(),
+        [first, .., last] => format!("{first}-{last}"),
+    };
+    runs.map(run).collect::<Vec<_>>().join(",")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{parse, show};
 
     #[test]
     fn lists() {
@@ -34,5 +45,7 @@ mod tests {
         ] {
             assert_eq!(parse(text), expected, "{text:?}");
         }
+        assert_eq!(show(&[0, 1, 2, 3, 8, 10, 11]), "0-3,8,10-11");
+        assert_eq!(show(&[]), "");
     }
 }

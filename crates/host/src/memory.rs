@@ -1,9 +1,9 @@
 //! How much memory this process may use: the machine's, and what its control groups allow.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::cgroup::{self, Groups};
+use crate::probe::read_text;
 
 /// A version 1 group without a limit reports the largest page-aligned `i64`; anything near it is
 /// no limit.
@@ -61,7 +61,7 @@ impl MemoryBudget {
 /// Reads the memory of the machine and the limits on this process below `root` (`/`, or a made-up
 /// tree). What cannot be read is zero or absent.
 pub fn memory(root: &Path) -> MemoryBudget {
-    let meminfo = fs::read_to_string(root.join("proc/meminfo")).unwrap_or_default();
+    let meminfo = read_text(&root.join("proc/meminfo")).unwrap_or_default();
     let total_bytes = kib_field(&meminfo, "MemTotal").unwrap_or(0);
     let mut limits: Vec<_> = cgroup::groups(root, "memory").iter().flat_map(limits_of).collect();
     limits.retain(|limit| limit.limit_bytes < NO_LIMIT_BYTES);
@@ -86,7 +86,7 @@ fn limits_of(groups: &Groups) -> impl Iterator<Item = Limit> {
         } else {
             (read("memory.limit_in_bytes")?, "memory.usage_in_bytes", "total_inactive_file")
         };
-        let stat = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
+        let stat = read_text(&group.join("memory.stat")).unwrap_or_default();
         let reclaimable = stat
             .lines()
             .filter_map(|line| line.split_once(' '))
@@ -107,6 +107,8 @@ pub(crate) fn kib_field(text: &str, name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const MEMINFO: &str = "MemTotal:  8000000 kB\nMemFree:  100 kB\nMemAvailable:  4000000 kB\n\

@@ -1,9 +1,9 @@
 //! How short of memory this process is, by the kernel's own measure.
 
-use std::fs;
 use std::path::Path;
 
 use crate::cgroup;
+use crate::probe::read_text;
 
 /// The share of the last ten seconds, in per cent, in which everything that could run waited for
 /// memory (`full`, `avg10`; Documentation/accounting/psi.rst), of the machine below `root` or, if that
@@ -13,7 +13,7 @@ pub fn memory_pressure(root: &Path) -> Option<f32> {
     let groups = groups.flat_map(|groups| groups.directories);
     let files = groups.map(|group| group.join("memory.pressure"));
     let all = files.chain([root.join("proc/pressure/memory")]);
-    all.filter_map(|file| full(&fs::read_to_string(file).ok()?)).max_by(f32::total_cmp)
+    all.filter_map(|file| full(&read_text(&file)?)).max_by(f32::total_cmp)
 }
 
 /// `full avg10=0.12 avg60=…`
@@ -24,6 +24,8 @@ fn full(text: &str) -> Option<f32> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

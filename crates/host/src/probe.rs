@@ -4,11 +4,16 @@
 //! [`Reading`]: a value with its unit and source, or a reason why there is none. Files of a tree are
 //! not trusted: they may be missing, unreadable, absurd, or go while they are read.
 
+pub mod cpu;
 pub mod heat;
 pub mod hwmon;
+pub mod memory;
 pub mod power;
 mod reading;
+pub mod security;
+pub mod software;
 mod tree;
 
 pub use reading::{Absent, Reading, Reason, Unit};
 pub use tree::Tree;
+pub(crate) use tree::read_text;

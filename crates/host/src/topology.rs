@@ -1,8 +1,8 @@
 //! The processors this process may use: physical cores, their siblings, their speed, the quota.
 
-use std::fs;
 use std::path::Path;
 
+use crate::probe::read_text;
 use crate::{cgroup, cpu_list};
 
 /// The speed of the fastest core, the scale of the kernel's `cpu_capacity`.
@@ -103,13 +103,13 @@ impl Topology {
 }
 
 fn list(root: &Path, file: &str) -> Option<Vec<usize>> {
-    cpu_list::parse(&fs::read_to_string(root.join(file)).ok()?).filter(|cpus| !cpus.is_empty())
+    cpu_list::parse(&read_text(&root.join(file))?).filter(|cpus| !cpus.is_empty())
 }
 
 /// Online processors in this process's affinity mask, which includes its cpuset.
 fn allowed_cpus(root: &Path) -> Vec<usize> {
     let online = list(root, "sys/devices/system/cpu/online");
-    let status = fs::read_to_string(root.join("proc/self/status")).unwrap_or_default();
+    let status = read_text(&root.join("proc/self/status")).unwrap_or_default();
     let allowed = status
         .lines()
         .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
@@ -144,7 +144,7 @@ fn quota(root: &Path) -> Option<f64> {
     for groups in cgroup::groups(root, "cpu") {
         for directory in &groups.directories {
             let pair = if groups.unified {
-                fs::read_to_string(directory.join("cpu.max")).ok().and_then(|text| {
+                read_text(&directory.join("cpu.max")).and_then(|text| {
                     let mut words = text.split_whitespace();
                     Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
                 })
@@ -164,6 +164,8 @@ fn quota(root: &Path) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {

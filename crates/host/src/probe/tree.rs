@@ -10,9 +10,9 @@ use rustix::fs::{Mode, OFlags};
 
 use super::{Absent, Reading, Unit};
 
-/// Bytes of a file, at most. The longest that are read are `/proc/cpuinfo` of large servers and
-/// `/proc/PID/maps`.
-const MOST_BYTES: u64 = 4 << 20;
+/// Bytes of a file, at most. The longest that are read are the package databases of desktops, about
+/// 6 MB, and `/proc/cpuinfo` of large servers.
+const MOST_BYTES: u64 = 16 << 20;
 /// Entries of a directory, at most.
 const MOST_ENTRIES: usize = 1 << 16;
 
@@ -72,7 +72,7 @@ impl Tree {
         self.path(path).exists()
     }
 
-    /// The bytes of a file, of which the first 4 MiB are read.
+    /// The bytes of a file, of which the first 16 MiB are read.
     ///
     /// # Errors
     ///
@@ -83,15 +83,7 @@ impl Tree {
         if self.refused.contains(path.strip_prefix("/").unwrap_or(path)) {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        // A pipe would make the reader wait for a writer.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = File::from(rustix::fs::open(self.path(path), flags, Mode::empty())?);
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no regular file"));
-        }
-        let mut bytes = Vec::new();
-        file.take(MOST_BYTES).read_to_end(&mut bytes)?;
-        Ok(bytes)
+        read_bytes(&self.path(path))
     }
 
     /// The text of a file, without white space and zeros at its ends; what is no UTF-8 is replaced.
@@ -129,6 +121,24 @@ impl Tree {
         let target = std::fs::read_link(self.path(path)).ok()?;
         Some(target.file_name()?.to_str()?.to_owned())
     }
+}
+
+/// The bytes of a file as [`Tree::bytes`] reads them, by the operating system's path.
+fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    // A pipe would make the reader wait for a writer.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The text of a file, read with the same care; `None` if it cannot be read.
+pub(crate) fn read_text(path: &Path) -> Option<String> {
+    Some(String::from_utf8_lossy(&read_bytes(path).ok()?).into_owned())
 }
 
 /// `cpu10` comes after `cpu9`.

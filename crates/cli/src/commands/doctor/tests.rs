@@ -1,0 +1,1 @@
+//! Damaged machines: whatever is in the files, nothing panics or runs on.
