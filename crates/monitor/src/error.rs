@@ -6,6 +6,8 @@
 pub enum ErrorKind {
     /// A limit is not one that can be held.
     Limit,
+    /// There is no sensor for a limit that was asked for, or this user may not read it.
+    Sensor,
 }
 
 /// Why something cannot be watched or governed.

@@ -2,7 +2,7 @@
 //!
 //! Once a second or so it is shown what was read ([`Observed`]) and says how the server is to run
 //! ([`Decision`]). It moves along a [`Ladder`] of settings, from full speed down; each move is an
-//! [`Event`] with its reason. Nothing here reads a clock or a file.
+//! [`Event`] with its reason. Nothing but [`Senses`] reads a clock or a file.
 //!
 //! Every limit becomes a **budget**: a share, from 0 to 1, of what the processor may spend above
 //! idling. The least budget counts.
@@ -31,6 +31,7 @@ mod measured;
 mod observed;
 mod pace;
 mod quiet;
+mod senses;
 mod sensor;
 mod watts;
 
@@ -41,3 +42,4 @@ pub use ladder::{Batch, Ladder, Position, Rung, Setting, Shape};
 pub use limits::Limits;
 pub use observed::{Battery, Load, Observed, Phase};
 pub use quiet::QuietHours;
+pub use senses::Senses;
