@@ -1,8 +1,8 @@
 //! The command line.
 
 mod doctor;
-mod probe;
 mod monitor;
+mod probe;
 mod serve;
 mod tune;
 
@@ -12,8 +12,8 @@ use clap::builder::FalseyValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub(crate) use doctor::Doctor;
-pub(crate) use probe::Probe;
 pub(crate) use monitor::Monitor;
+pub(crate) use probe::Probe;
 pub(crate) use serve::Serve;
 pub(crate) use tune::Tune;
 

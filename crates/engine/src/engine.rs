@@ -2,8 +2,9 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rushlight_host::{Pool, PoolOptions, Topology};
+use rushlight_host::{CoreClass, Pool, PoolOptions, Topology};
 use rushlight_kernels::{PAGE, Row};
 use rushlight_model::{Adapter, Model};
 
@@ -16,14 +17,14 @@ use crate::options::EXACT_ROWS;
 use crate::{Activations, Batch, EngineOptions, Error, ErrorKind, Sequence};
 
 /// How many threads take part in a pass.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Threads {
     /// Of many rows.
     prefill: usize,
     /// Of at most [`EngineOptions::FEW_ROWS`].
     decode: usize,
     /// At most, of any.
-    most: usize,
+    most: AtomicUsize,
 }
 
 /// Runs a model.
@@ -128,18 +129,32 @@ impl Engine {
 
     /// Threads for passes of many rows, the caller's included.
     pub fn threads(&self) -> usize {
-        self.threads.prefill.min(self.threads.most)
+        self.threads.prefill.min(self.threads.most.load(Ordering::Relaxed))
     }
 
     /// Threads for passes of at most [`EngineOptions::FEW_ROWS`] rows, the caller's included.
     pub fn decode_threads(&self) -> usize {
-        self.threads.decode.min(self.threads.most)
+        self.threads.decode.min(self.threads.most.load(Ordering::Relaxed))
     }
 
     /// Lets at most so many threads take part from the next pass on, at least one; the others sleep.
     /// What is computed stays the same.
-    pub fn limit_threads(&mut self, most: usize) {
-        self.threads.most = most.max(1);
+    pub fn limit_threads(&self, most: usize) {
+        self.threads.most.store(most.max(1), Ordering::Relaxed);
+    }
+
+    /// Efficient cores that its threads could move to.
+    pub fn efficient_cores(&self) -> usize {
+        self.machine.pool.efficient_cores()
+    }
+
+    /// Has so many threads take part in passes at most, on efficient cores if there are some. Called on the
+    /// thread that runs them, which moves too.
+    pub(crate) fn set_pace(&self, threads: usize, efficient: bool) {
+        let pool = &self.machine.pool;
+        let efficient = efficient && pool.efficient_cores() > 0;
+        pool.move_to(if efficient { CoreClass::Efficient } else { CoreClass::Fast });
+        self.limit_threads(threads);
     }
 
     /// The kernels in use.
@@ -383,7 +398,11 @@ fn start_threads(options: &EngineOptions) -> Result<(Pool, Threads), Error> {
     let pool = start(Some(prefill.max(decode)))
         .map_err(|e| Error::new(ErrorKind::Threads, "threads cannot be started").because(e))?;
     let most = pool.most_threads();
-    let threads = Threads { prefill: prefill.min(most), decode: decode.min(most), most };
+    let threads = Threads {
+        prefill: prefill.min(most),
+        decode: decode.min(most),
+        most: AtomicUsize::new(most),
+    };
     Ok((pool, threads))
 }
 

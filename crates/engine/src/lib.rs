@@ -45,7 +45,7 @@ pub use error::{Error, ErrorKind};
 pub use memory::Plan;
 pub use options::{Activations, EngineOptions};
 pub use sample::{Choice, Sampler, SamplerOptions, top_log_probabilities};
-pub use schedule::{Counts, Event, Request, Scheduler, SchedulerOptions, Sink, Spent};
+pub use schedule::{Counts, Event, Pace, Request, Scheduler, SchedulerOptions, Sink, Spent};
 pub use session::{Answer, Finish, GenerateOptions, Session};
 pub use speculate::{DraftModel, Drafting, Speculation};
 pub use thinking::Thinking;

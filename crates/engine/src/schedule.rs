@@ -11,6 +11,7 @@ mod account;
 mod active;
 mod admit;
 mod guess;
+mod pace;
 mod pass;
 mod texts;
 
@@ -34,6 +35,7 @@ use active::Active;
 use texts::Embedding;
 
 pub use account::Spent;
+pub use pace::Pace;
 
 /// How requests are served.
 #[derive(Clone, Debug)]
@@ -162,6 +164,8 @@ pub struct Counts {
     pub queued: usize,
     /// Answers that are being written, or their prompts read, and texts that are being embedded.
     pub running: usize,
+    /// Requests that wait or run and are not of a priority below 0.
+    pub interactive: usize,
     /// Pages of the cache.
     pub pages: usize,
     /// Pages that answers or earlier texts have.
@@ -214,6 +218,7 @@ pub struct Scheduler {
     prefixes: Prefixes,
     guesser: Guesser,
     meter: Meter,
+    pace: Pace,
     counts: Counts,
     /// Requests so far.
     arrivals: u64,
@@ -238,6 +243,7 @@ impl Scheduler {
             prefixes: Prefixes::default(),
             guesser: Guesser::default(),
             meter: Meter::default(),
+            pace: Pace::default(),
             counts: Counts::default(),
             arrivals: 0,
         }
@@ -265,6 +271,7 @@ impl Scheduler {
         Counts {
             queued: self.queue.len() + self.embeddings.len() - embedding,
             running: self.running.len() + embedding,
+            interactive: self.interactive(),
             pages: cache.capacity(),
             pages_used: cache.capacity() - cache.available(),
             pages_cached: self.prefixes.pages(),

@@ -21,10 +21,12 @@
 //! ```
 
 mod cgroup;
+mod clocks;
 mod cpu_list;
 mod disk;
 mod error;
 mod huge;
+mod local_time;
 mod mapping;
 mod memory;
 mod meter;
@@ -35,13 +37,15 @@ mod resident;
 mod service;
 mod topology;
 
+pub use clocks::Clocks;
 pub use disk::{free_bytes, reserve};
 pub use error::{Error, ErrorKind};
 pub use huge::HugeMemory;
+pub use local_time::local_minute;
 pub use mapping::Mapping;
 pub use memory::{Limit, MemoryBudget, memory};
 pub use meter::{Candidate, Covers, Energy, Measurement, PowerMeter, PowerSensor, Sample, Source};
-pub use pool::{Pool, PoolOptions};
+pub use pool::{CoreClass, Pool, PoolOptions};
 pub use pressure::memory_pressure;
 pub use resident::{Resident, peak_rss_bytes, resident, resident_bytes};
 pub use service::{Activated, Service, monotonic_time};

@@ -6,17 +6,21 @@
 
 mod crew;
 mod each;
+mod place;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::{Pid, gettid};
 
 use crate::{Cores, Error, Topology};
 use crew::{Crew, MOST_THREADS, Manners};
+use place::{Places, pin};
+
+pub use place::CoreClass;
 
 /// How a [`Pool`] is made.
 #[derive(Clone, Debug)]
@@ -43,13 +47,13 @@ impl Default for PoolOptions {
 #[derive(Debug)]
 pub struct Pool {
     crew: Crew,
-    /// How many of them work, the caller included.
-    working: AtomicUsize,
     workers: Vec<JoinHandle<()>>,
+    /// How many of them take part in jobs, the caller included.
+    working: AtomicUsize,
     /// One job at a time: a second caller waits here.
-    turn: Mutex<()>,
-    /// The processor of each worker, the caller's first; empty if the threads are not pinned.
-    places: Vec<usize>,
+    turn: Mutex<Places>,
+    /// The kernel's number of each worker, but the caller's.
+    ids: Box<[OnceLock<Pid>]>,
 }
 
 impl Pool {
@@ -58,34 +62,39 @@ impl Pool {
     /// # Errors
     /// If a thread cannot be started. A thread that cannot be pinned runs unpinned.
     pub fn new(options: PoolOptions) -> Result<Self, Error> {
-        let topology = Topology::read(Path::new("/")).only(options.cores);
+        Self::new_on(&Topology::read(Path::new("/")).only(options.cores), &options)
+    }
+
+    fn new_on(topology: &Topology, options: &PoolOptions) -> Result<Self, Error> {
         let threads = options.threads.unwrap_or_else(|| topology.default_threads());
         let threads = threads.clamp(1, MOST_THREADS);
-        let mut places = if options.pin { topology.placement(threads) } else { Vec::new() };
-        if places.len() < threads {
-            // More threads than processors: there is no place of one's own for each.
-            places.clear();
-        }
+        let places = if options.pin { Places::of(topology, threads) } else { Places::default() };
         let manners = if places.is_empty() { Manners::Yield } else { Manners::Spin };
+        let cpus = places.cpus().to_vec();
         let mut pool = Self {
             crew: Crew::new(threads, manners),
-            working: AtomicUsize::new(threads),
             workers: Vec::with_capacity(threads - 1),
-            turn: Mutex::new(()),
-            places,
+            working: AtomicUsize::new(threads),
+            turn: Mutex::new(places),
+            ids: (1..threads).map(|_| OnceLock::new()).collect(),
         };
         for index in 1..threads {
-            let cpu = pool.places.get(index).copied();
+            let cpu = cpus.get(index).copied();
             let work = pool.crew.work(index);
+            let (tell, told) = std::sync::mpsc::channel();
             let worker = std::thread::Builder::new()
                 .name(format!("rushlight-{index}"))
                 .spawn(move || {
+                    let _ = tell.send(gettid());
                     if let Some(cpu) = cpu {
                         pin(cpu);
                     }
                     work();
                 })
                 .map_err(|e| Error::threads(format!("cannot start thread {index}"), e))?;
+            if let (Ok(id), Some(own)) = (told.recv(), pool.ids.get(index - 1)) {
+                let _ = own.set(id);
+            }
             pool.crew.enlist(index, worker.thread());
             pool.workers.push(worker);
         }
@@ -103,35 +112,39 @@ impl Pool {
     }
 
     /// Lets only the first `threads` workers take part from the next job on, the caller included;
-    /// the others sleep. At least one does, at most [`Pool::most_threads`].
+    /// the others sleep. At least one does, at most [`Pool::most_threads`], and while they are on
+    /// efficient cores no more than there are of these.
     ///
     /// Workers are in the order of [`Topology::placement`]: of fewer, the fastest cores stay, each
     /// with one of its threads.
     pub fn set_threads(&self, threads: usize) {
-        self.working.store(threads.clamp(1, self.most_threads()), Ordering::Relaxed);
+        let most = self.places().most().unwrap_or(usize::MAX).min(self.most_threads());
+        self.working.store(threads.clamp(1, most), Ordering::Relaxed);
+    }
+
+    /// Cores that are less than half as fast as the fastest, which workers could move to; 0 if they are
+    /// not pinned.
+    pub fn efficient_cores(&self) -> usize {
+        self.places().efficient()
+    }
+
+    /// Moves the workers, and the calling thread, which is to be the one that runs jobs, to cores of a
+    /// class. Returns whether they are there now; there must be such cores.
+    pub fn move_to(&self, class: CoreClass) -> bool {
+        let moved = self.places().go(class, &self.ids);
+        self.set_threads(self.threads());
+        moved
     }
 
     /// Pins the calling thread to the processor that the pool keeps free for it. Returns whether
     /// it is pinned now.
     pub fn pin_caller(&self) -> bool {
-        self.places.first().copied().is_some_and(pin)
+        let own = self.places().cpus().first().copied();
+        own.is_some_and(pin)
     }
 
-    /// Moves the calling thread to its own processor if it runs on a worker's. The worker cannot go
-    /// elsewhere, and the kernel takes milliseconds to see that the caller could: until then the
-    /// two would share one processor.
-    fn step_aside(&self) {
-        let Some((&own, others)) = self.places.split_first() else { return };
-        if !others.contains(&rustix::thread::sched_getcpu()) {
-            return;
-        }
-        if let Ok(allowed) = rustix::thread::sched_getaffinity(None)
-            && pin(own)
-        {
-            // The kernel accepts a mask that it gave out itself; a failure would leave the thread
-            // where it should be anyway.
-            let _ = sched_setaffinity(None, &allowed);
-        }
+    fn places(&self) -> std::sync::MutexGuard<'_, Places> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Calls `f(index)` once for every index below [`Pool::threads`], each on its own thread, the
@@ -148,8 +161,8 @@ impl Pool {
             (0..threads).for_each(f);
             return;
         }
-        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        self.step_aside();
+        let turn = self.places();
+        turn.step_aside(threads);
         let panic = self.crew.run(threads, f);
         drop(turn);
         if let Some(panic) = panic {
@@ -187,24 +200,16 @@ fn call(f: &(dyn Fn(usize) + Sync), index: usize) -> Option<crew::Panic> {
     catch_unwind(AssertUnwindSafe(|| f(index))).err()
 }
 
-fn pin(cpu: usize) -> bool {
-    let mut set = CpuSet::new();
-    if cpu >= CpuSet::MAX_CPU {
-        return false;
-    }
-    set.set(cpu);
-    sched_setaffinity(None, &set).is_ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::{Duration, Instant};
+
+    use rustix::thread::sched_setaffinity;
 
     use super::*;
 
     fn pool(threads: usize) -> Pool {
-        Pool::new(PoolOptions { threads: Some(threads), pin: false, cores: Cores::All }).unwrap()
+        Pool::new(PoolOptions { threads: Some(threads), pin: false, ..Default::default() }).unwrap()
     }
 
     #[test]
@@ -219,60 +224,6 @@ mod tests {
                 assert_eq!(counts, vec![round; threads]);
             }
         }
-    }
-
-    #[test]
-    fn fewer_workers_work_and_the_others_come_back() {
-        let pool = pool(4);
-        assert_eq!((pool.threads(), pool.most_threads()), (4, 4));
-        for round in 0..2000 {
-            // Some rounds with pauses, so that workers are asleep, some without.
-            let threads = [1, 2, 4, 3][round % 4];
-            pool.set_threads(threads);
-            let calls: Vec<_> = (0..4).map(|_| AtomicUsize::new(0)).collect();
-            pool.run(&|index| {
-                calls[index].fetch_add(1, Ordering::Relaxed);
-            });
-            let calls: Vec<_> = calls.into_iter().map(AtomicUsize::into_inner).collect();
-            let expected: Vec<_> = (0..4).map(|index| usize::from(index < threads)).collect();
-            assert_eq!(calls, expected, "round {round}");
-            if round % 100 < 8 {
-                std::thread::sleep(Duration::from_micros(200));
-            }
-        }
-        pool.set_threads(0);
-        assert_eq!(pool.threads(), 1);
-        pool.set_threads(9);
-        assert_eq!(pool.threads(), 4);
-    }
-
-    #[test]
-    fn a_worker_that_does_not_work_sleeps() {
-        let pool = pool(3);
-        pool.set_threads(2);
-        let worker = Mutex::new(0);
-        let tick = |index| {
-            if index == 2 {
-                *worker.lock().unwrap() = rustix::thread::gettid().as_raw_nonzero().get();
-            }
-        };
-        pool.set_threads(3);
-        pool.run(&tick);
-        pool.set_threads(2);
-        let switches = || {
-            let id = *worker.lock().unwrap();
-            let stat = std::fs::read_to_string(format!("/proc/self/task/{id}/stat")).unwrap();
-            let fields: Vec<_> = stat.rsplit(')').next().unwrap().split(' ').collect();
-            // utime and stime, proc_pid_stat(5): the fields 14 and 15, of which the name was the second.
-            fields[12].parse::<u64>().unwrap() + fields[13].parse::<u64>().unwrap()
-        };
-        let before = switches();
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_millis(300) {
-            pool.run(&tick);
-        }
-        // Ticks of a hundredth of a second.
-        assert!(switches() - before <= 2, "{} ticks", switches() - before);
     }
 
     #[test]
@@ -406,7 +357,7 @@ mod tests {
         let ids = Mutex::new(Vec::new());
         pool.run(&|index| {
             if index > 0 {
-                ids.lock().unwrap().push(rustix::thread::gettid().as_raw_nonzero());
+                ids.lock().unwrap().push(gettid().as_raw_nonzero());
             }
         });
         std::thread::sleep(Duration::from_millis(5));
@@ -428,10 +379,10 @@ mod tests {
         if threads < 2 {
             return;
         }
-        let pool =
-            Pool::new(PoolOptions { threads: Some(threads), ..PoolOptions::default() }).unwrap();
+        let pool = Pool::new(PoolOptions { threads: Some(threads), ..Default::default() }).unwrap();
         let before = rustix::thread::sched_getaffinity(None).unwrap();
-        assert!(pin(pool.places[1]));
+        let places = pool.places().cpus().to_vec();
+        assert!(pin(places[1]));
         assert!(sched_setaffinity(None, &before).is_ok());
         let place = Mutex::new(usize::MAX);
         pool.run(&|index| {
@@ -439,7 +390,7 @@ mod tests {
                 *place.lock().unwrap() = rustix::thread::sched_getcpu();
             }
         });
-        assert_eq!(place.into_inner().unwrap(), pool.places[0]);
+        assert_eq!(place.into_inner().unwrap(), places[0]);
         assert_eq!(rustix::thread::sched_getaffinity(None).unwrap(), before);
     }
 
@@ -447,8 +398,7 @@ mod tests {
     fn pinned_workers_stay_on_their_processor() {
         let topology = Topology::read(Path::new("/"));
         let threads = topology.processors();
-        let pool =
-            Pool::new(PoolOptions { threads: Some(threads), ..PoolOptions::default() }).unwrap();
+        let pool = Pool::new(PoolOptions { threads: Some(threads), ..Default::default() }).unwrap();
         let places = topology.placement(threads);
         pool.run(&|index| {
             if index > 0 {
@@ -457,5 +407,80 @@ mod tests {
                 assert!(set.is_set(places[index]));
             }
         });
+    }
+
+    #[test]
+    fn fewer_take_part_when_told_and_all_again() {
+        let pool = pool(4);
+        for active in [4, 2, 1, 3, 4, 9, 0] {
+            pool.set_threads(active);
+            let active = active.clamp(1, 4);
+            assert_eq!((pool.threads(), pool.most_threads()), (active, 4));
+            for _ in 0..50 {
+                let calls = Mutex::new(Vec::new());
+                pool.run(&|index| calls.lock().unwrap().push(index));
+                let mut calls = calls.into_inner().unwrap();
+                calls.sort_unstable();
+                assert_eq!(calls, (0..active).collect::<Vec<_>>());
+                let mut items = [0usize; 17];
+                pool.each(&mut items, |worker, _, item| {
+                    assert!(worker < active);
+                    *item += 1;
+                });
+                assert_eq!(items, [1; 17]);
+            }
+        }
+    }
+
+    #[test]
+    fn who_takes_no_part_uses_no_processor() {
+        let pool = pool(3);
+        let before = worker_ticks(&pool);
+        pool.set_threads(1);
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(300) {
+            pool.run(&|_| {});
+        }
+        pool.set_threads(3);
+        // 100 ticks per second: two that spin would spend up to 60.
+        let spent = worker_ticks(&pool) - before;
+        assert!(spent <= 2, "{spent}");
+    }
+
+    #[test]
+    fn workers_and_their_caller_move_to_efficient_cores_and_back() {
+        let mut topology = Topology::read(Path::new("/"));
+        if topology.cores.len() < 2 {
+            return;
+        }
+        let slow = topology.cores.len() - 1;
+        topology.cores[slow].speed = 256;
+        let options = PoolOptions { threads: Some(2), ..Default::default() };
+        let pool = Pool::new_on(&topology, &options).unwrap();
+        let own = || rustix::thread::sched_getaffinity(None).unwrap();
+        let before = own();
+        assert_eq!(pool.efficient_cores(), 1);
+        assert!(pool.move_to(CoreClass::Efficient));
+        // There is one such core: one thread is what may take part.
+        assert_eq!(pool.threads(), 1);
+        let cpu = topology.cores[slow].cpus[0];
+        let places = Mutex::new(Vec::new());
+        let note = |_| places.lock().unwrap().push(rustix::thread::sched_getcpu());
+        pool.run(&note);
+        assert_eq!((own().count(), own().is_set(cpu)), (1, true));
+        pool.set_threads(2);
+        assert_eq!(pool.threads(), 1);
+        assert!(pool.move_to(CoreClass::Fast));
+        pool.set_threads(2);
+        pool.run(&note);
+        assert_eq!(own(), before);
+        let places = places.into_inner().unwrap();
+        assert_eq!((places.len(), places[0]), (3, cpu));
+        // Without such cores nothing moves.
+        let pool = Pool::new_on(&Topology::read(Path::new("/")), &options).unwrap();
+        if pool.efficient_cores() == 0 {
+            assert!(!pool.move_to(CoreClass::Efficient));
+            assert_eq!(own(), before);
+        }
     }
 }

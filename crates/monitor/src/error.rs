@@ -14,6 +14,8 @@ pub enum ErrorKind {
     Recording,
     /// A process cannot be stopped.
     Stop,
+    /// There is no sensor for a limit that was asked for, or this user may not read it.
+    Sensor,
 }
 
 /// Why something cannot be watched or governed.

@@ -23,6 +23,7 @@ pub mod record;
 pub mod sample;
 pub mod screen;
 pub mod served;
+pub mod simulate;
 pub mod stop;
 
 pub use error::{Error, ErrorKind};

@@ -1,6 +1,7 @@
 //! What the server counts, for Prometheus. Names and buckets are vLLM's where it has them
 //! (<https://docs.vllm.ai/en/latest/usage/metrics/>), with buckets below for small models.
 
+mod governor;
 mod model;
 
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::energy::Accounts;
+use crate::throttle::Throttle;
+use governor::GovernorMetrics;
 
 pub(crate) use model::{Gone, ModelMetrics};
 
@@ -61,6 +64,7 @@ pub(crate) struct Metrics {
     joules: Family<Labels<2>, FloatCounter>,
     watts: Family<Labels<1>, Float>,
     idle_watts: Family<Labels<1>, Float>,
+    governor: GovernorMetrics,
 }
 
 /// Counters of a model: names and what they count.
@@ -114,6 +118,7 @@ impl Metrics {
             joules: Family::default(),
             watts: Family::default(),
             idle_watts: Family::default(),
+            governor: GovernorMetrics::default(),
         };
         metrics.registry = metrics.register();
         metrics
@@ -175,7 +180,13 @@ impl Metrics {
             "The least average power while there was nothing to do",
             self.idle_watts.clone(),
         );
+        self.governor.register(all);
         process
+    }
+
+    /// Takes over what a governor says now.
+    pub(crate) fn set_governor(&self, throttle: &Throttle) {
+        self.governor.set(throttle);
     }
 
     /// What counts the energy of answers.

@@ -188,7 +188,8 @@ impl Models {
         self.make_room(entry, needs).await?;
         let (load, passes) = (entry.model.load.clone(), self.passes.clone());
         let scheduler = entry.model.scheduler.as_ref().unwrap_or(&self.options.scheduler);
-        let mut worker = Worker::start(load, scheduler, entry.metrics.clone(), passes)?;
+        let (metrics, throttle) = (entry.metrics.clone(), self.options.throttle.clone());
+        let mut worker = Worker::start(load, scheduler, metrics, passes, throttle)?;
         worker.loaded().await?;
         entry.serve(worker);
         Ok(())

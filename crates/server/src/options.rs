@@ -8,7 +8,7 @@ use std::time::Duration;
 use rushlight_engine::SchedulerOptions;
 use rushlight_host::PowerMeter;
 
-use crate::{Error, ErrorKind, Notices, Notify, Observer, TlsFiles};
+use crate::{Error, ErrorKind, Notices, Notify, Observer, Throttle, TlsFiles};
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +101,8 @@ pub struct ServerOptions {
     pub scheduler: SchedulerOptions,
     /// What measures the energy of answers; without it nothing does.
     pub power: Option<PowerMeter>,
+    /// What has engines work less while they run, and is told of; without it they never do.
+    pub throttle: Option<Throttle>,
     /// Who hears of each request.
     pub observer: Option<Observer>,
     /// Where traces go, if they go anywhere.
@@ -143,6 +145,7 @@ impl Default for ServerOptions {
             memory_bytes: None,
             scheduler: SchedulerOptions::default(),
             power: None,
+            throttle: None,
             observer: None,
             traces: None,
             notices: None,

@@ -28,6 +28,7 @@ use crate::caller::Caller;
 use crate::embeddings::{Embed, Gatherer, Told};
 use crate::failure::Failure;
 use crate::metrics::ModelMetrics;
+use crate::throttle::{Paced, Throttle};
 use crate::{Error, ErrorKind};
 use state::State;
 
@@ -69,6 +70,7 @@ impl Worker {
         options: &SchedulerOptions,
         metrics: ModelMetrics,
         turn: Arc<Turn>,
+        throttle: Option<Throttle>,
     ) -> Result<Self, Error> {
         let (messages, inbox) = mpsc::channel();
         let (tell_loaded, loaded) = oneshot::channel();
@@ -86,13 +88,16 @@ impl Worker {
             metrics,
             admitted: Arc::new(AtomicUsize::new(0)),
             most,
+            throttle: throttle.clone(),
         };
+        let paced = Paced::new(throttle);
         std::thread::Builder::new()
             .name("engine".to_owned())
             .spawn(move || {
                 // It is dropped last, whatever happens before.
                 let _end: oneshot::Sender<()> = end;
-                run::run(&load, &scheduler, &state, &inbox, tell_loaded, &turn, &counted);
+                let shared = run::Shared { state: &state, turn: &turn, metrics: &counted };
+                run::run(&load, &scheduler, shared, &inbox, tell_loaded, paced);
             })
             .map_err(|e| {
                 Error::new(ErrorKind::Threads, "the engine's thread cannot be started").because(e)
@@ -152,6 +157,7 @@ pub(crate) struct Handle {
     admitted: Arc<AtomicUsize>,
     /// How many there may be.
     most: usize,
+    throttle: Option<Throttle>,
 }
 
 impl Handle {
@@ -176,6 +182,10 @@ impl Handle {
         adapter: Option<&Arc<Adapter>>,
     ) -> Result<Answers, Failure> {
         self.served()?;
+        let caller = Caller::now();
+        for ask in &asks {
+            self.check(caller.priority(ask.priority))?;
+        }
         let permits = self.admit(asks.len())?;
         let mut receivers = Vec::with_capacity(asks.len());
         for (ask, permit) in asks.into_iter().zip(permits) {
@@ -183,7 +193,7 @@ impl Handle {
             let metrics = self.metrics.clone();
             let writer = Writer::new(pieces.clone(), metrics, permit, ask.prompt.len());
             let mut request = Request::new(ask.prompt, ask.options, Box::new(writer));
-            request.priority = Caller::now().priority(ask.priority);
+            request.priority = caller.priority(ask.priority);
             request.deadline = ask.deadline;
             request.top_log_probabilities = ask.likeliest;
             request.constraint = ask.constraint;
@@ -206,9 +216,10 @@ impl Handle {
     ) -> Result<UnboundedReceiver<Told>, Failure> {
         self.served()?;
         let (tell, told) = unbounded_channel();
+        let caller = Caller::now();
+        self.check(caller.priority(embed.priority))?;
         let permit = self.admit(1)?.pop().expect("one was asked for");
         let Embed { texts, options, priority, deadline } = embed;
-        let caller = Caller::now();
         caller.spend(texts.iter().map(|text| text.tokens.len()).sum());
         let sink = Gatherer::new(tell.clone(), self.metrics.clone(), permit, texts.len());
         let mut request = EmbedRequest::new(texts, options, Box::new(sink));
@@ -220,6 +231,11 @@ impl Handle {
         Ok(told)
     }
 
+    /// Whether a request of this priority may be taken now.
+    fn check(&self, priority: i32) -> Result<(), Failure> {
+        self.throttle.as_ref().map_or(Ok(()), |throttle| throttle.check(priority))
+    }
+
     fn admit(&self, count: usize) -> Result<Vec<Permit>, Failure> {
         if count > self.most {
             return Err(Failure::request(format!(
@@ -227,7 +243,9 @@ impl Handle {
                 self.most
             )));
         }
-        let room = |now: usize| Some(now + count).filter(|then| *then <= self.most);
+        let most = self.throttle.as_ref().map_or(self.most, |throttle| throttle.places(self.most));
+        // Where fewer places are given, what asks for several is taken when nobody else is there.
+        let room = |now: usize| Some(now + count).filter(|then| *then <= most.max(count));
         match self.admitted.fetch_update(Ordering::AcqRel, Ordering::Acquire, room) {
             Ok(_) => Ok((0..count).map(|_| Permit::new(self.admitted.clone())).collect()),
             Err(now) => Err(Failure::new(

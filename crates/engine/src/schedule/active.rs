@@ -105,6 +105,11 @@ impl Active {
         (self.priority.saturating_neg(), self.arrival)
     }
 
+    /// Greater ones are served first.
+    pub(super) fn priority(&self) -> i32 {
+        self.priority
+    }
+
     /// Prompt and answer so far.
     pub(super) fn tokens(&self) -> &[u32] {
         &self.tokens

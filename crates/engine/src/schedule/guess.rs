@@ -13,6 +13,11 @@ impl Scheduler {
     /// Guesses tokens of those who get one in the next pass, in which those who run have so many
     /// `rows`. Gives what the pass is without guesses; `None` if nobody may guess.
     pub(super) fn guess(&mut self, rows: &[usize]) -> Option<Pass> {
+        if !self.pace.guesses {
+            // What was guessed for a pass that did not come is of no use.
+            self.running.iter_mut().filter_map(Active::speculator).for_each(|text| text.forget());
+            return None;
+        }
         let (engine, context) = (&self.engine, self.engine.context());
         let one =
             |(active, rows): (&Active, &usize)| *rows == 1 && active.pending(engine).len() == 1;

@@ -72,8 +72,11 @@ impl Scheduler {
 
     /// How many of its tokens each of those who run reads in the next pass.
     fn rows(&self) -> Vec<usize> {
-        let pending: Vec<usize> =
-            self.running.iter().map(|active| active.pending(&self.engine).len()).collect();
+        let pending = |active: &Active| match self.waits(active.priority()) {
+            true => 0,
+            false => active.pending(&self.engine).len(),
+        };
+        let pending: Vec<usize> = self.running.iter().map(pending).collect();
         let most = self.reading_rows(pending.contains(&1));
         // Texts to be embedded have half of them.
         let most = if self.embeddings.is_empty() { most } else { most.div_ceil(2).max(FINE) };
@@ -82,11 +85,10 @@ impl Scheduler {
 
     /// Rows of a pass for what is read, while answers are being written or not.
     pub(super) fn reading_rows(&self, writing: bool) -> usize {
-        if writing {
-            self.options.prompt_rows.min(self.engine.chunk())
-        } else {
-            self.engine.chunk()
-        }
+        self.paced_rows(match writing {
+            true => self.options.prompt_rows.min(self.engine.chunk()),
+            false => self.engine.chunk(),
+        })
     }
 
     /// The machine has not the memory that it promised, and no earlier text could be given up for it:

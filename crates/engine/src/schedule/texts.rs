@@ -83,6 +83,11 @@ impl Embedding {
         (self.request.priority.saturating_neg(), self.arrival)
     }
 
+    /// Greater ones are served first.
+    pub(super) fn priority(&self) -> i32 {
+        self.request.priority
+    }
+
     /// Its place in the order in which requests came.
     pub(super) fn arrival(&self) -> u64 {
         self.arrival
@@ -158,6 +163,7 @@ impl Scheduler {
         // each other's pages.
         let mut order: Vec<usize> = (0..self.embeddings.len()).collect();
         order.sort_by_key(|i| (self.embeddings[*i].begun.is_none(), self.embeddings[*i].rank()));
+        order.retain(|i| !self.waits(self.embeddings[*i].priority()));
         for at in order {
             for text in self.embeddings[at].done..self.embeddings[at].request.texts.len() {
                 let count = self.embeddings[at].request.texts[text].tokens.len();

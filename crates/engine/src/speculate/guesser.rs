@@ -9,7 +9,7 @@ use super::lookup::Found;
 use super::policy::{Offer, Plan, Policy, plan};
 use super::text::{Proposal, Speculator};
 use super::{Drafting, Speculation};
-use crate::Error;
+use crate::{Engine, Error};
 
 /// A draft less probable than this, by the draft model, is none: it would likely be rejected, and
 /// those after it with it.
@@ -66,6 +66,11 @@ impl Guesser {
     #[cfg(test)]
     pub(super) fn costs(&self) -> &Costs {
         &self.costs
+    }
+
+    /// The draft model's engine.
+    pub(crate) fn draft_engine(&self) -> Option<&Engine> {
+        self.draft.as_ref().map(DraftModel::engine)
     }
 
     /// Passes of the draft model.

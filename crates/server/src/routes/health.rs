@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::models::Entry;
+use crate::throttle::Throttle;
 use crate::worker::{Degradation, Handle};
 use crate::{body, metrics};
 
@@ -35,7 +36,7 @@ impl Status {
     fn of(app: &App) -> Self {
         let all = app.models.entries().iter().map(|entry| Status::of_model(app, entry));
         let worst = all.max().unwrap_or(Status::Failed);
-        match app.guard.degradations().is_empty() {
+        match degradations(app).is_empty() {
             true => worst,
             false => worst.max(Status::Degraded),
         }
@@ -124,7 +125,11 @@ pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
     value["uptime_seconds"] = json!(app.started.elapsed().as_secs());
     value["version"] = json!(env!("CARGO_PKG_VERSION"));
     if let Some(list) = value["degradations"].as_array_mut() {
-        list.extend(app.guard.degradations().iter().map(told));
+        list.extend(degradations(&app).iter().map(told));
+    }
+    if let Some(throttle) = &app.options.throttle {
+        let (governed, moves) = throttle.governed();
+        value["governor"] = governed.to_json(moves);
     }
     value["energy"] = app.metrics.energy().to_json();
     value["models"] = json!(models);
@@ -132,6 +137,13 @@ pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
         value["traces"] = json!({ "sent": sent, "dropped": dropped, "failure": failure });
     }
     body::json(code(status.answers()), &value)
+}
+
+/// What is not as it should be, of no model in particular.
+fn degradations(app: &App) -> Vec<Degradation> {
+    let mut all = app.guard.degradations();
+    all.extend(app.options.throttle.iter().flat_map(Throttle::degradations));
+    all
 }
 
 /// Everything that is known of a model.
@@ -206,6 +218,9 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
         entry.metrics.set_now(now);
     }
     app.metrics.set_power();
+    if let Some(throttle) = &app.options.throttle {
+        app.metrics.set_governor(throttle);
+    }
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], app.metrics.text()).into_response()
 }
 

@@ -6,6 +6,7 @@ use crate::openai::embeddings::schema::USAGE;
 use crate::openai::schema::{MODEL, URGENCY};
 use crate::schema::Kind::{AnyOf, Bounded, Flag, Integer, List, Only, OrNull, Text, Words};
 use crate::schema::{COUNT, Field, Kind, Object, REAL, needed, optional, sometimes};
+use crate::throttle::GOVERNOR;
 
 pub(super) static TOKENIZE: Object = Object {
     name: "TokenizeRequest",
@@ -123,6 +124,7 @@ pub(super) static HEALTH: Object = Object {
             needed("uptime_seconds", COUNT, ""),
             needed("version", Text, ""),
             needed("energy", Kind::Object(&ENERGY), "Of all models."),
+            optional("governor", Kind::Object(&GOVERNOR), "Where limits are to be held."),
             needed("models", List(&Kind::Object(&MODEL_HEALTH)), ""),
             sometimes("traces", Kind::Object(&TRACES), "Where there is a collector."),
         ],

@@ -19,21 +19,30 @@ use crate::answers::Piece;
 use crate::energy::{Accounts, SETTLE, WINDOW};
 use crate::failure::Failure;
 use crate::metrics::ModelMetrics;
+use crate::throttle::Paced;
 use crate::{Error, ErrorKind};
 
 /// How long the thread sleeps where requests wait but none can run.
 const NAP: Duration = Duration::from_millis(5);
 
+/// What the thread shares with others.
+#[derive(Clone, Copy)]
+pub(super) struct Shared<'a> {
+    pub(super) state: &'a State,
+    pub(super) turn: &'a Turn,
+    pub(super) metrics: &'a ModelMetrics,
+}
+
 /// Loads, proves that a token comes out, and answers until it is told to stop.
 pub(super) fn run(
     load: &Load,
     options: &SchedulerOptions,
-    state: &State,
+    shared: Shared<'_>,
     inbox: &Receiver<Message>,
     loaded: oneshot::Sender<Result<(), Error>>,
-    turn: &Turn,
-    metrics: &ModelMetrics,
+    mut paced: Paced,
 ) {
+    let Shared { state, metrics, .. } = shared;
     let start = || {
         let loaded = load()
             .map_err(|e| Error::new(ErrorKind::Load, "the model cannot be loaded").because(e))?;
@@ -78,7 +87,7 @@ pub(super) fn run(
         }
     };
     let ended = catch_unwind(AssertUnwindSafe(|| {
-        serve(&mut scheduler, &mut keeper, state, inbox, turn, metrics.energy())
+        serve(&mut scheduler, &mut keeper, shared, inbox, &mut paced)
     }));
     match ended {
         Ok(Ok(())) => {
@@ -96,11 +105,12 @@ pub(super) fn run(
 fn serve(
     scheduler: &mut Scheduler,
     keeper: &mut Keeper,
-    state: &State,
+    shared: Shared<'_>,
     inbox: &Receiver<Message>,
-    turn: &Turn,
-    energy: &Arc<Accounts>,
+    paced: &mut Paced,
 ) -> Result<(), rushlight_engine::Error> {
+    let Shared { state, turn, metrics } = shared;
+    let energy = metrics.energy();
     let mut stopping = false;
     let mut working = None;
     loop {
@@ -134,9 +144,12 @@ fn serve(
             working = energy.work();
         }
         let turned = turn.take();
+        paced.before(scheduler);
         state.begin_step();
         let ran = scheduler.step()?;
         state.end_step();
+        // The pause is all engines'.
+        paced.after(scheduler, ran);
         drop(turned);
         state.set_counts(scheduler.counts());
         if !ran && !scheduler.is_idle() {

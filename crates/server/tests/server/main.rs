@@ -19,6 +19,7 @@ mod real;
 mod reasoning;
 mod responses;
 mod support;
+mod throttle;
 mod tls;
 mod tokens;
 mod tools;

@@ -1,0 +1,214 @@
+//! Has a server work less while it runs, and tells of it.
+//!
+//! Somebody beside the server watches heat and power; through a [`Throttle`] that one sees what the
+//! engines do and says how hard they are to work. The server takes it up between two passes.
+
+mod paced;
+mod told;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::http::StatusCode;
+use rushlight_engine::{Counts, Pace};
+
+use crate::failure::Failure;
+use crate::worker::Degradation;
+
+pub(crate) use paced::Paced;
+pub(crate) use told::GOVERNOR;
+pub use told::Governed;
+
+/// How long work counts as present after the last pass that saw it.
+const PRESENT: Duration = Duration::from_secs(2);
+
+/// How hard the engines of a server work. Clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Throttle(Arc<Inner>);
+
+/// How hard the engines of a server are to work.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Throttling {
+    /// What the engines do in a pass.
+    pub pace: Pace,
+    /// Share of the time in which passes run, above 0; between them is a pause.
+    pub duty: f64,
+    /// Whether requests of a priority below 0 are refused.
+    pub refuses_batch: bool,
+    /// Share of the places in the queue that are given.
+    pub queue: f64,
+}
+
+impl Default for Throttling {
+    fn default() -> Self {
+        Self { pace: Pace::default(), duty: 1.0, refuses_batch: false, queue: 1.0 }
+    }
+}
+
+/// What the engines have done since the throttle was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkDone {
+    /// How long there was something to do, pauses included, and the pass that runs.
+    pub busy: Duration,
+    /// How long passes took that mostly read prompts.
+    pub reading: Duration,
+    /// How long passes took.
+    pub passes: Duration,
+    /// Tokens read and written.
+    pub tokens: u64,
+    /// Requests that wait.
+    pub queued: usize,
+    /// Whether requests of a priority of 0 or more wait or run.
+    pub is_interactive: bool,
+}
+
+#[derive(Debug)]
+struct Inner {
+    start: Instant,
+    told: Mutex<Told>,
+    /// Something else was said.
+    changed: Condvar,
+    /// All in microseconds.
+    busy: AtomicU64,
+    reading: AtomicU64,
+    passes: AtomicU64,
+    tokens: AtomicU64,
+    /// When the present pass or pause began, since the start and one; 0 without one.
+    since: AtomicU64,
+    queued: AtomicU64,
+    /// When somebody was last seen to wait, since the start and one.
+    interactive: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    throttling: Throttling,
+    governed: Governed,
+    /// Changes of the step to a slower and to a faster one.
+    moves: [u64; 2],
+    /// How often something was said.
+    version: u64,
+}
+
+impl Default for Throttle {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Throttle {
+    /// One that has said nothing yet: full speed.
+    pub fn new() -> Self {
+        Self(Arc::new(Inner {
+            start: Instant::now(),
+            told: Mutex::default(),
+            changed: Condvar::new(),
+            busy: AtomicU64::new(0),
+            reading: AtomicU64::new(0),
+            passes: AtomicU64::new(0),
+            tokens: AtomicU64::new(0),
+            since: AtomicU64::new(0),
+            queued: AtomicU64::new(0),
+            interactive: AtomicU64::new(0),
+        }))
+    }
+
+    /// Has the engines work so hard from their next pass on, and `/health` and `/metrics` tell why.
+    pub fn set(&self, throttling: Throttling, governed: Governed) {
+        let mut told = self.lock();
+        match governed.step.cmp(&told.governed.step) {
+            std::cmp::Ordering::Greater => told.moves[0] += 1,
+            std::cmp::Ordering::Less => told.moves[1] += 1,
+            std::cmp::Ordering::Equal => {}
+        }
+        let is_new = told.throttling != throttling;
+        told.governed = governed;
+        if is_new {
+            told.throttling = throttling;
+            told.version += 1;
+            self.0.changed.notify_all();
+        }
+    }
+
+    /// What the engines have done.
+    pub fn work(&self) -> WorkDone {
+        let micros = |of: &AtomicU64| Duration::from_micros(of.load(Ordering::Relaxed));
+        let running = self.since().map_or(Duration::ZERO, |at| at.elapsed());
+        let seen = self.0.interactive.load(Ordering::Relaxed).checked_sub(1);
+        let now = self.0.start.elapsed();
+        WorkDone {
+            busy: micros(&self.0.busy) + running,
+            reading: micros(&self.0.reading),
+            passes: micros(&self.0.passes),
+            tokens: self.0.tokens.load(Ordering::Relaxed),
+            queued: self.0.queued.load(Ordering::Relaxed) as usize,
+            is_interactive: seen
+                .is_some_and(|at| now.saturating_sub(Duration::from_micros(at)) < PRESENT),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Told> {
+        self.0.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn since(&self) -> Option<Instant> {
+        let at = self.0.since.load(Ordering::Relaxed).checked_sub(1)?;
+        self.0.start.checked_add(Duration::from_micros(at))
+    }
+
+    fn now_us(&self) -> u64 {
+        self.0.start.elapsed().as_micros() as u64 + 1
+    }
+
+    /// Engines wait for their turn, so there is one pass, or one pause after it, at a time.
+    fn begin(&self) {
+        self.0.since.store(self.now_us(), Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        let since = self.0.since.swap(0, Ordering::Relaxed);
+        if since > 0 {
+            self.0.busy.fetch_add(self.now_us().saturating_sub(since), Ordering::Relaxed);
+        }
+    }
+
+    fn saw(&self, counts: &Counts) {
+        self.0.queued.store(counts.queued as u64, Ordering::Relaxed);
+        if counts.interactive > 0 {
+            self.0.interactive.store(self.now_us(), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a request of this priority may be taken.
+    pub(crate) fn check(&self, priority: i32) -> Result<(), Failure> {
+        let told = self.lock();
+        if priority >= 0 || !told.throttling.refuses_batch {
+            return Ok(());
+        }
+        let message = match &told.governed.limited_by {
+            Some(why) => format!("requests of low priority are not taken now: {why}"),
+            None => "requests of low priority are not taken now".to_owned(),
+        };
+        Err(Failure::new(StatusCode::TOO_MANY_REQUESTS, "slowed_down", message))
+    }
+
+    /// How many of so many places are given; at least one.
+    pub(crate) fn places(&self, most: usize) -> usize {
+        let share = self.lock().throttling.queue;
+        if share >= 1.0 { most } else { ((most as f64 * share) as usize).clamp(1, most.max(1)) }
+    }
+
+    /// What is not as it should be.
+    pub(crate) fn degradations(&self) -> Vec<Degradation> {
+        self.lock().governed.degradations()
+    }
+
+    /// What is told, and how often the step became a slower and a faster one.
+    pub(crate) fn governed(&self) -> (Governed, [u64; 2]) {
+        let told = self.lock();
+        (told.governed.clone(), told.moves)
+    }
+}

@@ -1,0 +1,130 @@
+//! What an engine's thread does for the throttle, before and after each pass.
+
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use rushlight_engine::{Counts, Scheduler};
+
+use super::Throttle;
+
+/// The longest pause after a pass: who asks meanwhile waits for it.
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+/// A pass with so many rows more than twice those that write reads prompts, mostly.
+const READS: u64 = 16;
+
+/// The engine's side of a throttle; without one it does nothing.
+pub(crate) struct Paced {
+    throttle: Option<Throttle>,
+    /// What of the throttle was taken up.
+    version: u64,
+    before: Counts,
+    begin: Instant,
+}
+
+impl Paced {
+    pub(crate) fn new(throttle: Option<Throttle>) -> Self {
+        Self { throttle, version: 0, before: Counts::default(), begin: Instant::now() }
+    }
+
+    /// Takes up what was said, before a pass.
+    pub(crate) fn before(&mut self, scheduler: &mut Scheduler) {
+        let Some(throttle) = &self.throttle else { return };
+        let (version, pace) = {
+            let told = throttle.lock();
+            (told.version, told.throttling.pace)
+        };
+        if version != self.version {
+            scheduler.set_pace(pace);
+            self.version = version;
+        }
+        self.before = scheduler.counts();
+        throttle.saw(&self.before);
+        throttle.begin();
+        self.begin = Instant::now();
+    }
+
+    /// Notes what a pass did, and pauses if that was said.
+    pub(crate) fn after(&self, scheduler: &Scheduler, ran: bool) {
+        let Some(throttle) = &self.throttle else { return };
+        let took = self.begin.elapsed();
+        let after = scheduler.counts();
+        let since = |of: fn(&Counts) -> u64| of(&after).saturating_sub(of(&self.before));
+        let rows = since(|counts| counts.batch_rows);
+        let written = since(|counts| counts.answer_tokens);
+        let guessed = since(|counts| counts.drafted_tokens);
+        let wrong = guessed.saturating_sub(since(|counts| counts.accepted_tokens));
+        let micros = took.as_micros() as u64;
+        if ran {
+            throttle.0.passes.fetch_add(micros, Ordering::Relaxed);
+            throttle.0.tokens.fetch_add(rows.saturating_sub(wrong), Ordering::Relaxed);
+            if rows > 2 * written + READS {
+                throttle.0.reading.fetch_add(micros, Ordering::Relaxed);
+            }
+            throttle.pause(took);
+        }
+        throttle.saw(&after);
+        throttle.end();
+    }
+}
+
+impl Throttle {
+    /// Pauses after a pass that took so long.
+    fn pause(&self, pass: Duration) {
+        let begin = Instant::now();
+        let mut told = self.lock();
+        loop {
+            let duty = told.throttling.duty.clamp(0.01, 1.0);
+            let pause = pass.mul_f64(1.0 / duty - 1.0).min(LONGEST_PAUSE);
+            let left = pause.saturating_sub(begin.elapsed());
+            if left.is_zero() {
+                return;
+            }
+            // What is said meanwhile counts at once.
+            let waited = self.0.changed.wait_timeout(told, left);
+            told = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Governed, Throttling};
+    use super::*;
+
+    #[test]
+    fn a_pause_is_as_long_as_the_share_says_and_ends_when_that_is_lifted() {
+        let throttle = Throttle::new();
+        let pause = |pass: u64| {
+            let begin = Instant::now();
+            throttle.pause(Duration::from_millis(pass));
+            begin.elapsed().as_millis()
+        };
+        assert!(pause(1000) < 50);
+        throttle.set(Throttling { duty: 0.5, ..Throttling::default() }, Governed::default());
+        let half = pause(60);
+        assert!((60..500).contains(&half), "{half}");
+        throttle.set(Throttling { duty: 0.05, ..Throttling::default() }, Governed::default());
+        let lifted = throttle.clone();
+        let thread = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            lifted.set(Throttling::default(), Governed::default());
+        });
+        let cut = pause(1000);
+        thread.join().unwrap();
+        assert!((40..2000).contains(&cut), "{cut}");
+    }
+
+    #[test]
+    fn places_shrink_to_no_less_than_one_and_low_priority_is_refused_first() {
+        let throttle = Throttle::new();
+        assert_eq!((throttle.places(100), throttle.check(-5).is_ok()), (100, true));
+        let throttling = Throttling { queue: 0.25, refuses_batch: true, ..Throttling::default() };
+        throttle
+            .set(throttling, Governed { limited_by: Some("heat".into()), ..Default::default() });
+        assert_eq!((throttle.places(100), throttle.places(1)), (25, 1));
+        assert!(throttle.check(0).is_ok());
+        let refused = throttle.check(-1).unwrap_err().to_json();
+        assert_eq!(refused["error"]["code"], "slowed_down");
+    }
+}
