@@ -32,6 +32,7 @@ mod pressure;
 pub mod probe;
 mod resident;
 mod service;
+mod strain;
 mod topology;
 
 pub use disk::{free_bytes, reserve};
@@ -43,4 +44,5 @@ pub use pool::{Pool, PoolOptions};
 pub use pressure::memory_pressure;
 pub use resident::{Resident, peak_rss_bytes, resident, resident_bytes};
 pub use service::{Activated, Service, monotonic_time};
+pub use strain::{MemoryWatch, Strain};
 pub use topology::{Core, Topology};
