@@ -37,9 +37,8 @@ impl HugeMemory {
         }
         // SAFETY: the map is anonymous and private, borrowed mutably, and any bytes are valid in it:
         // the kernel puts zeros where pages are gone.
-        let given = unsafe {
-            self.0.unchecked_advise_range(UncheckedAdvice::DontNeed, start, end - start)
-        };
+        let given =
+            unsafe { self.0.unchecked_advise_range(UncheckedAdvice::DontNeed, start, end - start) };
         // Only memory depends on it.
         let _ = given;
     }

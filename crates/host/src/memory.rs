@@ -92,7 +92,11 @@ fn limits_of(groups: &Groups) -> impl Iterator<Item = Limit> {
         let read = |file| cgroup::number(group, file);
         let (limit_bytes, usage, reclaimable) = if groups.unified {
             let limits = [read("memory.max"), read("memory.high")];
-            (limits.into_iter().flatten().min()?, "memory.current", ["inactive_file", "active_file"])
+            (
+                limits.into_iter().flatten().min()?,
+                "memory.current",
+                ["inactive_file", "active_file"],
+            )
         } else {
             let files = ["total_inactive_file", "total_active_file"];
             (read("memory.limit_in_bytes")?, "memory.usage_in_bytes", files)
@@ -147,7 +151,10 @@ mod tests {
             ("sys/fs/cgroup/app/inner/memory.current", "1000\n"),
             ("sys/fs/cgroup/app/memory.max", "1000000000\n"),
             ("sys/fs/cgroup/app/memory.current", "700000000\n"),
-            ("sys/fs/cgroup/app/memory.stat", "anon 1\ninactive_file 150000000\nactive_file 50000000\n"),
+            (
+                "sys/fs/cgroup/app/memory.stat",
+                "anon 1\ninactive_file 150000000\nactive_file 50000000\n",
+            ),
         ]);
         let memory = memory(dir.path());
         assert_eq!(memory.total_bytes, 8_000_000 * 1024);

@@ -125,8 +125,8 @@ impl MemoryWatch {
             (limit.left_bytes().saturating_sub(files), limit.limit_bytes, Some(&limit.group))
         });
         // Of a machine whose memory cannot be read nothing is known.
-        let machine = (total_bytes > 0)
-            .then(|| (available_bytes.saturating_sub(files), total_bytes, None));
+        let machine =
+            (total_bytes > 0).then(|| (available_bytes.saturating_sub(files), total_bytes, None));
         let mut little =
             groups.chain(machine).filter(|(spare, limit, _)| self.is_little(*spare, *limit));
         little.next().map(|(spare_bytes, limit_bytes, group)| Strain::Low {
