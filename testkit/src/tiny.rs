@@ -26,7 +26,9 @@ use std::path::{Path, PathBuf};
 
 pub use adapter::{AdapterCase, adapter, adapter_names};
 pub use checkpoint::write_hf;
-pub use gguf::{write_gguf, write_gguf_q8_0, write_gguf_with, write_gguf_with_template};
+pub use gguf::{
+    write_gguf, write_gguf_padded, write_gguf_q8_0, write_gguf_with, write_gguf_with_template,
+};
 
 /// A tiny model with the input it was run on and what came out.
 #[derive(Debug, Clone)]

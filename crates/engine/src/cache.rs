@@ -64,6 +64,9 @@ pub(crate) struct Cache {
     capacity: usize,
     /// `None` for a place that is free.
     sequences: Vec<Option<Pages>>,
+    /// Chunks that the machine has memory for.
+    #[cfg(test)]
+    pub(crate) most_chunks: usize,
 }
 
 /// The pages of one sequence and how many of their positions are written.
@@ -97,7 +100,15 @@ impl Cache {
             holders: Vec::new(),
             capacity,
             sequences: Vec::new(),
+            #[cfg(test)]
+            most_chunks: usize::MAX,
         }
+    }
+
+    /// With a chunk for each page, on a machine that has memory for so many of them.
+    #[cfg(test)]
+    pub(crate) fn of_poor_machine(dims: &Dims, capacity: usize, pages: usize) -> Self {
+        Self { most_chunks: pages, ..Self::with_chunks(dims, CacheType::F16, capacity, 1) }
     }
 
     /// Bytes of one page over all layers.
@@ -287,10 +298,15 @@ impl Cache {
     /// One more chunk of free pages.
     fn allocate(&mut self) -> Result<(), Error> {
         let bytes = self.chunk * self.layers * self.layer_bytes();
-        let memory = HugeMemory::new(bytes).map_err(|error| {
-            let message = format!("no `{bytes}` bytes for more keys and values: {error}");
+        let none = |why: &dyn std::fmt::Display| {
+            let message = format!("no `{bytes}` bytes for more keys and values: {why}");
             Error::new(ErrorKind::Memory, message).with_hint("end other sequences or programs")
-        })?;
+        };
+        #[cfg(test)]
+        if self.chunks.len() >= self.most_chunks {
+            return Err(none(&"the test has no more"));
+        }
+        let memory = HugeMemory::new(bytes).map_err(|error| none(&error))?;
         let first = self.chunks.len() * self.chunk;
         self.chunks.push(memory);
         let end = self.capacity.min(first + self.chunk);

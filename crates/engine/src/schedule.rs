@@ -376,3 +376,6 @@ impl Scheduler {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use rushlight_engine::{
 };
 use rushlight_kernels::PAGE;
 use rushlight_model::Model;
-use rushlight_testkit::tiny::{case, write_gguf};
+use rushlight_testkit::tiny::{case, write_gguf, write_gguf_padded};
 use rushlight_text::constrain::{Constraints, Grammar};
 
 /// What a request was told.
@@ -288,6 +288,43 @@ fn a_draft_model_guesses_for_all_who_run() {
             assert!(counts.draft_passes > 0 && counts.model_drafted_tokens > 0, "{counts:?}");
         }
     }
+}
+
+/// A token that the model has and the draft model has not silences it for that text alone.
+#[test]
+fn what_a_draft_model_does_not_know_is_no_failure() {
+    let tiny = Tiny::new();
+    let path = tiny.dir.path().join("padded.gguf");
+    write_gguf_padded(&case("llama2"), &path, 8);
+    let go = |speculation| {
+        let mut scheduler = Scheduler::new(engine(&path, 512, 64), &SchedulerOptions::default());
+        let draft = tiny.engine(512, 64);
+        scheduler.set_draft(DraftModel::new(draft, scheduler.engine().model()).unwrap());
+        let mut all = Vec::new();
+        for beyond in [None, Some(295), None] {
+            let ears: Vec<Ear> = (0..2)
+                .map(|seed| {
+                    let mut options = options(40);
+                    options.speculation = speculation;
+                    options.sampler.presence_penalty = 3.0;
+                    // What is said remains within the draft model's vocabulary.
+                    options.sampler.logit_bias = (288..296).map(|t| (t, -100.0)).collect();
+                    let mut prompt = prompt(seed, 20);
+                    prompt.extend(beyond.filter(|_| seed == 0));
+                    submit(&mut scheduler, &prompt, options)
+                })
+                .collect();
+            let before = scheduler.counts().model_drafted_tokens;
+            run(&mut scheduler);
+            let drafted = scheduler.counts().model_drafted_tokens - before;
+            assert_eq!(drafted > 0, speculation == Speculation::Always, "{beyond:?}: {drafted}");
+            let tokens = |ear: &Ear| ear.heard.lock().unwrap().tokens.clone();
+            all.extend(ears.iter().map(tokens));
+        }
+        assert_ne!(scheduler.counts().drafting, Some(Drafting::Failed));
+        all
+    };
+    assert_eq!(go(Speculation::Always), go(Speculation::Off));
 }
 
 #[test]

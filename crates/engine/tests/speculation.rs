@@ -10,7 +10,7 @@ use rushlight_engine::{
 };
 use rushlight_kernels::{PAGE, Row, best, rows};
 use rushlight_model::Model;
-use rushlight_testkit::tiny::{Output, case, names, write_gguf};
+use rushlight_testkit::tiny::{Output, case, names, write_gguf, write_gguf_padded};
 
 /// Who guesses.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -274,4 +274,57 @@ fn a_draft_model_with_a_shorter_context_falls_silent() {
         answers.push(essence(&answer, &session));
     }
     assert!(answers.iter().all(|a| *a == answers[0]));
+}
+
+/// The embedding of a model may have rows that no token is of, and that of its draft model another
+/// number of them: what one of the two does not know is not drafted, and the answer is the same.
+#[test]
+fn a_draft_model_may_have_other_rows_of_padding() {
+    let models = Models::new();
+    let path = |padding: usize| {
+        let path = models.dir.path().join(format!("padded-{padding}.gguf"));
+        if !path.exists() {
+            write_gguf_padded(&case("llama2"), &path, padding);
+        }
+        path
+    };
+    let words = case("llama2").ids;
+    let all = 288;
+    let mut failures = Vec::new();
+    for (own, drafts) in [(16, 0), (16, 7), (0, 16), (7, 16), (16, 16)] {
+        let (mut beyond, mut drafted) = (0, 0);
+        for (sampler, in_prompt) in
+            [(sampled(0.0), false), (sampled(1.0), false), (sampled(1.0), true)]
+        {
+            let mut prompt = words[..20].to_vec();
+            // Of what is not in the draft model's vocabulary some may be in the prompt.
+            prompt.extend((own > drafts && in_prompt).then_some(all + own as u32 - 1));
+            let run = |guesses| {
+                let mut engine = engine(&path(own), 128, best());
+                assert_eq!(engine.model().dims().v, all as usize + own);
+                let mut session = Session::new(&mut engine);
+                if guesses != Guesses::None {
+                    let draft = self::engine(&path(drafts), 128, best());
+                    session.set_draft(DraftModel::new(draft, engine.model()).unwrap());
+                }
+                let mut options = options(guesses, sampler.clone());
+                // What comes again is not for the draft model to guess.
+                options.sampler.presence_penalty = 2.0;
+                let answer = session.generate(&mut engine, &prompt, &options, |_| true).unwrap();
+                (essence(&answer, &session), answer)
+            };
+            let (plain, answer) = run(Guesses::None);
+            let known = all + own.min(drafts) as u32;
+            beyond += answer.tokens.iter().filter(|choice| choice.token >= known).count();
+            let (found, answer) = run(Guesses::Itself);
+            drafted += answer.drafted_tokens;
+            if found != plain {
+                failures.push(format!("{own} {drafts} {in_prompt}: {found:?}\n{plain:?}"));
+            }
+        }
+        assert!(drafted > 0, "{own} {drafts}");
+        // Where the draft model knows fewer, the model says what that one does not know.
+        assert_eq!(beyond > 0, own > drafts, "{own} {drafts}: {beyond}");
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }

@@ -27,8 +27,8 @@ pub fn write_gguf(case: &Case, path: &Path) {
 /// When the file cannot be written.
 pub fn write_gguf_with(case: &Case, path: &Path, numbers: &[(&str, u32)]) {
     let file = File::create(path).expect("the test's folder can be written");
-    let f32 = |_: &[usize]| TensorType::F32;
-    write(case, BufWriter::new(file), numbers, None, f32).expect(SOUND);
+    let change = Change { numbers, ..Change::default() };
+    write(case, BufWriter::new(file), &change, |_| TensorType::F32).expect(SOUND);
 }
 
 /// As [`write_gguf`] with a chat template.
@@ -38,8 +38,21 @@ pub fn write_gguf_with(case: &Case, path: &Path, numbers: &[(&str, u32)]) {
 /// When the file cannot be written.
 pub fn write_gguf_with_template(case: &Case, path: &Path, template: &str) {
     let file = File::create(path).expect("the test's folder can be written");
-    let f32 = |_: &[usize]| TensorType::F32;
-    write(case, BufWriter::new(file), &[], Some(template), f32).expect(SOUND);
+    let change = Change { template: Some(template), ..Change::default() };
+    write(case, BufWriter::new(file), &change, |_| TensorType::F32).expect(SOUND);
+}
+
+/// As [`write_gguf`] with so many rows of padding after those of the vocabulary: the embedding and the
+/// output know tokens that the tokenizer does not. Each is half as much again as one of the others, so
+/// that the model prefers it where its logit is above zero.
+///
+/// # Panics
+///
+/// When the file cannot be written, or there are more of them than of the others.
+pub fn write_gguf_padded(case: &Case, path: &Path, padding: usize) {
+    let file = File::create(path).expect("the test's folder can be written");
+    let change = Change { padding, ..Change::default() };
+    write(case, BufWriter::new(file), &change, |_| TensorType::F32).expect(SOUND);
 }
 
 const SOUND: &str = "the recipe is sound and the folder is writable";
@@ -56,17 +69,25 @@ pub fn write_gguf_q8_0(case: &Case, path: &Path) {
         [_, .., n] if n.is_multiple_of(BLOCK) => TensorType::Q8_0,
         _ => TensorType::F32,
     };
-    write(case, BufWriter::new(file), &[], None, ty).expect(SOUND);
+    write(case, BufWriter::new(file), &Change::default(), ty).expect(SOUND);
 }
 
 /// Values of a block of Q8_0.
 const BLOCK: usize = 32;
 
+/// What is other than in the recipe.
+#[derive(Default)]
+struct Change<'a> {
+    numbers: &'a [(&'a str, u32)],
+    template: Option<&'a str>,
+    /// Rows of the embedding and the output beyond the vocabulary.
+    padding: usize,
+}
+
 fn write<W: std::io::Write>(
     case: &Case,
     out: W,
-    numbers: &[(&str, u32)],
-    template: Option<&str>,
+    change: &Change<'_>,
     ty: impl Fn(&[usize]) -> TensorType,
 ) -> Result<W, Error> {
     let recipe = json(&case.folder().join("gguf.json"));
@@ -74,7 +95,7 @@ fn write<W: std::io::Write>(
     for entry in array(&recipe["metadata"]) {
         set(&mut writer, entry)?;
     }
-    for (key, value) in numbers {
+    for (key, value) in change.numbers {
         writer.set(key, *value)?;
     }
     let Lists { tokens, types, merges } = Lists::of(case);
@@ -83,12 +104,19 @@ fn write<W: std::io::Write>(
     if let Some(merges) = merges {
         writer.set("tokenizer.ggml.merges", &merges[..])?;
     }
-    if let Some(template) = template {
+    if let Some(template) = change.template {
         writer.set("tokenizer.chat_template", template)?;
     }
     let tensors = array(&recipe["tensors"]);
-    let shape =
-        |tensor: &Value| -> Vec<usize> { array(&tensor["shape"]).iter().map(integer).collect() };
+    let padding = |tensor: &Value| match tensor["name"].as_str() {
+        Some("token_embd.weight" | "output.weight") => change.padding,
+        _ => 0,
+    };
+    let shape = |tensor: &Value| -> Vec<usize> {
+        let mut shape: Vec<usize> = array(&tensor["shape"]).iter().map(integer).collect();
+        shape[0] += padding(tensor);
+        shape
+    };
     for tensor in tensors {
         let shape = shape(tensor);
         writer.tensor(&string(&tensor["name"]), &shape, ty(&shape))?;
@@ -96,7 +124,10 @@ fn write<W: std::io::Write>(
     let source = Source::of(case);
     let mut data = writer.begin(out)?;
     for tensor in tensors {
-        let values = source.make(tensor);
+        let mut values = source.make(tensor);
+        let more = padding(tensor) * shape(tensor).last().expect("a dimension");
+        let more: Vec<f32> = values[..more].iter().map(|value| 1.5 * value).collect();
+        values.extend(more);
         let bytes: Vec<u8> = match ty(&shape(tensor)) {
             TensorType::Q8_0 => values.chunks(BLOCK).flat_map(q8_0).collect(),
             _ => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
@@ -192,7 +223,7 @@ mod tests {
     fn every_case_becomes_a_file_that_the_reader_takes() {
         for name in names() {
             let case = case(&name);
-            let file = write(&case, Vec::new(), &[], None, |_| TensorType::F32)
+            let file = write(&case, Vec::new(), &Change::default(), |_| TensorType::F32)
                 .expect("memory can be written");
             let gguf = Gguf::parse(&file).expect("a sound file");
             assert_eq!(

@@ -53,6 +53,13 @@ impl Scheduler {
         Some(pass)
     }
 
+    /// There is no room for guesses in the next pass after all. False if there are none.
+    pub(super) fn drop_guesses(&mut self) -> bool {
+        let texts = self.running.iter_mut().filter_map(Active::speculator);
+        let guessed = texts.filter(|text| !text.guesses().is_empty());
+        guessed.map(|text| text.cut(0)).count() > 0
+    }
+
     /// The pass has run.
     pub(super) fn ran(&mut self, pass: Pass, time: Duration) {
         let texts = self.running.iter_mut().filter_map(Active::speculator);

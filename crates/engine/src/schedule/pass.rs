@@ -18,27 +18,19 @@ impl Scheduler {
         self.make_room(&mut rows);
         // What is embedded has the rows that guesses would.
         let guesses = if self.embeddings.is_empty() { self.guess(&rows) } else { None };
-        let mut batch = Batch::new();
-        let mut wanted = Vec::new();
-        let mut outputs = 0;
-        for (i, (active, rows)) in self.running.iter().zip(&rows).enumerate() {
-            let Some(sequence) = active.sequence() else { continue };
-            let pending = active.pending(&self.engine);
-            let ends = *rows == pending.len() && *rows > 0;
-            batch.extend(sequence, &pending[..*rows], ends);
-            if ends {
-                wanted.push(Wanted { at: i, row: outputs });
-                outputs += 1;
-            }
-            if guesses.is_some() && *rows == 1 && ends {
-                batch.extend_all(sequence, active.guesses());
-                outputs += active.guesses().len();
-            }
-        }
+        let (mut batch, mut wanted) = self.batch(&rows, guesses.is_some());
         let parts = self.add_texts(&mut batch, &rows);
-        let begin = Instant::now();
-        if let Err(error) = self.engine.forward(&batch) {
-            // Nothing of what was guessed was checked.
+        let mut begin = Instant::now();
+        let mut ran = self.engine.forward(&batch);
+        if ran.as_ref().is_err_and(lacks_room) && self.drop_guesses() {
+            // Nobody is to fail for them.
+            (batch, wanted) = self.batch(&rows, false);
+            (begin, ran) = (Instant::now(), self.engine.forward(&batch));
+        }
+        while ran.as_ref().is_err_and(lacks_room) && self.prefixes.evict(self.engine.cache_mut()) {
+            (begin, ran) = (Instant::now(), self.engine.forward(&batch));
+        }
+        if let Err(error) = ran {
             self.running.iter_mut().filter_map(Active::speculator).for_each(|text| text.forget());
             return self.refused(parts, error);
         }
@@ -51,6 +43,26 @@ impl Scheduler {
         self.outputs(&wanted);
         self.take_texts(parts);
         Ok(true)
+    }
+
+    /// The rows of those who run, with guesses or without, and who gets a token of them.
+    fn batch(&self, rows: &[usize], guesses: bool) -> (Batch, Vec<Wanted>) {
+        let (mut batch, mut wanted, mut outputs) = (Batch::new(), Vec::new(), 0);
+        for (at, (active, rows)) in self.running.iter().zip(rows).enumerate() {
+            let Some(sequence) = active.sequence() else { continue };
+            let pending = active.pending(&self.engine);
+            let ends = *rows == pending.len() && *rows > 0;
+            batch.extend(sequence, &pending[..*rows], ends);
+            if ends {
+                wanted.push(Wanted { at, row: outputs });
+                outputs += 1;
+            }
+            if guesses && *rows == 1 && ends {
+                batch.extend_all(sequence, active.guesses());
+                outputs += active.guesses().len();
+            }
+        }
+        (batch, wanted)
     }
 
     /// How many of its tokens each of those who run reads in the next pass.
@@ -72,9 +84,10 @@ impl Scheduler {
         }
     }
 
-    /// The machine has not the memory that it promised: who came last fails, the others go on.
+    /// The machine has not the memory that it promised, and no earlier text could be given up for it:
+    /// who came last fails, the others go on.
     fn refused(&mut self, parts: Vec<Part>, error: Error) -> Result<bool, Error> {
-        if !matches!(error.kind(), ErrorKind::Memory | ErrorKind::Context) {
+        if !lacks_room(&error) {
             return Err(error);
         }
         let Err(error) = self.refuse_texts(parts, error) else { return Ok(true) };
@@ -152,6 +165,11 @@ impl Scheduler {
         }
         Ok(end)
     }
+}
+
+/// Whether a pass did not run for want of room for what it would have written.
+fn lacks_room(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Memory | ErrorKind::Context)
 }
 
 /// One of those who run whose next token a pass computes.
