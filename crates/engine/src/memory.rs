@@ -144,6 +144,18 @@ impl Plan {
     }
 }
 
+impl EngineOptions {
+    /// What a model that is run so will take.
+    ///
+    /// # Errors
+    /// If it has not the memory, with the numbers and the nearest that would fit.
+    pub fn plan(&self, model: &Model) -> Result<Plan, Error> {
+        let plan = Plan::of(model, self);
+        check(&plan, available(self), model, self)?;
+        Ok(plan)
+    }
+}
+
 /// Bytes that an engine with these options may count on.
 pub(crate) fn available(options: &EngineOptions) -> u64 {
     let root = Path::new("/");

@@ -32,7 +32,7 @@ const WHOLE: [f64; 20] = [
     240.0, 480.0, 960.0,
 ];
 
-type Labels<const N: usize> = [(&'static str, String); N];
+pub(crate) type Labels<const N: usize> = [(&'static str, String); N];
 type PerModel<M> = Family<Labels<1>, M>;
 type Histograms = Family<Labels<1>, Histogram, fn() -> Histogram>;
 type Float = Gauge<f64, AtomicU64>;
@@ -49,6 +49,7 @@ pub(crate) struct Metrics {
     whole: Histograms,
     finished: Family<Labels<2>, Counter>,
     gone: Family<Labels<2>, Counter>,
+    sheds: Family<Labels<1>, Counter>,
     counters: [PerModel<Counter>; COUNTERS.len()],
     gauges: [PerModel<Gauge>; GAUGES.len()],
     usage: PerModel<Float>,
@@ -98,6 +99,7 @@ impl Metrics {
             whole: Family::new_with_constructor(|| Histogram::new(WHOLE)),
             finished: Family::default(),
             gone: Family::default(),
+            sheds: Family::default(),
             counters: Default::default(),
             gauges: Default::default(),
             usage: Family::default(),
@@ -147,6 +149,11 @@ impl Metrics {
             "How often the model was let go, by reason",
             self.gone.clone(),
         );
+        all.register(
+            "memory_sheds",
+            "What was given up because memory was short, by step",
+            self.sheds.clone(),
+        );
         process
     }
 
@@ -159,6 +166,11 @@ impl Metrics {
     /// A connection or a request was not let in.
     pub(crate) fn refused(&self, why: &'static str) {
         self.refused.get_or_create(&[("reason", why.to_owned())]).inc();
+    }
+
+    /// What is given up because memory is short.
+    pub(crate) fn sheds(&self) -> Family<Labels<1>, Counter> {
+        self.sheds.clone()
     }
 
     /// What is counted of the model that clients call `model`.

@@ -25,7 +25,7 @@ pub(crate) fn bench(args: &Args, bench: &Bench) -> anyhow::Result<ExitCode> {
     let wanted = wanted(bench, &model);
     let decodes = !model.arch().bidirectional;
     let adapters = load::adapters(&model, &bench.adapters)?;
-    let mut engine = load::engine(&load, model, adapters)?;
+    let mut engine = load::engine(args, &load, model, adapters)?;
     let load_time = begin.elapsed();
     // The first passes map the weights and wake the threads.
     let kinds = [What::Prefill, What::Decode];

@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Args, run: &Run) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::install().context("cannot listen for Ctrl-C")?;
     let (model, unprepared) = load::model(args, &run.load)?;
     let adapters = load::adapters(&model, &run.adapters)?;
-    let mut engine = load::engine(&run.load, model, adapters)?;
+    let mut engine = load::engine(args, &run.load, model, adapters)?;
     if !run.raw && !run.quiet && !engine.model().has_chat_template() {
         eprintln!(
             "the model has no chat template, a built-in one is used; if it was not trained to chat, \

@@ -35,7 +35,7 @@ impl Status {
     fn of(app: &App) -> Self {
         let all = app.models.entries().iter().map(|entry| Status::of_model(app, entry));
         let worst = all.max().unwrap_or(Status::Failed);
-        match app.guard.degradations().is_empty() {
+        match app.guard.degradations().is_empty() && app.models.degradation().is_none() {
             true => worst,
             false => worst.max(Status::Degraded),
         }
@@ -121,10 +121,13 @@ pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
     value["status"] = json!(status.name());
     value["backend"] = json!("cpu");
     value["memory_budget_bytes"] = json!(app.models.budget());
+    value["process_bytes"] = json!(app.options.process_bytes);
+    value["resident_bytes"] = json!(rushlight_host::resident_bytes());
     value["uptime_seconds"] = json!(app.started.elapsed().as_secs());
     value["version"] = json!(env!("CARGO_PKG_VERSION"));
     if let Some(list) = value["degradations"].as_array_mut() {
         list.extend(app.guard.degradations().iter().map(told));
+        list.extend(app.models.degradation().iter().map(told));
     }
     value["models"] = json!(models);
     if let Some((sent, dropped, failure)) = app.tracer.as_ref().map(|tracer| tracer.state()) {

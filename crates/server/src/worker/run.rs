@@ -113,6 +113,7 @@ fn serve(
             stopping |= take(scheduler, message);
         }
         if scheduler.is_idle() {
+            state.set_counts(scheduler.counts());
             continue;
         }
         let turned = turn.take();
@@ -145,6 +146,7 @@ fn take(scheduler: &mut Scheduler, message: Message) -> bool {
                 let _ = told.send(Err(Failure::from(&error)));
             }
         }
+        Message::GiveBack => drop(scheduler.give_back()),
         Message::Stop => return true,
     }
     false
