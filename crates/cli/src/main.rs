@@ -14,6 +14,7 @@ mod profile;
 mod progress;
 mod prompt;
 mod report;
+mod room;
 mod tune;
 
 use std::process::ExitCode;

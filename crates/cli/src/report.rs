@@ -24,6 +24,9 @@ fn chain(what: &str, error: &anyhow::Error) {
 
 /// The hint of any of our crates' errors.
 fn hint<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a str> {
+    if let Some(e) = error.downcast_ref::<crate::room::NoRoom>() {
+        return Some(e.hint());
+    }
     if let Some(e) = error.downcast_ref::<rushlight_model::Error>() {
         return e.hint();
     }

@@ -116,6 +116,32 @@ impl Cache {
         dims.layers.len() * dims.g * head_bytes(kind, dims.k)
     }
 
+    /// Bytes of a cache for so many positions when all of it is used: chunks are of the same size.
+    pub(crate) fn whole_bytes(dims: &Dims, kind: CacheType, positions: usize) -> u64 {
+        let cache = Self::new(dims, kind, positions);
+        let chunks = cache.capacity.div_ceil(cache.chunk);
+        (chunks * cache.chunk) as u64 * Self::page_bytes(dims, kind) as u64
+    }
+
+    /// Gives the memory of pages that nobody holds back to the kernel; they are as free as before.
+    /// Returns the bytes, at most.
+    pub(crate) fn give_back(&mut self) -> u64 {
+        let mut free = self.free.clone();
+        free.sort_unstable();
+        let layer_bytes = self.layer_bytes();
+        let mut given = 0;
+        // Neighbours together: a page of the kernel may have parts of both.
+        for run in free.chunk_by(|a, b| a + 1 == *b && a / self.chunk == b / self.chunk) {
+            for layer in 0..self.layers {
+                let (chunk, first) = self.place(layer, run[0]);
+                let bytes = first.start..first.start + run.len() * layer_bytes;
+                given += bytes.len() as u64;
+                self.chunks[chunk].give_back(bytes);
+            }
+        }
+        given
+    }
+
     /// Begins a sequence whose keys and values are computed with an adapter, or with none.
     pub(crate) fn start(&mut self, adapter: Option<Arc<Adapter>>) -> Sequence {
         let free = self.sequences.iter().position(Option::is_none);
@@ -434,6 +460,39 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn memory_of_free_pages_is_given_back_and_that_of_others_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tiny.gguf");
+        write_gguf(&case("qwen3"), &file);
+        let model = Model::open(&file).unwrap();
+        let mut cache = Cache::with_chunks(model.dims(), CacheType::F16, 70, 32);
+        let all: Vec<usize> = (0..70).map(|_| cache.take_page().unwrap()).collect();
+        for page in &all {
+            marks(&mut cache, *page, |_, _| 1.0);
+        }
+        // All but the first and the last one of each ten.
+        let stay = |page: &&usize| matches!(**page % 10, 0 | 9);
+        for page in all.iter().filter(|page| !stay(page)) {
+            cache.release(*page);
+        }
+        let page_bytes = Cache::page_bytes(model.dims(), CacheType::F16) as u64;
+        assert_eq!(cache.give_back(), 56 * page_bytes);
+        assert_eq!(cache.available(), 56);
+        let ones = |bytes: &[u8]| bytes.chunks(2).all(|b| b == f16::from_f32(1.0).to_le_bytes());
+        for page in all.iter().filter(stay) {
+            assert!((0..cache.layers).all(|layer| ones(cache.layer_of(layer, *page))), "{page}");
+        }
+        // What was whole pages of the kernel is gone.
+        let zero = |page| cache.layer_of(0, page).iter().filter(|b| **b == 0).count();
+        let run = 8 * cache.layer_bytes();
+        let zeros: usize = (1..9).map(zero).sum();
+        assert!(run < 3 * 4096 || zeros + 2 * 4096 > run, "{zeros} of {run}");
+        let page = cache.take_page().unwrap();
+        marks(&mut cache, page, |_, _| 1.0);
+        assert!(ones(cache.layer_of(0, page)));
     }
 
     #[test]

@@ -68,10 +68,7 @@ impl Engine {
         let chunk = options.rows_at_once(&model);
         let row = options.row();
         let mut plan = Plan::of(&model, options);
-        // Adapters are in memory already.
-        let usable = || rushlight_host::memory(Path::new("/")).usable_bytes() + plan.adapters_bytes;
-        let available = options.memory_bytes.unwrap_or_else(usable);
-        memory::check(&plan, available, &model, options)?;
+        memory::check(&plan, memory::available(options), &model, options)?;
         if options.packs(&model) {
             model.pack_panels(|source| options.takes(source));
             plan = Plan::of(&model, options);

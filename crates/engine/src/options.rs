@@ -64,8 +64,12 @@ pub struct EngineOptions {
     pub panels_in_memory: bool,
     /// Adapters of the model that answers may ask for by name.
     pub adapters: Vec<(String, Arc<Adapter>)>,
-    /// Bytes that may be used; by default what the machine and its control groups leave.
+    /// Bytes that may be used, those of the process beside the engine included; by default what the
+    /// machine and its control groups leave, and what the process has already.
     pub memory_bytes: Option<u64>,
+    /// Bytes that the process takes beside its engines; 0 where another engine's plan has them. By
+    /// default [`crate::Plan::PROCESS_BYTES`].
+    pub process_bytes: Option<u64>,
 }
 
 impl EngineOptions {
@@ -78,6 +82,11 @@ impl EngineOptions {
     /// The context of a model that is run so.
     pub(crate) fn context_of(&self, model: &Model) -> usize {
         self.context.unwrap_or(model.dims().context.min(Self::DEFAULT_CONTEXT))
+    }
+
+    /// Positions that the cache of a model that is run so holds.
+    pub(crate) fn positions_of(&self, model: &Model) -> usize {
+        self.positions.unwrap_or(0).max(self.context_of(model))
     }
 
     /// Rows of one forward pass, at most, of a model that is run so.
@@ -121,6 +130,7 @@ impl Default for EngineOptions {
             panels_in_memory: false,
             adapters: Vec::new(),
             memory_bytes: None,
+            process_bytes: None,
         }
     }
 }

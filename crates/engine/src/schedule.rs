@@ -370,6 +370,14 @@ impl Scheduler {
         Sha256::digest(all).into()
     }
 
+    /// Gives up what the cache has of earlier texts and no answer uses, and gives the memory of all
+    /// pages that are free then back to the kernel. Returns the bytes, at most: some of them may never
+    /// have been used.
+    pub fn give_back(&mut self) -> u64 {
+        while self.prefixes.evict(self.engine.cache_mut()) {}
+        self.engine.cache_mut().give_back()
+    }
+
     /// Ends every request with an error that `why` makes.
     pub fn fail_all(&mut self, why: impl Fn() -> Error) {
         let all: Vec<Active> = self.queue.drain(..).chain(self.running.drain(..)).collect();

@@ -1,9 +1,11 @@
 //! Memory for what is read all the time and never grows: on huge pages, where the kernel gives them.
 
-use std::io;
-use std::ops::{Deref, DerefMut};
+#![expect(unsafe_code, reason = "pages are given back to the kernel by address")]
 
-use memmap2::{Advice, MmapMut};
+use std::io;
+use std::ops::{Deref, DerefMut, Range};
+
+use memmap2::{Advice, MmapMut, UncheckedAdvice};
 
 /// Zeroed memory of this process's own, page-aligned.
 ///
@@ -23,6 +25,22 @@ impl HugeMemory {
         // Only speed depends on it.
         let _ = map.advise(Advice::HugePage);
         Ok(Self(map))
+    }
+
+    /// Gives the pages that lie wholly in `range` back to the kernel; what is in the range afterwards
+    /// is what was there, or zeros. A range that is not inside changes nothing.
+    pub fn give_back(&mut self, range: Range<usize>) {
+        let page = rustix::param::page_size();
+        let (start, end) = (range.start.next_multiple_of(page), range.end / page * page);
+        if range.end > self.0.len() || start >= end {
+            return;
+        }
+        // SAFETY: the map is anonymous and private, borrowed mutably, and any bytes are valid in it:
+        // the kernel puts zeros where pages are gone.
+        let given =
+            unsafe { self.0.unchecked_advise_range(UncheckedAdvice::DontNeed, start, end - start) };
+        // Only memory depends on it.
+        let _ = given;
     }
 }
 
@@ -51,5 +69,22 @@ mod tests {
         memory[5_000_000] = 7;
         assert_eq!((memory.len(), memory[5_000_000]), (5_000_001, 7));
         assert!(HugeMemory::new(usize::MAX / 2).is_err());
+    }
+
+    #[test]
+    fn what_is_given_back_is_not_resident_and_its_neighbours_stay() {
+        let size = 64 << 20;
+        let mut memory = HugeMemory::new(size).unwrap();
+        memory.fill(7);
+        let before = crate::resident(std::path::Path::new("/")).unwrap().anonymous_bytes;
+        memory.give_back(100..size - 100);
+        let after = crate::resident(std::path::Path::new("/")).unwrap().anonymous_bytes;
+        // Tests beside this one may have taken some.
+        assert!(after + (32 << 20) < before, "{before} -> {after}");
+        assert!(memory[..100].iter().chain(&memory[size - 100..]).all(|&x| x == 7));
+        assert_eq!(memory[size / 2], 0);
+        memory.give_back(0..size + 1);
+        memory.give_back(8..16);
+        assert_eq!((memory[0], memory[8]), (7, 7));
     }
 }

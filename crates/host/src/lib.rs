@@ -35,6 +35,7 @@ mod pressure;
 pub mod probe;
 mod resident;
 mod service;
+mod strain;
 mod topology;
 
 pub use clocks::Clocks;
@@ -49,4 +50,5 @@ pub use pool::{CoreClass, Pool, PoolOptions};
 pub use pressure::memory_pressure;
 pub use resident::{Resident, peak_rss_bytes, resident, resident_bytes};
 pub use service::{Activated, Service, monotonic_time};
+pub use strain::{MemoryWatch, Strain};
 pub use topology::{Core, Cores, Topology};

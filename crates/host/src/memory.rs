@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::Resident;
 use crate::cgroup::{self, Groups};
 use crate::probe::read_text;
 
@@ -33,7 +34,8 @@ pub struct Limit {
     pub group: PathBuf,
     /// The lower of `memory.max` and `memory.high`, or `memory.limit_in_bytes`.
     pub limit_bytes: u64,
-    /// What the group uses, without the inactive file pages that the kernel gives up first.
+    /// What the group uses, without pages of files, which the kernel gives up before it kills: those of
+    /// a model that ran here before are among them. As `MemAvailable` counts.
     pub used_bytes: u64,
 }
 
@@ -49,6 +51,14 @@ impl MemoryBudget {
     /// memory, or less where a group allows less.
     pub fn usable_bytes(&self) -> u64 {
         self.limits.iter().map(Limit::left_bytes).fold(self.available_bytes, u64::min)
+    }
+
+    /// What this process may have in all, its mapped files included: what it can still take and what
+    /// it has already that is of no file (`own`). A sixteenth of what is left stays for what others
+    /// come to need.
+    pub fn promise_bytes(&self, own: Option<&Resident>) -> u64 {
+        let left = self.usable_bytes();
+        left - left / 16 + own.map_or(0, |own| own.anonymous_bytes)
     }
 
     /// The group that allows the least, if any allows less than the machine has.
@@ -82,17 +92,22 @@ fn limits_of(groups: &Groups) -> impl Iterator<Item = Limit> {
         let read = |file| cgroup::number(group, file);
         let (limit_bytes, usage, reclaimable) = if groups.unified {
             let limits = [read("memory.max"), read("memory.high")];
-            (limits.into_iter().flatten().min()?, "memory.current", "inactive_file")
+            (
+                limits.into_iter().flatten().min()?,
+                "memory.current",
+                ["inactive_file", "active_file"],
+            )
         } else {
-            (read("memory.limit_in_bytes")?, "memory.usage_in_bytes", "total_inactive_file")
+            let files = ["total_inactive_file", "total_active_file"];
+            (read("memory.limit_in_bytes")?, "memory.usage_in_bytes", files)
         };
         let stat = read_text(&group.join("memory.stat")).unwrap_or_default();
-        let reclaimable = stat
+        let reclaimable: u64 = stat
             .lines()
             .filter_map(|line| line.split_once(' '))
-            .find(|(key, _)| *key == reclaimable)
-            .and_then(|(_, value)| value.trim().parse().ok())
-            .unwrap_or(0);
+            .filter(|(key, _)| reclaimable.contains(key))
+            .filter_map(|(_, value)| value.trim().parse::<u64>().ok())
+            .fold(0, u64::saturating_add);
         let used_bytes = read(usage).unwrap_or(0).saturating_sub(reclaimable);
         Some(Limit { group: group.clone(), limit_bytes, used_bytes })
     })
@@ -138,7 +153,10 @@ mod tests {
             ("sys/fs/cgroup/app/inner/memory.current", "1000\n"),
             ("sys/fs/cgroup/app/memory.max", "1000000000\n"),
             ("sys/fs/cgroup/app/memory.current", "700000000\n"),
-            ("sys/fs/cgroup/app/memory.stat", "anon 1\ninactive_file 200000000\n"),
+            (
+                "sys/fs/cgroup/app/memory.stat",
+                "anon 1\ninactive_file 150000000\nactive_file 50000000\n",
+            ),
         ]);
         let memory = memory(dir.path());
         assert_eq!(memory.total_bytes, 8_000_000 * 1024);
@@ -146,6 +164,7 @@ mod tests {
         assert_eq!((memory.swap_total_bytes, memory.swap_free_bytes), (2000 * 1024, 1000 * 1024));
         assert_eq!(memory.limits.len(), 2);
         assert_eq!(memory.usable_bytes(), 500_000_000);
+        assert_eq!(memory.promise_bytes(None), 500_000_000 - 31_250_000);
         assert!(memory.tightest().unwrap().group.ends_with("sys/fs/cgroup/app"));
     }
 

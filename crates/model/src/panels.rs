@@ -141,6 +141,12 @@ impl PanelSource {
         self.bytes.len()
     }
 
+    /// Whether the file's bytes leave memory once there are panels: those of a file that others may
+    /// write, which is copied, stay.
+    pub fn leaves_memory(&self) -> bool {
+        self.bytes.can_release()
+    }
+
     /// How many panels come to about so many bytes; at least one.
     pub(crate) fn panels_in(&self, bytes: usize) -> usize {
         (bytes / self.panel_bytes().max(1)).max(1)

@@ -47,6 +47,11 @@ impl Bytes {
         }
     }
 
+    /// Whether [`Bytes::release`] takes them out of memory: those of a private copy stay.
+    pub(crate) fn can_release(&self) -> bool {
+        matches!(&self.owner, Owner::Mapped(mapping) if !mapping.is_private())
+    }
+
     /// Whether they are a file's.
     pub(crate) fn is_mapped(&self) -> bool {
         matches!(self.owner, Owner::Mapped(_))

@@ -46,14 +46,14 @@ impl App {
         metrics: Arc<Metrics>,
         tracer: Option<Arc<Tracer>>,
     ) -> Self {
-        let bytes = options.most_body_bytes.saturating_mul(body::LARGEST_AT_ONCE);
+        let (bytes, stored) = (options.bodies_bytes(), options.stored_bytes());
         Self {
             options,
             guard,
             models,
             metrics,
             tracer,
-            stored: Stored::default(),
+            stored: Stored::new(stored),
             room: Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))),
             started: Instant::now(),
             created: unix_seconds(),

@@ -38,7 +38,7 @@ const WHOLE: [f64; 20] = [
     240.0, 480.0, 960.0,
 ];
 
-type Labels<const N: usize> = [(&'static str, String); N];
+pub(crate) type Labels<const N: usize> = [(&'static str, String); N];
 type PerModel<M> = Family<Labels<1>, M>;
 type Histograms = Family<Labels<1>, Histogram, fn() -> Histogram>;
 type Float = Gauge<f64, AtomicU64>;
@@ -56,6 +56,7 @@ pub(crate) struct Metrics {
     whole: Histograms,
     finished: Family<Labels<2>, Counter>,
     gone: Family<Labels<2>, Counter>,
+    sheds: Family<Labels<1>, Counter>,
     counters: [PerModel<Counter>; COUNTERS.len()],
     gauges: [PerModel<Gauge>; GAUGES.len()],
     usage: PerModel<Float>,
@@ -111,6 +112,7 @@ impl Metrics {
             whole: Family::new_with_constructor(|| Histogram::new(WHOLE)),
             finished: Family::default(),
             gone: Family::default(),
+            sheds: Family::default(),
             counters: Default::default(),
             gauges: Default::default(),
             usage: Family::default(),
@@ -181,6 +183,11 @@ impl Metrics {
             self.idle_watts.clone(),
         );
         self.governor.register(all);
+        all.register(
+            "memory_sheds",
+            "What was given up because memory was short, by step",
+            self.sheds.clone(),
+        );
         process
     }
 
@@ -217,6 +224,11 @@ impl Metrics {
     /// A connection or a request was not let in.
     pub(crate) fn refused(&self, why: &'static str) {
         self.refused.get_or_create(&[("reason", why.to_owned())]).inc();
+    }
+
+    /// What is given up because memory is short.
+    pub(crate) fn sheds(&self) -> Family<Labels<1>, Counter> {
+        self.sheds.clone()
     }
 
     /// What is counted of the model that clients call `model`.

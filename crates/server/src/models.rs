@@ -8,10 +8,11 @@ mod entry;
 mod lease;
 mod room;
 mod served_model;
+mod shed;
 mod tend;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -21,7 +22,7 @@ use crate::failure::Failure;
 use crate::fields::cut;
 use crate::metrics::Metrics;
 use crate::options::ServerOptions;
-use crate::worker::{Turn, Worker, chain};
+use crate::worker::{Degradation, Turn, Worker, chain};
 use crate::{Error, ErrorKind};
 use entry::Opened;
 
@@ -29,6 +30,7 @@ pub(crate) use entry::Entry;
 pub(crate) use lease::Lease;
 use lease::Names;
 pub use served_model::ServedModel;
+use shed::Shed;
 
 /// What a model's name ends with in Ollama's world when nothing else was said.
 pub(crate) const LATEST: &str = ":latest";
@@ -45,6 +47,9 @@ pub(crate) struct Models {
     passes: Arc<Turn>,
     /// Changes when something that somebody may wait for has happened.
     changed: watch::Sender<()>,
+    /// Bytes of models that were let go and whose engines have not ended.
+    ending: Arc<AtomicU64>,
+    shed: Shed,
     stopping: AtomicBool,
 }
 
@@ -75,10 +80,15 @@ impl Models {
         Ok(Arc::new(Self {
             entries: models.into_iter().map(entry).collect(),
             options: options.clone(),
-            budget: options.memory_bytes.unwrap_or_else(usable),
+            budget: options
+                .memory_bytes
+                .unwrap_or_else(usable)
+                .saturating_sub(options.process_bytes),
             turn: Mutex::new(()),
             passes: Arc::default(),
             changed: watch::Sender::new(()),
+            ending: Arc::default(),
+            shed: Shed::new(metrics.sheds()),
             stopping: AtomicBool::new(false),
         }))
     }
@@ -119,6 +129,7 @@ impl Models {
     /// One that the server loads at its start is not waited for: that is said at once.
     pub(crate) async fn open(self: &Arc<Self>, name: Option<&str>) -> Result<Lease, Failure> {
         let (entry, known) = self.find(name)?;
+        self.shed.check()?;
         let mut waits = None;
         loop {
             if self.stopping.load(Ordering::Acquire) {
@@ -195,6 +206,11 @@ impl Models {
         Ok(())
     }
 
+    /// What is not as it should be because memory is short.
+    pub(crate) fn degradation(&self) -> Option<Degradation> {
+        self.shed.degradation()
+    }
+
     /// Something has happened that somebody may wait for.
     fn tell(&self) {
         self.changed.send_replace(());
@@ -209,7 +225,8 @@ impl Models {
     /// Ends all engines, waiting for each so long.
     pub(crate) async fn end(&self, most: Duration) {
         for worker in self.entries.iter().filter_map(|entry| entry.take()) {
-            worker.stop(most).await;
+            // What has not ended ends with the process.
+            let _ = worker.stop(most).await;
         }
     }
 }

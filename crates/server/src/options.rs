@@ -8,6 +8,8 @@ use std::time::Duration;
 use rushlight_engine::SchedulerOptions;
 use rushlight_host::PowerMeter;
 
+use crate::body;
+use crate::openai::responses::Stored;
 use crate::{Error, ErrorKind, Notices, Notify, Observer, Throttle, TlsFiles};
 
 /// Where a server listens.
@@ -97,6 +99,15 @@ pub struct ServerOptions {
     /// Bytes of memory that all models together may take; without a word what the machine and its
     /// control groups leave when the server begins.
     pub memory_bytes: Option<u64>,
+    /// Bytes of these that the process takes beside its models.
+    pub process_bytes: u64,
+    /// Bytes that the process promised to have resident, at most: when it nearly has, it sheds load.
+    pub promise_bytes: Option<u64>,
+    /// Below which `/proc` and `/sys` tell how short memory is: `/`, or a made-up tree.
+    pub machine: PathBuf,
+    /// How often it is looked whether memory is short, while a model is loaded; five times as often
+    /// while it is.
+    pub memory_look: Duration,
     /// How requests share an engine.
     pub scheduler: SchedulerOptions,
     /// What measures the energy of answers; without it nothing does.
@@ -125,6 +136,38 @@ pub struct Traces {
     pub service: String,
 }
 
+impl ServerOptions {
+    /// Bytes of bodies that are read at once, at most: eight of the largest, or as much as a
+    /// thirty-second of the memory, and one of the largest in any case.
+    pub(crate) fn bodies_bytes(&self) -> usize {
+        let most = self.most_body_bytes.saturating_mul(body::LARGEST_AT_ONCE);
+        most.min(self.share()).max(self.most_body_bytes)
+    }
+
+    /// Bytes of responses that may be gone on from, at most.
+    pub(crate) fn stored_bytes(&self) -> usize {
+        Stored::MOST_BYTES.min(self.share())
+    }
+
+    /// A thirty-second of the memory.
+    fn share(&self) -> usize {
+        let memory = self.memory_bytes.unwrap_or(u64::MAX);
+        usize::try_from(memory / 32).unwrap_or(usize::MAX)
+    }
+
+    /// Memory that requests take beside the models, at most: bodies as text and as what is read from
+    /// it, and responses that are kept.
+    pub fn requests_bytes(&self) -> u64 {
+        2 * self.bodies_bytes() as u64 + self.stored_bytes() as u64
+    }
+
+    /// Memory that what answers must look like takes of a model with so many tokens. Measured: sixteen
+    /// answers at once as JSON objects took 25 MiB at 49,152 tokens (SmolLM2), 535 bytes for each.
+    pub fn constraints_bytes(vocabulary: usize) -> u64 {
+        640 * vocabulary as u64
+    }
+}
+
 impl Default for ServerOptions {
     fn default() -> Self {
         Self {
@@ -143,6 +186,10 @@ impl Default for ServerOptions {
             grace: Duration::from_secs(30),
             step_limit: Duration::from_secs(120),
             memory_bytes: None,
+            process_bytes: 0,
+            promise_bytes: None,
+            machine: PathBuf::from("/"),
+            memory_look: Duration::from_secs(5),
             scheduler: SchedulerOptions::default(),
             power: None,
             throttle: None,

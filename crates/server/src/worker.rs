@@ -50,6 +50,8 @@ enum Message {
     Ask(Box<Request>, UnboundedSender<Piece>),
     /// Embed these texts.
     Embed(Box<EmbedRequest>, UnboundedSender<Told>),
+    /// Give up what is kept of earlier texts, and its memory.
+    GiveBack,
     /// End after what there is to answer.
     Stop,
 }
@@ -116,17 +118,19 @@ impl Worker {
         (&mut self.loaded).await.unwrap_or_else(|_| Err(gone()))
     }
 
-    /// Ends the thread when it has answered what there is; waits for it so long.
-    pub(crate) async fn stop(mut self, most: Duration) {
+    /// Ends the thread when it has answered what there is; waits for it so long. What becomes ready when
+    /// it ends, if it has not.
+    pub(crate) async fn stop(mut self, most: Duration) -> Option<oneshot::Receiver<()>> {
         self.handle.state.stop();
         // A thread that has ended needs no message.
         let _ = self.handle.messages.send(Message::Stop);
         // One that is stuck ends with the process; one that writes what it read is waited for.
         while tokio::time::timeout(most, &mut self.ended).await.is_err() {
             if !self.handle.state.is_saving() {
-                return;
+                return Some(self.ended);
             }
         }
+        None
     }
 }
 
@@ -254,6 +258,17 @@ impl Handle {
                 format!("`{now}` requests are being answered or wait already; try again later"),
             )),
         }
+    }
+
+    /// Has what is kept of earlier texts given up, and its memory given back.
+    pub(crate) fn give_back(&self) {
+        // A thread that has ended keeps nothing.
+        let _ = self.messages.send(Message::GiveBack);
+    }
+
+    /// Bytes that it takes, from when it is loaded to its end.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.state.served().map_or(0, |served| served.bytes)
     }
 
     /// What the scheduler was doing after its last pass.

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args, run: &Run) -> anyhow::Result<ExitCode> {
         profile.say(None);
     }
     let adapters = load::adapters(&model, &run.adapters)?;
-    let mut engine = load::engine(&load, model, adapters)?;
+    let mut engine = load::engine(args, &load, model, adapters)?;
     if !run.raw && !run.quiet && !engine.model().has_chat_template() {
         eprintln!(
             "the model has no chat template, a built-in one is used; if it was not trained to chat, \

@@ -13,8 +13,8 @@ use rushlight_engine::SchedulerOptions;
 use rushlight_host::Service;
 use rushlight_model::Model;
 use rushlight_server::{
-    Kept, Loaded, Notices, Notify, Observer, Seen, ServedModel, Server, ServerOptions, TlsFiles,
-    Traces, runtime, terminated,
+    Degradation, Kept, Loaded, Notices, Notify, Observer, Seen, ServedModel, Server, ServerOptions,
+    TlsFiles, Traces, runtime, terminated,
 };
 use rushlight_store::Resolved;
 use wanted::{PARALLEL, Wanted};
@@ -95,12 +95,12 @@ fn needs(args: &Args, wanted: &Wanted) -> anyhow::Result<u64> {
         load::tuned(args, &wanted.load, wanted.profile)?;
     let parallel = parallel(wanted, &profile);
     let adapters = adapters(wanted, &model)?;
-    let own = load::shared_bytes(&load, parallel, wanted.cache, &model, adapters)?;
+    let own = load::shared_bytes(args, &load, parallel, wanted.cache, &model, adapters)?;
     // While weights are prepared they are there twice.
     let own = own + unprepared.map_or(0, |unprepared| unprepared.prepared().size_bytes());
     let Some(draft) = &wanted.draft else { return Ok(own) };
     let (small, draft) = load::draft_load(args, &load, draft, own)?;
-    let drafts = load::shared_bytes(&draft, parallel, None, &small, load::Named::new())?;
+    let drafts = load::shared_bytes(args, &draft, parallel, None, &small, load::Named::new())?;
     Ok(own + drafts)
 }
 
@@ -113,7 +113,7 @@ fn loaded(args: &Args, wanted: &Wanted) -> anyhow::Result<Loaded> {
     }
     let parallel = parallel(wanted, &profile);
     let adapters = adapters(wanted, &model)?;
-    let engine = load::shared_engine(&load, parallel, wanted.cache, model, adapters)?;
+    let engine = load::shared_engine(args, &load, parallel, wanted.cache, model, adapters)?;
     let needs = report::size(engine.plan().total_bytes());
     eprintln!(
         "`{}`: a context of {} tokens, {} for all requests, {} threads, {}, at most {needs} of memory",
@@ -129,7 +129,9 @@ fn loaded(args: &Args, wanted: &Wanted) -> anyhow::Result<Loaded> {
         let needs = report::size(draft.engine().plan().total_bytes());
         eprintln!("`{}`: a draft model that takes at most {needs} more", wanted.name);
     }
+    let shortened = load::shortened(&wanted.load, &engine);
     let mut loaded = Loaded::new(engine);
+    loaded.degradations.extend(shortened.map(|why| Degradation::new("context", why)));
     loaded.draft = draft;
     loaded.most_running = Some(parallel);
     profile.say(Some(&wanted.name));
@@ -195,7 +197,10 @@ fn options(serve: &Serve) -> anyhow::Result<ServerOptions> {
     let endpoint = listen.otlp.clone().filter(|endpoint| !endpoint.is_empty());
     options.traces = endpoint.map(|endpoint| Traces { endpoint, service });
     options.power = Some(energy::meter(serve.estimate)?);
-    options.memory_bytes = serve.load.memory.map(|mib| mib << 20);
+    let memory = load::memory_bytes(&serve.load);
+    options.memory_bytes = Some(memory);
+    options.process_bytes = wanted::process_bytes(serve, memory);
+    options.promise_bytes = serve.load.memory;
     Ok(options)
 }
 

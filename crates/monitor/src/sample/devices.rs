@@ -81,7 +81,7 @@ impl DeviceState {
                 }
                 // Each asks on a thread of its own.
                 if let Ok(other) = Nvml::of(tree) {
-                    sensors.push(Box::new(NvmlEnergy::new(other)));
+                    sensors.push(Box::new(NvmlEnergy::new(NvmlSource::Asked(other))));
                 }
                 NvmlSource::Asked(nvml)
             }

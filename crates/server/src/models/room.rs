@@ -1,6 +1,7 @@
 //! Room for a model that is to be loaded.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -38,7 +39,8 @@ impl Models {
                 let entries = self.entries.iter().filter(|e| !staying || !may_go(e, entry));
                 entries.map(|entry| entry.bytes()).sum()
             };
-            let free = self.free(taken(false));
+            let ending = self.ending.load(Ordering::Acquire);
+            let free = self.free(taken(false) + ending);
             if needs <= free {
                 return Ok(());
             }
@@ -47,6 +49,10 @@ impl Models {
             let others = self.entries.iter().filter(|e| may_go(e, entry));
             let others = others.filter_map(|e| Some((e.standing()?, e)));
             let Some((standing, victim)) = others.min_by_key(|(standing, _)| *standing) else {
+                // One that was let go may still end.
+                if ending > 0 && timeout_at(until, changed.changed()).await.is_ok() {
+                    continue;
+                }
                 return Err(no_room(entry, needs, free, "others leave"));
             };
             if needs > most {
@@ -70,7 +76,17 @@ impl Models {
 
     /// Ends the engine of a model that nobody uses, which frees its memory.
     pub(super) async fn let_go(&self, entry: &Entry, worker: Worker, why: Gone) {
-        worker.stop(LAST).await;
+        let bytes = worker.handle().bytes();
+        if let Some(ended) = worker.stop(LAST).await {
+            // Its memory is not free before it ends.
+            self.ending.fetch_add(bytes, Ordering::AcqRel);
+            let (ending, changed) = (self.ending.clone(), self.changed.clone());
+            tokio::spawn(async move {
+                let _ = ended.await;
+                ending.fetch_sub(bytes, Ordering::AcqRel);
+                changed.send_replace(());
+            });
+        }
         entry.metrics.gone(why);
         self.tell();
     }

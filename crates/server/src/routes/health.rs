@@ -122,6 +122,8 @@ pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
     value["status"] = json!(status.name());
     value["backend"] = json!("cpu");
     value["memory_budget_bytes"] = json!(app.models.budget());
+    value["process_bytes"] = json!(app.options.process_bytes);
+    value["resident_bytes"] = json!(rushlight_host::resident_bytes());
     value["uptime_seconds"] = json!(app.started.elapsed().as_secs());
     value["version"] = json!(env!("CARGO_PKG_VERSION"));
     if let Some(list) = value["degradations"].as_array_mut() {
@@ -142,6 +144,7 @@ pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
 /// What is not as it should be, of no model in particular.
 fn degradations(app: &App) -> Vec<Degradation> {
     let mut all = app.guard.degradations();
+    all.extend(app.models.degradation());
     all.extend(app.options.throttle.iter().flat_map(Throttle::degradations));
     all
 }

@@ -138,6 +138,7 @@ fn serve(
             stopping |= take(scheduler, message);
         }
         if scheduler.is_idle() {
+            state.set_counts(scheduler.counts());
             continue;
         }
         if working.is_none() {
@@ -201,6 +202,7 @@ fn take(scheduler: &mut Scheduler, message: Message) -> bool {
                 let _ = told.send(Err(Failure::from(&error)));
             }
         }
+        Message::GiveBack => drop(scheduler.give_back()),
         Message::Stop => return true,
     }
     false

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use rushlight_engine::Speculation;
+use rushlight_engine::{Plan, Speculation};
+use rushlight_server::ServerOptions;
 use serde::Deserialize;
 
-use crate::args::{KvType, Load, Lora, Serve, UseProfile, lora};
+use crate::args::{Beside, KvType, Load, Lora, Serve, UseProfile, lora, memory};
 use crate::commands::run;
 use crate::load;
 
@@ -59,6 +60,7 @@ struct Row {
     priority: i32,
     idle_minutes: Option<u64>,
     ctx: Option<usize>,
+    memory: Option<Amount>,
     kv: Option<String>,
     chunk: Option<usize>,
     threads: Option<usize>,
@@ -75,6 +77,13 @@ struct Row {
 
 /// Answers at once if nobody says how many.
 pub(super) const PARALLEL: usize = 64;
+/// An amount of memory in the file: a number of MiB, or with a unit.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Amount {
+    Mib(u64),
+    Text(String),
+}
 
 impl Wanted {
     /// All that the command line and its file ask for, the one that is meant by no name first.
@@ -124,7 +133,8 @@ impl Wanted {
     fn of(serve: &Serve, model: &str) -> Self {
         let mut load = Load { model: model.to_owned(), ..serve.load.clone() };
         // What others take later changes nothing of how this one is run.
-        load.memory = Some(load::memory_bytes(&load) >> 20);
+        load.memory = Some(models_bytes(serve));
+        load.beside = Beside::Answers;
         Self {
             load,
             profile: serve.profile,
@@ -153,6 +163,15 @@ impl Wanted {
             load.kv = Some(kind);
         }
         load.ctx = row.ctx.or(load.ctx);
+        if let Some(amount) = &row.memory {
+            let text = match amount {
+                Amount::Mib(mib) => mib.to_string(),
+                Amount::Text(text) => text.clone(),
+            };
+            let most = memory(&text).map_err(anyhow::Error::msg).context("`memory`")?;
+            // Of this model alone, and no more than all have.
+            load.memory = load.memory.map(|all| all.min(most));
+        }
         load.threads = row.threads.or(load.threads);
         load.decode_threads = row.decode_threads.or(load.decode_threads);
         load.chunk = row.chunk.or(load.chunk);
@@ -176,6 +195,20 @@ impl Wanted {
         }
         Ok(wanted)
     }
+}
+
+/// What all models of a server may take: all but what the process takes beside.
+pub(super) fn models_bytes(serve: &Serve) -> u64 {
+    let memory = load::memory_bytes(&serve.load);
+    memory.saturating_sub(process_bytes(serve, memory))
+}
+
+/// What a server takes beside its models of so much memory.
+pub(super) fn process_bytes(serve: &Serve, memory: u64) -> u64 {
+    let mut options = ServerOptions::default();
+    options.most_body_bytes = serve.listen.max_body.saturating_mul(1024);
+    options.memory_bytes = Some(memory);
+    Plan::PROCESS_BYTES + options.requests_bytes()
 }
 
 /// Reads the file of `--models`.

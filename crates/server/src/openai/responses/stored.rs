@@ -19,15 +19,16 @@ use crate::fields::{Fields, cut, wrong};
 use crate::query;
 use crate::routes::Variable;
 
-/// Bytes that stored responses take, at most, about; the oldest go first.
-const MOST_BYTES: usize = 64 << 20;
-
 /// What is told of a message and a map beside its texts, about.
 const OVERHEAD: usize = 256;
 
 /// Responses in memory.
-#[derive(Debug, Default)]
-pub(crate) struct Stored(Mutex<Inner>);
+#[derive(Debug)]
+pub(crate) struct Stored {
+    inner: Mutex<Inner>,
+    /// Bytes that they take, at most, about; the oldest go first.
+    most_bytes: usize,
+}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -74,8 +75,16 @@ impl Keep {
 }
 
 impl Stored {
+    /// Bytes that they take where there is memory for it, at most, about.
+    pub(crate) const MOST_BYTES: usize = 64 << 20;
+
+    /// None yet.
+    pub(crate) fn new(most_bytes: usize) -> Self {
+        Self { inner: Mutex::default(), most_bytes }
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn put(&self, id: &str, mut entry: Entry) {
@@ -86,7 +95,7 @@ impl Stored {
         inner.bytes += entry.bytes;
         inner.order.push_back(id.to_owned());
         inner.all.insert(id.to_owned(), entry);
-        while inner.bytes > MOST_BYTES {
+        while inner.bytes > self.most_bytes {
             let Some(oldest) = inner.order.pop_front() else { return };
             if let Some(gone) = inner.all.remove(&oldest) {
                 inner.bytes -= gone.bytes;
@@ -221,7 +230,8 @@ mod tests {
 
     #[test]
     fn the_oldest_go_when_there_is_no_room() {
-        let (stored, anyone) = (Stored::default(), Caller::default());
+        const MOST_BYTES: usize = Stored::MOST_BYTES;
+        let (stored, anyone) = (Stored::new(MOST_BYTES), Caller::default());
         for id in 0..10 {
             put(&stored, id, MOST_BYTES / 8);
         }
