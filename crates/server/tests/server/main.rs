@@ -17,6 +17,7 @@ mod page;
 mod real;
 mod reasoning;
 mod responses;
+mod shed;
 mod support;
 mod tls;
 mod tokens;
