@@ -247,12 +247,13 @@ fn shared_options(
 /// Contexts that a cache for many requests holds if there is plenty of memory.
 const CONTEXTS: u64 = 4;
 
-/// Memory that this process may take in all, what it has already included.
+/// Memory that this process may take in all, what it has already included: what is asked for, and no
+/// more than the machine and its control groups leave.
 pub(crate) fn memory_bytes(load: &Load) -> u64 {
     let root = Path::new("/");
-    let promise =
-        || rushlight_host::memory(root).promise_bytes(rushlight_host::resident(root).as_ref());
-    load.memory.unwrap_or_else(promise)
+    let own = rushlight_host::resident(root);
+    let most = rushlight_host::memory(root).promise_bytes(own.as_ref());
+    load.memory.map_or(most, |asked| asked.min(most))
 }
 
 fn cache_type(load: &Load) -> CacheType {
@@ -280,7 +281,7 @@ pub(crate) fn options(load: &Load) -> anyhow::Result<EngineOptions> {
         ActivationBits::Int16 => Activations::Int16,
         ActivationBits::Mixed => Activations::Mixed,
     };
-    options.memory_bytes = load.memory;
+    options.memory_bytes = Some(memory_bytes(load));
     options.process_bytes = (load.beside != Beside::Process).then_some(0);
     options.cache = cache_type(load);
     options.row = Some(row(load)?);

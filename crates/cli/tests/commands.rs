@@ -47,7 +47,11 @@ fn errors_say_what_and_where_and_what_to_do() {
         (&["run", &at("empty"), "x"], 1, &["config.json"]),
         (&["run", &tiny, "x", "--kernels", "mmx"], 1, &["kernels `mmx`", "`scalar`"]),
         (&["run", &tiny, "x", "--ctx", "999999"], 1, &["a context of `999999`", "hint: "]),
-        (&["run", &tiny, "x", "--memory", "0"], 1, &["the model needs", "but 0.0 MiB", "hint: "]),
+        (
+            &["run", &tiny, "x", "--memory", "0"],
+            1,
+            &["the model's files", "0 B are free", "hint: "],
+        ),
         (&["run", &tiny, "x", "--logit-bias", "3"], 2, &["TOKEN=X"]),
     ];
     let mut failures = Vec::new();

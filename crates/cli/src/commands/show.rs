@@ -33,7 +33,8 @@ pub(crate) fn show(args: &Args, show: &Show) -> anyhow::Result<ExitCode> {
         unprepared.attach();
     }
     let context = show.ctx.unwrap_or(model.dims().context.min(EngineOptions::DEFAULT_CONTEXT));
-    let plans = [CacheType::F16, CacheType::Q8_0].map(|kv| Plan::new(&model, kv, context, 512));
+    let chunk = EngineOptions::default().chunk.min(context);
+    let plans = [CacheType::F16, CacheType::Q8_0].map(|kv| Plan::new(&model, kv, context, chunk));
     let groups = groups(&model);
     let entry = match &resolved.name {
         Some(name) => Some(store.show(&name.to_string())?.entry),
@@ -95,11 +96,13 @@ pub(crate) fn show(args: &Args, show: &Show) -> anyhow::Result<ExitCode> {
         line(
             "memory",
             format!(
-                "{} at a context of {context} with a {kv} cache (weights {}, cache {}, activations {})",
+                "{} at a context of {context} with a {kv} cache (weights {}, cache {}, activations {}, \
+                 process {})",
                 size(plan.total_bytes()),
                 size(plan.all_weights_bytes()),
                 size(plan.cache_bytes),
-                size(plan.buffers_bytes)
+                size(plan.buffers_bytes),
+                size(plan.process_bytes)
             ),
         )?;
     }

@@ -111,3 +111,71 @@ fn no_room(entry: &Entry, needs: u64, free: u64, whose: &str) -> Error {
     Error::new(ErrorKind::Memory, message)
         .with_hint("a shorter context, a q8_0 cache or a smaller quantisation needs less")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, mpsc};
+
+    use rushlight_engine::{
+        Engine, EngineOptions, Event, GenerateOptions, Plan, Request, SchedulerOptions, Sink,
+    };
+    use rushlight_model::Model;
+    use rushlight_testkit::tiny;
+
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::models::ServedModel;
+    use crate::options::ServerOptions;
+    use crate::worker::Loaded;
+
+    /// Holds the engine's thread until it is told.
+    struct Held(mpsc::Receiver<()>);
+
+    impl Sink for Held {
+        fn event(&mut self, _: Event<'_>) -> bool {
+            self.0.recv().unwrap_or_default();
+            false
+        }
+    }
+
+    #[test]
+    fn a_model_counts_until_its_engine_has_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tiny.gguf");
+        tiny::write_gguf(&tiny::case("llama2"), &file);
+        let mut engine = EngineOptions::default();
+        (engine.threads, engine.pin) = (Some(1), false);
+        let bytes = Plan::of(&Model::open(&file).unwrap(), &engine).total_bytes();
+        let model = |name: &str| {
+            let (file, engine) = (file.clone(), engine.clone());
+            let load =
+                move || Ok(Loaded::new(Engine::new(Arc::new(Model::open(&file)?), &engine)?));
+            let mut model = ServedModel::new(name, load).with_needs(move || Ok(bytes));
+            model.pinned = false;
+            model.scheduler = Some(SchedulerOptions::default());
+            model
+        };
+        let options = ServerOptions { memory_bytes: Some(bytes * 3 / 2), ..Default::default() };
+        let models = vec![model("a"), model("b")];
+        let models = Models::new(models, &options, &Metrics::new()).unwrap();
+        crate::runtime().unwrap().block_on(async {
+            drop(models.open(Some("a")).await.unwrap());
+            let (release, held) = mpsc::channel::<()>();
+            let a = models.entries()[0].handle().unwrap();
+            let sink = Box::new(Held(held));
+            a.send(Request::new(vec![1, 2, 3], GenerateOptions::default(), sink));
+            let opened = tokio::spawn({
+                let models = models.clone();
+                async move { models.open(Some("b")).await.map(drop) }
+            });
+            // Longer than it is waited for.
+            tokio::time::sleep(LAST + Duration::from_secs(1)).await;
+            assert_eq!(models.ending.load(Ordering::Acquire), bytes);
+            assert!(models.entries()[0].handle().is_none() && !opened.is_finished());
+            drop(release);
+            opened.await.unwrap().unwrap();
+            assert_eq!(models.ending.load(Ordering::Acquire), 0);
+            assert!(models.entries()[1].served().is_some());
+        });
+    }
+}

@@ -120,7 +120,9 @@ pub(super) static HEALTH: Object = Object {
         &OF_MODEL,
         &[
             needed("backend", Text, ""),
-            needed("memory_budget_bytes", COUNT, ""),
+            needed("memory_budget_bytes", COUNT, "For all models."),
+            needed("process_bytes", COUNT, "What the process takes beside them, at most."),
+            needed("resident_bytes", OrNull(&COUNT), "What it has now."),
             needed("uptime_seconds", COUNT, ""),
             needed("version", Text, ""),
             needed("energy", Kind::Object(&ENERGY), "Of all models."),

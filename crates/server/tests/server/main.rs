@@ -18,6 +18,7 @@ mod page;
 mod real;
 mod reasoning;
 mod responses;
+mod shed;
 mod support;
 mod throttle;
 mod tls;
