@@ -1,6 +1,7 @@
 //! The command line.
 
 mod doctor;
+mod govern;
 mod serve;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub(crate) use doctor::Doctor;
+pub(crate) use govern::Govern;
 pub(crate) use serve::Serve;
 
 /// Takes a generative model from a checkpoint to an answer on the machine at hand.

@@ -45,6 +45,9 @@ fn hint<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a str> {
     if let Some(e) = error.downcast_ref::<rushlight_server::Error>() {
         return e.hint();
     }
+    if let Some(e) = error.downcast_ref::<rushlight_monitor::Error>() {
+        return e.hint();
+    }
     None
 }
 
