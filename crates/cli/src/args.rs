@@ -3,6 +3,7 @@
 mod doctor;
 mod monitor;
 mod probe;
+mod govern;
 mod serve;
 mod size;
 mod tune;
@@ -15,6 +16,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 pub(crate) use doctor::Doctor;
 pub(crate) use monitor::Monitor;
 pub(crate) use probe::Probe;
+pub(crate) use govern::Govern;
 pub(crate) use serve::Serve;
 pub(crate) use size::memory;
 pub(crate) use tune::Tune;

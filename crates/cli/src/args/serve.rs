@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::ArgPredicate;
 use clap::{Arg, Args as ClapArgs};
 
-use super::{Estimate, Load, Lora, Speculate, UseProfile, lora};
+use super::{Estimate, Govern, Load, Lora, Speculate, UseProfile, lora};
 
 #[derive(Debug, ClapArgs)]
 #[command(mut_arg("model", unless_listed))]
@@ -65,6 +65,8 @@ pub(crate) struct Serve {
     /// Requests that wait, at most; others are told to come again.
     #[arg(long, value_name = "N", default_value_t = 256)]
     pub(crate) queue: usize,
+    #[command(flatten)]
+    pub(crate) govern: Govern,
     #[command(flatten)]
     pub(crate) listen: Listen,
 }

@@ -1,5 +1,6 @@
 //! `serve`: answers over HTTP until a signal ends it.
 
+mod govern;
 mod wanted;
 
 use std::io::Write as _;
@@ -35,6 +36,8 @@ pub(crate) fn serve(args: &'static Args, serve: &'static Serve) -> anyhow::Resul
     }
     let wanted = Wanted::all(serve)?;
     let open = needed(&options);
+    let governing = govern::start(serve, options.power.as_ref())?;
+    options.throttle = governing.as_ref().map(|(throttle, _)| throttle.clone());
     let told = options.power.as_ref().map(energy::source).unwrap_or_default();
     let runtime = runtime().context("the network cannot be used")?;
     let served = runtime.block_on(async {
@@ -54,6 +57,8 @@ pub(crate) fn serve(args: &'static Args, serve: &'static Serve) -> anyhow::Resul
         let models = wanted.into_iter().map(|wanted| served(args, wanted)).collect();
         server.run(models, terminated()).await
     });
+    // Clocks are put back before anything else can keep the process.
+    drop(governing);
     // A model that is still being fetched is not waited for.
     runtime.shutdown_background();
     served?;

@@ -1,6 +1,7 @@
 //! How hard the engine works: less when somebody says that heat or watts are limited.
 
 use super::Scheduler;
+use crate::Engine;
 use crate::forward::FINE;
 
 /// How hard the engine works.
@@ -35,9 +36,12 @@ impl Default for Pace {
 impl Scheduler {
     /// Has it work so hard from the next pass on. Called on the thread that runs the passes.
     pub fn set_pace(&mut self, pace: Pace) {
-        let drafting = self.guesser.draft_engine();
-        for engine in std::iter::once(&self.engine).chain(drafting) {
-            engine.set_pace(pace.threads, pace.efficient);
+        let all = [Some(&self.engine), self.guesser.draft_engine()];
+        let set = |engine: &Engine| engine.set_pace(pace.threads, pace.efficient);
+        // Each moves this thread, and back to where it found it: the first to come is the last to go.
+        match pace.efficient {
+            true => all.into_iter().flatten().for_each(set),
+            false => all.into_iter().rev().flatten().for_each(set),
         }
         self.pace = pace;
     }
