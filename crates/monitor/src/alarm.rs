@@ -89,9 +89,11 @@ const RULES: [Rule; 7] = [
         margin: 2.0,
         after_seconds: 0.0,
         measure: |sample| {
-            let filesystems = sample.filesystems.iter().filter(|one| one.total_bytes > 0);
-            let left = filesystems.map(|one| one.free_bytes as f64 / one.total_bytes as f64);
-            left.min_by(f64::total_cmp).map(|left| left * 100.0)
+            // As df(1) counts: some of the size may be for root or for nothing.
+            let all = sample.filesystems.iter();
+            let all = all.map(|one| (one.free_bytes as f64, one.used_bytes as f64));
+            let left = all.filter(|(free, used)| free + used > 0.0);
+            left.map(|(free, used)| free / (free + used) * 100.0).min_by(f64::total_cmp)
         },
     },
     Rule {
@@ -333,8 +335,7 @@ mod tests {
     #[test]
     fn the_fullest_disk_and_the_tightest_memory_count() {
         let mut sample = Sample { interval_seconds: 10.0, ..Sample::default() };
-        let disk =
-            |free_bytes| Filesystem { total_bytes: 100, free_bytes, ..Filesystem::default() };
+        let disk = |free_bytes| Filesystem { used_bytes: 96, free_bytes, ..Filesystem::default() };
         sample.filesystems = vec![disk(50), disk(4), Filesystem::default()];
         sample.memory.total_bytes = 1000;
         sample.memory.available_bytes = 900;

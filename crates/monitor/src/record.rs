@@ -16,7 +16,9 @@ use crate::sample::{Process, Sample};
 pub use replay::Replay;
 
 /// Processes of a sample that are recorded for each thing that they may do most of.
-const MOST_PROCESSES: usize = 24;
+const MOST_PROCESSES: usize = 12;
+/// Characters of a command line that are recorded.
+const MOST_COMMAND: usize = 120;
 /// How a recording begins.
 const MAGIC: &str = "{\"rushlight_monitor\":";
 
@@ -158,7 +160,11 @@ fn trimmed(sample: &Sample) -> Sample {
     keep(&|process| process.gpu_memory_bytes.unwrap_or(0) as f64);
     keep(&|process| f64::from(u8::from(process.is_rushlight)));
     let processes = processes.iter().zip(kept).filter(|(_, kept)| *kept);
-    let processes = processes.map(|(process, _)| process.clone()).collect();
+    let processes = processes.map(|(process, _)| {
+        let command = process.command.chars().take(MOST_COMMAND).collect();
+        Process { command, ..process.clone() }
+    });
+    let processes = processes.collect();
     // All but the processes, which may be many, is small.
     Sample { processes, ..without_processes(sample) }
 }

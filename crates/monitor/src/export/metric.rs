@@ -42,8 +42,9 @@ impl Metrics {
         kind: Kind,
         points: impl IntoIterator<Item = Point>,
     ) {
+        let points = points.into_iter().filter(|point| point.value.is_finite());
         let points: Vec<Point> =
-            points.into_iter().filter(|point| point.value.is_finite()).collect();
+            points.map(|point| Point { value: tidy(point.value), ..point }).collect();
         if !points.is_empty() {
             self.0.push(Metric { name, help, unit, kind, points });
         }
@@ -64,6 +65,12 @@ impl Metrics {
     ) {
         self.add(what, Kind::Counter, points);
     }
+}
+
+/// Without the digits that a number of 32 bits gets when it becomes one of 64; of a large one they are
+/// no part of what is told.
+fn tidy(value: f64) -> f64 {
+    if value.abs() < 1e6 { (value * 1e6).round() / 1e6 } else { value }
 }
 
 fn one(value: impl Into<Option<f64>>) -> Option<Point> {

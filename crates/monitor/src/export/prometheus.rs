@@ -52,6 +52,7 @@ mod tests {
         sample.disks = vec![Disk { name: "s\"da".to_owned(), read_bytes: 512, ..Disk::default() }];
         sample.heat.temperatures = vec![Temperature { name: "cpu".to_owned(), celsius: 41.5 }];
         sample.power.watts = Some(f32::NAN);
+        sample.cpu.load_average = [13.33, 0.0, 0.0];
         let text = text(&sample);
         for line in [
             "# TYPE node_cpu_seconds_total counter",
@@ -59,7 +60,7 @@ mod tests {
             "node_disk_read_bytes_total{device=\"s\\\"da\"} 512",
             "# TYPE rushlight_temperature_celsius gauge",
             "rushlight_temperature_celsius{sensor=\"cpu\",index=\"0\"} 41.5",
-            "node_load1 0",
+            "node_load1 13.33",
         ] {
             assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
         }

@@ -231,7 +231,9 @@ pub struct Filesystem {
     pub path: String,
     /// Its size.
     pub total_bytes: u64,
-    /// What users may still write.
+    /// What is in it.
+    pub used_bytes: u64,
+    /// What users may still write, which with what is used may be less than its size.
     pub free_bytes: u64,
 }
 

@@ -44,6 +44,7 @@ pub(super) fn read(files: &mut Files, sample: &mut Sample) {
         sample.filesystems.push(Filesystem {
             path: shown(&unescaped(path), 128),
             total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
+            used_bytes: stat.f_blocks.saturating_sub(stat.f_bfree).saturating_mul(stat.f_frsize),
             free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
         });
     }

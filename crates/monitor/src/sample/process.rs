@@ -1,7 +1,8 @@
 //! What each process did (proc_pid_stat(5), proc_pid_io(5)).
 //!
 //! Two short files are read of each process. Its command line and its user are read once; its number
-//! and the time of its start together say that it is the same one.
+//! and the time of its start together say that it is the same one. Where there are many processes,
+//! those that have done nothing for a while are read in turns, so that the cost stays what it is.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -23,6 +24,10 @@ const KERNEL_THREAD: u64 = 0x0020_0000;
 /// A process that took no time is asked for its bytes only so often, in turns: what it reads and
 /// writes without any is little.
 const QUIET_TURNS: u64 = 4;
+/// Samples in which a process did nothing before it may be left out of some.
+const QUIET_SAMPLES: u8 = 10;
+/// For each so many processes, those that do nothing have one more turn to wait.
+const FEW: usize = 250;
 
 #[derive(Debug, Default)]
 pub(super) struct ProcessState {
@@ -30,6 +35,8 @@ pub(super) struct ProcessState {
     known: Vec<Known>,
     pids: Vec<u32>,
     turn: u64,
+    /// Of how many samples a process that does nothing is read in one.
+    turns: u64,
     /// Seconds that all samples took, on which the times of single readings are.
     clock: f64,
 }
@@ -38,6 +45,10 @@ pub(super) struct ProcessState {
 struct Known {
     start: u64,
     ticks: u64,
+    /// When it was read.
+    at: f64,
+    /// Samples in which it did nothing, as far as they are counted.
+    quiet: u8,
     bytes: Option<Bytes>,
     /// Whether this user may not know its bytes.
     is_refused: bool,
@@ -71,6 +82,7 @@ impl ProcessState {
         if let Err(error) = self.list(files) {
             sample.lacks("processes", &Absent::from_io(&error));
         }
+        self.turns = 1 + (self.pids.len() / FEW) as u64;
         let per_second = match files.tree().is_this_machine() {
             true => rustix::param::clock_ticks_per_second().max(1) as f64,
             false => 100.0,
@@ -87,7 +99,7 @@ impl ProcessState {
             while last.next_if(|(process, _)| process.pid < pid).is_some() {}
             let old = last.next_if(|(process, _)| process.pid == pid);
             // A process may end at any time.
-            let Some((process, known)) = self.process(files, pid, old, seconds, per_second) else {
+            let Some((process, known)) = self.process(files, pid, old, per_second) else {
                 continue;
             };
             threads = threads.saturating_add(process.threads);
@@ -132,9 +144,16 @@ impl ProcessState {
         files: &mut Files,
         pid: u32,
         old: Option<(Process, Known)>,
-        seconds: f64,
         ticks_per_second: f64,
     ) -> Option<(Process, Known)> {
+        let is_turn = |turns: u64| (self.turn + u64::from(pid)).is_multiple_of(turns);
+        let old = match old {
+            Some((mut process, known)) if known.quiet >= QUIET_SAMPLES && !is_turn(self.turns) => {
+                process.cpu_percent = 0.0;
+                return Some((process, known));
+            }
+            old => old,
+        };
         let text = files.text(&format!("proc/{pid}/stat")).ok()?;
         let stat = parse(&text)?;
         let old = old.filter(|(_, known)| known.start == stat.start);
@@ -147,16 +166,21 @@ impl ProcessState {
         };
         let ticks = before.map_or(0, |before| stat.ticks.saturating_sub(before.ticks));
         process.parent = stat.parent;
-        if process.state.chars().next() != Some(stat.state) {
+        if !process.state.starts_with(stat.state) {
             process.state = stat.state.to_string();
         }
         process.threads = stat.threads;
         process.memory_bytes = stat.pages.saturating_mul(rustix::param::page_size() as u64);
+        let seconds = before.map_or(0.0, |before| self.clock - before.at);
         process.cpu_percent = percent(ticks as f64 / ticks_per_second, seconds);
         process.is_kernel = stat.flags & KERNEL_THREAD != 0;
+        let is_quiet = ticks == 0 && !matches!(stat.state, 'R' | 'D');
+        let quiet = before.filter(|_| is_quiet).map_or(0, |before| before.quiet.saturating_add(1));
         let mut known = Known {
             start: stat.start,
             ticks: stat.ticks,
+            at: self.clock,
+            quiet,
             bytes: before.and_then(|before| before.bytes),
             is_refused: before.is_some_and(|before| before.is_refused),
         };
@@ -164,8 +188,11 @@ impl ProcessState {
             process.name = shown(stat.name, MOST_NAME);
             describe(files, &mut process);
         }
-        let is_turn = (self.turn + u64::from(pid)).is_multiple_of(QUIET_TURNS);
-        let is_due = ticks > 0 || before.is_none() || is_turn || process.state == "D";
+        let is_due = ticks > 0
+            || before.is_none()
+            || process.state == "D"
+            || is_turn(QUIET_TURNS)
+            || (self.turns > 1 && quiet > QUIET_SAMPLES);
         if process.is_kernel {
             process.read_bytes_per_second = Some(0);
             process.write_bytes_per_second = Some(0);

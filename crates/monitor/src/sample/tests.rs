@@ -214,6 +214,34 @@ fn quiet_processes_have_their_turn() {
 }
 
 #[test]
+fn among_many_those_that_do_nothing_have_their_turn() {
+    let stat = |pid: u32, ticks| process(pid, "x", ticks, 5, 0).replace(") R ", ") S ");
+    let mut made = Made::new(&[]);
+    for pid in 1..=300 {
+        made.write(&format!("proc/{pid}/stat"), &stat(pid, 7));
+    }
+    for _ in 0..15 {
+        made.sample(1000);
+    }
+    for pid in [20, 21] {
+        made.write(&format!("proc/{pid}/stat"), &stat(pid, 107));
+    }
+    let mut seen = [Vec::new(), Vec::new()];
+    for _ in 0..4 {
+        let sample = made.sample(1000);
+        assert_eq!(sample.processes.len(), 300);
+        for (seen, at) in seen.iter_mut().zip([19, 20]) {
+            seen.push(sample.processes[at].cpu_percent);
+        }
+    }
+    // A second of work in the two seconds since it was read last, told once.
+    seen.sort_by(|a, b| b.partial_cmp(a).unwrap());
+    assert_eq!(seen, [vec![50.0, 0.0, 0.0, 0.0], vec![0.0, 50.0, 0.0, 0.0]]);
+    fs::remove_dir_all(made.dir.path().join("proc/77")).unwrap();
+    assert_eq!(made.sample(1000).processes.len(), 299, "one that ends is gone at once");
+}
+
+#[test]
 fn an_empty_tree_has_a_reason_for_everything() {
     let mut made = Made::new(&[]);
     let sample = made.sample(0);

@@ -90,11 +90,11 @@ fn curve(
     Line::from(vec![plain(format!("{name:<6}{text} ")), span(drawn, view.look.second())])
 }
 
-/// Why there is nothing, faintly.
-fn lack(view: &View<'_>, what: &str, otherwise: &str) -> Line<'static> {
+/// Why there is nothing, faintly: `none` where there is no such thing, in fewer words than in JSON.
+fn lack(view: &View<'_>, what: &str, none: &str) -> Line<'static> {
     let text = match view.sample.lack(what) {
-        Some(lack) => super::look::short(&lack.reason, &lack.detail),
-        None => otherwise.to_owned(),
+        Some(lack) if lack.reason != "not_found" => super::look::short(&lack.reason, &lack.detail),
+        _ => none.to_owned(),
     };
     Line::from(span(view.look.text(&text), view.look.faint()))
 }

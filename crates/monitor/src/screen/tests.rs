@@ -37,7 +37,7 @@ fn process(pid: u32, parent: u32, command: &str, cpu_percent: f32) -> Process {
         memory_bytes: u64::from(pid) << 18,
         threads: pid % 7 + 1,
         read_bytes_per_second: Some(u64::from(pid % 3) * 5000),
-        write_bytes_per_second: (pid % 5 != 0).then_some(u64::from(pid % 2) * 1_000_000),
+        write_bytes_per_second: (!pid.is_multiple_of(5)).then_some(u64::from(pid % 2) * 1_000_000),
         start_ticks: 5,
         ..Process::default()
     }

@@ -13,7 +13,7 @@ pub(super) fn title(view: &View<'_>) -> String {
 pub(super) fn lines(view: &View<'_>, width: usize) -> Vec<Line<'static>> {
     let memory = &view.sample.memory;
     if memory.total_bytes == 0 {
-        return vec![lack(view, "memory", "none: the kernel does not tell")];
+        return vec![lack(view, "memory", "no memory is told")];
     }
     let used = memory.total_bytes.saturating_sub(memory.available_bytes);
     let of = |used: u64, all: u64| format!("{:>5} of {}", bytes(used), bytes(all));
@@ -41,12 +41,12 @@ pub(super) fn lines(view: &View<'_>, width: usize) -> Vec<Line<'static>> {
         plain(format!("to write {}", bytes(memory.dirty_bytes))),
     ];
     match &memory.zram {
-        Some(zram) => {
+        Some(zram) if zram.data_bytes > 0 => {
             let text = format!("zram {} in {}", bytes(zram.data_bytes), bytes(zram.used_bytes));
             parts.push(plain(text));
         }
-        None if memory.swap_total_bytes == 0 => parts.push(plain("no swap")),
-        None => {}
+        _ if memory.swap_total_bytes == 0 => parts.push(plain("no swap")),
+        _ => {}
     }
     lines.push(joined(view, parts));
     lines.push(curve(view, "used", "", &view.history.memory, Some(100.0), width));

@@ -22,14 +22,14 @@ pub(super) fn lines(view: &View<'_>, width: usize) -> Vec<Line<'static>> {
             let text = format!("{mark}{watts:.1} W");
             lines.push(curve(view, "power", &text, &view.history.watts, None, width));
         }
-        None => lines.push(lack(view, "power", "no power is told")),
+        None => lines.push(lack(view, "power", "no power sensor")),
     }
     match &heat.hottest {
         Some(hottest) => {
             let text = format!("{:.0} {}", hottest.celsius, look.degrees());
             lines.push(curve(view, "heat", &text, &view.history.celsius, Some(110.0), width));
         }
-        None => lines.push(lack(view, "heat", "no temperature is told")),
+        None => lines.push(lack(view, "heat", "no temperature sensor")),
     }
     if let (Some(left), Some(limit)) = (heat.left_celsius, &heat.limit) {
         let style = match left {
