@@ -1,9 +1,9 @@
 //! The command line.
 
 mod doctor;
+mod govern;
 mod monitor;
 mod probe;
-mod govern;
 mod serve;
 mod size;
 mod tune;
@@ -14,9 +14,9 @@ use clap::builder::FalseyValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub(crate) use doctor::Doctor;
+pub(crate) use govern::Govern;
 pub(crate) use monitor::Monitor;
 pub(crate) use probe::Probe;
-pub(crate) use govern::Govern;
 pub(crate) use serve::Serve;
 pub(crate) use size::memory;
 pub(crate) use tune::Tune;

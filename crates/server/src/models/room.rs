@@ -157,7 +157,9 @@ mod tests {
         };
         let options = ServerOptions { memory_bytes: Some(bytes * 3 / 2), ..Default::default() };
         let models = vec![model("a"), model("b")];
-        let models = Models::new(models, &options, &Metrics::new()).unwrap();
+        let models =
+            Models::new(models, &options, &Metrics::new(crate::energy::Accounts::new(None)))
+                .unwrap();
         crate::runtime().unwrap().block_on(async {
             drop(models.open(Some("a")).await.unwrap());
             let (release, held) = mpsc::channel::<()>();

@@ -91,7 +91,7 @@ impl Drop for Governing {
 fn shape(serve: &Serve, clocks: Option<&Clocks>) -> Shape {
     let topology = Topology::read("/".as_ref());
     let threads = serve.load.threads.unwrap_or_else(|| topology.default_threads());
-    let mut shape = Shape::new(threads, serve.load.chunk);
+    let mut shape = Shape::new(threads, serve.load.chunk());
     let fast = topology.fast_cores().len();
     let slow = topology.cores.get(fast..).unwrap_or_default();
     if let (Some(first), Some(fastest), false) =
