@@ -118,7 +118,7 @@ pub(super) fn spent_text(meter: &PowerMeter, spent: &Spent, tokens: usize) -> St
     let source = energy::source(meter);
     match spent {
         None => source,
-        Some(Ok(energy)) => format!("{} by {source}", energy::figures(energy, tokens)),
+        Some(Ok(energy)) => format!("{}; {source}", energy::figures(energy, tokens)),
         Some(Err(absent)) => format!("unknown: {source}: {absent}"),
     }
 }
