@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use rushlight_host::probe::nvml::NvmlEnergy;
 use rushlight_host::probe::{Absent, Tree};
 use rushlight_host::{Energy, Measurement, PowerMeter};
 use serde_json::{Value, json};
@@ -11,8 +10,7 @@ use crate::args::Estimate;
 
 /// The meter of this machine.
 pub(crate) fn meter(estimate: Estimate) -> anyhow::Result<PowerMeter> {
-    let tree = Tree::this_machine();
-    let meter = PowerMeter::open_with(&tree, NvmlEnergy::of(&tree));
+    let meter = PowerMeter::open(&Tree::this_machine());
     Ok(match estimate.watts_per_core {
         Some(watts) => meter.or_estimate(watts)?,
         None => meter,

@@ -1,20 +1,20 @@
 //! The kernel's lists of processors: `0-3,8,10-11`.
 
-/// Parses a list; `None` if it is not one. At most 4096 processors (the kernel's `NR_CPUS` is at
-/// most 8192 and its usual value 512), so that a lying file cannot make it long.
+/// Processors, at most: the kernel's `NR_CPUS` is at most 8192 and its usual value 512.
+const MOST: usize = 4096;
+
+/// Parses a list; `None` if it is not one. A lying file cannot make it long.
 pub(crate) fn parse(text: &str) -> Option<Vec<usize>> {
-    let mut cpus = Vec::new();
+    let mut listed = vec![false; MOST];
     for part in text.trim().split(',').filter(|part| !part.is_empty()) {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let (first, last): (usize, usize) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-        if first > last || last >= 4096 {
+        if first > last {
             return None;
         }
-        cpus.extend(first..=last);
+        listed.get_mut(first..=last)?.fill(true);
     }
-    cpus.sort_unstable();
-    cpus.dedup();
-    Some(cpus)
+    Some((0..MOST).filter(|&cpu| listed[cpu]).collect())
 }
 
 /// Writes ascending processors as a list.
@@ -42,6 +42,8 @@ mod tests {
             ("0-99999999999", None),
             ("0-9999999", None),
             ("x", None),
+            ("4095,4095,0-1,1-2", Some(vec![0, 1, 2, 4095])),
+            ("4096", None),
         ] {
             assert_eq!(parse(text), expected, "{text:?}");
         }

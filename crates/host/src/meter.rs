@@ -112,7 +112,8 @@ impl Energy {
 
 impl PowerMeter {
     /// The meter of the machine that `tree` describes: the sensor that covers the most of those that
-    /// can be read now.
+    /// can be read now. What a GPU alone takes is a candidate that is never chosen: models run on the
+    /// processor, and its energy would be that of others.
     pub fn open(tree: &Tree) -> Self {
         Self::open_with(tree, Vec::new())
     }
@@ -132,7 +133,7 @@ impl PowerMeter {
                 estimated: sensor.is_estimate(),
             };
             let absent = sensor.read().err();
-            if absent.is_none() && inner.is_none() {
+            if absent.is_none() && inner.is_none() && source.covers != Covers::Gpu {
                 inner = Some(Inner::new(source.clone(), sensor));
             }
             candidates.push(Candidate { source, absent });

@@ -140,6 +140,10 @@ fn table(
             text += &energy_cells(m, power);
         }
     }
+    let doubtful = all.iter().filter_map(|m| m.caveat());
+    if let Some(why) = doubtful.last() {
+        text += &format!("\n\nnote: energy: {why}");
+    }
     text
 }
 

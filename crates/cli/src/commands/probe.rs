@@ -3,7 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::path::Path;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
@@ -58,7 +58,9 @@ fn run(mut command: Command, limit: Duration) -> Result<NvmlReport, Absent> {
     let answer = read(&mut child, limit);
     // It may have ended already.
     let killed = answer.is_none() && child.kill().is_ok();
-    let status = child.wait().map_err(|error| failed(&error.to_string()))?;
+    let Some(status) = ended(&mut child).map_err(|error| failed(&error.to_string()))? else {
+        return Err(failed("it hangs in the kernel and cannot be ended"));
+    };
     match answer.as_deref().map(serde_json::from_slice) {
         Some(Ok(Answer::Report(report))) => Ok(report),
         Some(Ok(Answer::Absent(absent))) => Err(absent),
@@ -67,6 +69,17 @@ fn run(mut command: Command, limit: Duration) -> Result<NvmlReport, Absent> {
         }
         _ => Err(failed(&format!("it ended with {status}"))),
     }
+}
+
+/// How a process ended, if it does within a second: one that the kernel holds does not, killed or not.
+pub(super) fn ended(child: &mut Child) -> std::io::Result<Option<ExitStatus>> {
+    for _ in 0..100 {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(None)
 }
 
 /// All that the process writes until it ends; `None` after `limit`.

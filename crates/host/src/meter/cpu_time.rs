@@ -42,6 +42,12 @@ impl PowerSensor for CpuTime {
         Ok(Sample::Joules(vec![processor_time().as_secs_f64() * self.watts_per_core]))
     }
 
+    /// All processors at once.
+    fn most_watts(&self) -> f64 {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        2.0 * self.watts_per_core * processors as f64
+    }
+
     /// It is exact whenever it is read.
     fn period(&self) -> Duration {
         Duration::from_secs(3600)

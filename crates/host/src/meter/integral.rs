@@ -75,19 +75,22 @@ impl Integral {
                 return;
             }
         };
-        self.take(Instant::now(), sample, sensor.ranges());
+        self.take(Instant::now(), sample, sensor.ranges(), sensor.most_watts());
     }
 
-    fn take(&mut self, now: Instant, sample: Sample, ranges: &[Option<f64>]) {
+    fn take(&mut self, now: Instant, sample: Sample, ranges: &[Option<f64>], most_watts: f64) {
         self.problem = None;
         if let Some((at, before)) = self.last.take() {
             let seconds = now.saturating_duration_since(at).as_secs_f64();
             self.by_readings += match (&before, &sample) {
                 (Sample::Watts(before), Sample::Watts(now)) => (before + now) / 2.0 * seconds,
                 (Sample::Joules(before), Sample::Joules(now)) => {
-                    self.counted(before, now, ranges, seconds)
+                    self.counted(before, now, ranges, most_watts, seconds)
                 }
-                _ => 0.0,
+                _ => {
+                    self.doubt("the sensor told watts once and joules once");
+                    0.0
+                }
             };
         }
         self.joules = self.joules.max(self.by_readings);
@@ -100,13 +103,17 @@ impl Integral {
         before: &[f64],
         now: &[f64],
         ranges: &[Option<f64>],
+        most_watts: f64,
         seconds: f64,
     ) -> f64 {
-        let most = MOST_WATTS * (seconds + SLACK);
+        let most = most_watts * (seconds + SLACK);
+        if before.len() != now.len() {
+            self.doubt("an energy counter came or went");
+        }
         let mut sum = 0.0;
         for (i, (before, now)) in before.iter().zip(now).enumerate() {
             let range = ranges.get(i).copied().flatten();
-            if range.is_some_and(|range| MOST_WATTS * seconds > range) {
+            if range.is_some_and(|range| most_watts * seconds > range) {
                 self.doubt("the energy counter may have begun at zero again more than once");
             }
             let counted = match range {
@@ -140,7 +147,12 @@ mod tests {
         let mut integral = Integral::default();
         let begin = Instant::now();
         for (at, sample) in readings {
-            integral.take(begin + Duration::from_secs_f64(*at), sample.clone(), &[range]);
+            integral.take(
+                begin + Duration::from_secs_f64(*at),
+                sample.clone(),
+                &[range],
+                MOST_WATTS,
+            );
         }
         (integral.joules(), integral.caveat())
     }
@@ -170,17 +182,17 @@ mod tests {
     #[test]
     fn what_is_told_never_shrinks() {
         let mut integral = Integral::default();
-        integral.take(Instant::now(), Sample::Watts(1000.0), &[]);
+        integral.take(Instant::now(), Sample::Watts(1000.0), &[], MOST_WATTS);
         std::thread::sleep(Duration::from_millis(5));
         assert!(integral.extend());
         let told = integral.joules();
         assert!(told >= 5.0, "{told}");
-        integral.take(Instant::now(), Sample::Watts(0.0), &[]);
+        integral.take(Instant::now(), Sample::Watts(0.0), &[], MOST_WATTS);
         assert!(integral.joules() >= told);
         integral.pause();
         std::thread::sleep(Duration::from_millis(5));
         let paused = integral.joules();
-        integral.take(Instant::now(), Sample::Watts(1000.0), &[]);
+        integral.take(Instant::now(), Sample::Watts(1000.0), &[], MOST_WATTS);
         assert_eq!(integral.joules(), paused);
     }
 }

@@ -72,6 +72,11 @@ pub trait PowerSensor: Send + Sync + Debug {
         &[]
     }
 
+    /// Watts of one of its counters that are more than there can be: what counted so fast made a jump.
+    fn most_watts(&self) -> f64 {
+        super::integral::MOST_WATTS
+    }
+
     /// How long from one reading to the next while something is measured.
     fn period(&self) -> Duration;
 

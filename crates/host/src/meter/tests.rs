@@ -237,3 +237,11 @@ fn a_sensor_of_another_kind_takes_its_place() {
     assert_ne!(with(Covers::Gpu).source().unwrap().name, "other");
     assert_eq!(with(Covers::Gpu).candidates().last().unwrap().source.name, "other");
 }
+
+#[test]
+fn a_gpu_alone_is_never_what_counts() {
+    let (_dir, tree) = tree("sys/class/thermal/");
+    let meter = PowerMeter::open_with(&tree, vec![Box::new(Other(Covers::Gpu))]);
+    assert!(meter.source().is_err());
+    assert_eq!(meter.candidates().last().unwrap().source.name, "other");
+}

@@ -13,6 +13,8 @@ use super::{Absent, Reading, Unit};
 /// Bytes of a file, at most. The longest that are read are the package databases of desktops, about
 /// 6 MB, and `/proc/cpuinfo` of large servers.
 const MOST_BYTES: u64 = 16 << 20;
+/// Bytes of a file with a number, at most: there are thousands of them.
+const NUMBER_BYTES: u64 = 4096;
 /// Entries of a directory, at most.
 const MOST_ENTRIES: usize = 1 << 16;
 
@@ -79,27 +81,34 @@ impl Tree {
     /// What the operating system says; a file that is neither regular nor a device is
     /// [`io::ErrorKind::InvalidData`].
     pub fn bytes(&self, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
-        let path = path.as_ref();
+        self.bytes_of(path.as_ref(), MOST_BYTES)
+    }
+
+    fn bytes_of(&self, path: &Path, most: u64) -> io::Result<Vec<u8>> {
         if self.refused.contains(path.strip_prefix("/").unwrap_or(path)) {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        read_bytes(&self.path(path))
+        read_bytes(&self.path(path), most)
     }
 
     /// The text of a file, without white space and zeros at its ends; what is no UTF-8 is replaced.
     pub fn text(&self, path: impl AsRef<Path>) -> Reading<String> {
-        let path = path.as_ref();
-        let value = self.bytes(path).map_err(|error| Absent::from_io(&error)).map(|bytes| {
-            let text = String::from_utf8_lossy(&bytes);
-            text.trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned()
-        });
+        self.text_of(path.as_ref(), MOST_BYTES)
+    }
+
+    fn text_of(&self, path: &Path, most: u64) -> Reading<String> {
+        let value =
+            self.bytes_of(path, most).map_err(|error| Absent::from_io(&error)).map(|bytes| {
+                let text = String::from_utf8_lossy(&bytes);
+                text.trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned()
+            });
         let source = path.strip_prefix("/").unwrap_or(path).display().to_string();
         Reading { value, unit: Unit::None, source }
     }
 
     /// The number in a file, which holds nothing else.
     pub fn number<T: FromStr>(&self, path: impl AsRef<Path>, unit: Unit) -> Reading<T> {
-        self.text(path).check(unit, |text| {
+        self.text_of(path.as_ref(), NUMBER_BYTES).check(unit, |text| {
             let shown: String = text.chars().take(32).collect();
             text.parse().map_err(|_| format!("`{}` is no such number", shown.escape_debug()))
         })
@@ -124,7 +133,7 @@ impl Tree {
 }
 
 /// The bytes of a file as [`Tree::bytes`] reads them, by the operating system's path.
-fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
+fn read_bytes(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     // A pipe would make the reader wait for a writer.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
@@ -132,13 +141,13 @@ fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no regular file"));
     }
     let mut bytes = Vec::new();
-    file.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    file.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
 /// The text of a file, read with the same care; `None` if it cannot be read.
 pub(crate) fn read_text(path: &Path) -> Option<String> {
-    Some(String::from_utf8_lossy(&read_bytes(path).ok()?).into_owned())
+    Some(String::from_utf8_lossy(&read_bytes(path, MOST_BYTES).ok()?).into_owned())
 }
 
 /// `cpu10` comes after `cpu9`.

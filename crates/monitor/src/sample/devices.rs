@@ -8,7 +8,7 @@ use rushlight_host::probe::accelerators::{
 };
 use rushlight_host::probe::heat::Heat as Hot;
 use rushlight_host::probe::hwmon::SensorKind;
-use rushlight_host::probe::nvml::{Nvml, NvmlEnergy, NvmlSource};
+use rushlight_host::probe::nvml::{Nvml, NvmlSource};
 use rushlight_host::probe::power::Power as Powers;
 use rushlight_host::probe::{Absent, Reading, Reason, Tree};
 use rushlight_host::{Measurement, PowerMeter};
@@ -73,15 +73,10 @@ impl DeviceState {
         if known.is_some_and(|known| known >= found.devices.len()) {
             return;
         }
-        let mut sensors: Vec<Box<dyn rushlight_host::PowerSensor>> = Vec::new();
         let source = match has_nvidia.then(|| Nvml::of(tree)) {
             Some(Ok(mut nvml)) => {
                 if let Ok(report) = nvml.report() {
                     found.add_nvml(&report);
-                }
-                // Each asks on a thread of its own.
-                if let Ok(other) = Nvml::of(tree) {
-                    sensors.push(Box::new(NvmlEnergy::new(NvmlSource::Asked(other))));
                 }
                 NvmlSource::Asked(nvml)
             }
@@ -92,7 +87,7 @@ impl DeviceState {
             }
         };
         self.accelerators = Some(AcceleratorSampler::new(tree, found.devices, source));
-        let meter = PowerMeter::open_with(tree, sensors);
+        let meter = PowerMeter::open(tree);
         self.measurement = meter.start();
         self.meter = Some(meter);
         self.last = None;

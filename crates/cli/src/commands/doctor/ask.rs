@@ -44,7 +44,7 @@ fn version(program: &Path) -> Option<String> {
     if text.is_none() {
         // It may be gone already.
         let _ = child.kill();
-        let _ = child.wait();
+        let _ = crate::commands::probe::ended(&mut child);
     }
     number_in(&text?)
 }
