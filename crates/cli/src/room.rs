@@ -43,12 +43,12 @@ pub(crate) fn check_files(args: &Args, load: &Load, resolved: &Resolved) -> anyh
     if files.saturating_add(process) <= most {
         return Ok(());
     }
-    let message = format!(
-        "the model's files have {}, and the process needs {} beside, but {} are free",
-        size(files),
-        size(process),
-        size(most)
-    );
+    let beside = match process {
+        0 => String::new(),
+        bytes => format!(", and the process needs {} beside", size(bytes)),
+    };
+    let message =
+        format!("the model's files have {}{beside}, but {} are free", size(files), size(most));
     let fits = |other: &Resolved, _: &Model| bytes(other).saturating_add(process) <= most;
     let others = smaller(args, &name_of(&load.model, resolved), files, &fits).unwrap_or_default();
     let hint = hint("take a smaller quantisation of the model".to_owned(), &others);

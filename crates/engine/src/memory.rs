@@ -236,14 +236,12 @@ mod tests {
         let usual = model.dims().context.min(EngineOptions::DEFAULT_CONTEXT);
         assert!(usual >= 4 * PAGE, "{usual}");
         let fitting = |memory| {
-            let mut options = EngineOptions::default();
-            options.memory_bytes = Some(memory);
+            let options = EngineOptions { memory_bytes: Some(memory), ..EngineOptions::default() };
             options.fitting_context(&model)
         };
         assert_eq!(fitting(total(usual, CacheType::F16)), Some(usual));
         let two = total(2 * PAGE, CacheType::F16);
-        let mut options = EngineOptions::default();
-        options.memory_bytes = Some(two);
+        let options = EngineOptions { memory_bytes: Some(two), ..EngineOptions::default() };
         let error = check(&Plan::of(&model, &options), two, &model, &options).unwrap_err();
         let hint = error.hint().unwrap();
         assert!(hint.contains(&format!("a context of {} fits", 2 * PAGE)), "{hint}");

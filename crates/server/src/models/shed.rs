@@ -4,7 +4,7 @@
 //! Each step is taken when the one before has not been enough. All of it ends when memory has not been
 //! short for a while.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -120,7 +120,7 @@ pub(super) struct Looking {
 }
 
 impl Looking {
-    pub(super) fn new(machine: &PathBuf, promise: Option<u64>, every: Duration) -> Self {
+    pub(super) fn new(machine: &Path, promise: Option<u64>, every: Duration) -> Self {
         let watch = MemoryWatch::new(machine, promise);
         Self { watch, every, looked: None, stepped: None, calm: 0 }
     }
