@@ -84,9 +84,10 @@ pub fn write_entries(text: &str, root: &Path) {
         } else if let Some(path) = line.strip_suffix(" =") {
             each(path, |path| file(root, path, ""));
         } else if let Some((path, value)) = line.split_once(" = ") {
-            // Properties of a device tree end with zeros and nothing else.
+            // Properties of a device tree end with zeros and nothing else; variables of firmware are
+            // bytes.
             let content = match value.contains("\\0") {
-                true => value.replace("\\0", "\0"),
+                true => value.replace("\\0", "\0").replace("\\1", "\u{1}"),
                 false => format!("{value}\n"),
             };
             each(path, |path| file(root, path, &content));

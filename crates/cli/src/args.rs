@@ -143,6 +143,15 @@ impl Load {
     }
 }
 
+/// How energy is estimated where nothing measures it.
+#[derive(Clone, Copy, Debug, Default, ClapArgs)]
+pub(crate) struct Estimate {
+    /// Where no sensor measures power, estimates the energy as so many watts for each processor that
+    /// works for this process; it is labelled so [default: no estimate].
+    #[arg(long, value_name = "WATTS")]
+    pub(crate) watts_per_core: Option<f64>,
+}
+
 /// What is added to the model.
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub(crate) struct Adapters {
@@ -240,6 +249,8 @@ pub(crate) struct Run {
     pub(crate) load: Load,
     #[command(flatten)]
     pub(crate) adapters: Adapters,
+    #[command(flatten)]
+    pub(crate) estimate: Estimate,
     /// The prompt; `-` reads it from standard input. Without one a chat begins on a terminal.
     pub(crate) prompt: Option<String>,
     /// Instructions that stand before the conversation.
@@ -346,6 +357,8 @@ pub(crate) struct Bench {
     pub(crate) load: Load,
     #[command(flatten)]
     pub(crate) adapters: Adapters,
+    #[command(flatten)]
+    pub(crate) estimate: Estimate,
     /// Prompt lengths to measure.
     #[arg(long, short, value_name = "N", value_delimiter = ',', default_value = "512")]
     pub(crate) prompt: Vec<usize>,

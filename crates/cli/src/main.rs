@@ -6,6 +6,7 @@
 
 mod args;
 mod commands;
+mod energy;
 mod interrupt;
 mod load;
 mod prepare;

@@ -11,6 +11,7 @@ use rushlight_engine::{Choice, Event, Finish, Sink};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use crate::caller::Caller;
+use crate::energy::Used;
 use crate::failure::Failure;
 use crate::metrics::ModelMetrics;
 use crate::models::Lease;
@@ -45,6 +46,7 @@ pub(crate) struct Ended {
     pub(crate) prompt_tokens: usize,
     pub(crate) reused_tokens: usize,
     pub(crate) answer_tokens: usize,
+    pub(crate) energy: Option<Used>,
 }
 
 /// A place among the requests that are answered or wait.
@@ -150,7 +152,14 @@ impl Sink for Writer {
                 self.token();
                 Piece::Token(Token { choice, likeliest: likeliest.to_vec() }, text.to_owned())
             }
-            Event::Finished { finish, text, prompt_tokens, reused_tokens, answer_tokens } => {
+            Event::Finished {
+                finish,
+                text,
+                prompt_tokens,
+                reused_tokens,
+                answer_tokens,
+                energy,
+            } => {
                 self.end(finish.name(), Some((reused_tokens, answer_tokens)));
                 let text = text.to_owned();
                 match finish {
@@ -162,6 +171,7 @@ impl Sink for Writer {
                         prompt_tokens,
                         reused_tokens,
                         answer_tokens,
+                        energy: self.metrics.energy().used(energy),
                     }),
                 }
             }

@@ -19,6 +19,7 @@ use axum::routing::on;
 use serde_json::{Value, json};
 
 use crate::dialect::RequestId;
+use crate::energy::Used;
 use crate::failure::Failure;
 use crate::routes::{ANSWERED, Body, Method, Reply, Route, TAKEN};
 
@@ -77,11 +78,15 @@ fn unsupported(name: &str) -> Failure {
 }
 
 /// Tokens that were read and written. What was in the cache is not counted as input.
-fn usage(prompt: usize, reused: usize, written: usize) -> Value {
-    json!({
+fn usage(prompt: usize, reused: usize, written: usize, energy: Option<&Used>) -> Value {
+    let mut usage = json!({
         "input_tokens": prompt.saturating_sub(reused),
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": reused,
         "output_tokens": written,
-    })
+    });
+    if let Some(energy) = energy {
+        usage["energy"] = energy.to_json(written);
+    }
+    usage
 }

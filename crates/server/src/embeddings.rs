@@ -6,9 +6,11 @@ use std::time::Instant;
 use axum::http::StatusCode;
 use rushlight_engine::{EmbedEvent, EmbedOptions, EmbedSink, EmbedText};
 use rushlight_text::EncodeOptions;
+use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use crate::answers::Permit;
+use crate::energy::Used;
 use crate::failure::Failure;
 use crate::metrics::ModelMetrics;
 use crate::models::Lease;
@@ -36,6 +38,18 @@ pub(crate) struct Embedded {
     pub(crate) vectors: Vec<Vec<f32>>,
     /// Tokens of all texts.
     pub(crate) tokens: usize,
+    pub(crate) energy: Option<Used>,
+}
+
+impl Embedded {
+    /// As OpenAI's API has it. Of the tokens none were written: the energy is that of all.
+    pub(crate) fn usage(&self) -> Value {
+        let mut usage = json!({ "prompt_tokens": self.tokens, "total_tokens": self.tokens });
+        if let Some(energy) = &self.energy {
+            usage["energy"] = energy.to_json(0);
+        }
+        usage
+    }
 }
 
 /// What is told to who waits.
@@ -67,9 +81,10 @@ impl EmbedSink for Gatherer {
                 self.vectors.push(values.to_vec());
                 return !self.told.is_closed();
             }
-            EmbedEvent::Finished { tokens } => {
+            EmbedEvent::Finished { tokens, energy } => {
                 self.metrics.embedded(self.vectors.len(), tokens);
-                Ok(Embedded { vectors: std::mem::take(&mut self.vectors), tokens })
+                let energy = self.metrics.energy().used(energy);
+                Ok(Embedded { vectors: std::mem::take(&mut self.vectors), tokens, energy })
             }
             EmbedEvent::Failed(error) => Err(Failure::from(&error)),
             _ => return true,

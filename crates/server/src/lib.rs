@@ -48,6 +48,7 @@ mod caller;
 mod calls;
 mod dialect;
 mod embeddings;
+mod energy;
 mod error;
 mod failure;
 mod fields;

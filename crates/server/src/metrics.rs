@@ -3,6 +3,7 @@
 
 mod model;
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::SystemTime;
 
@@ -13,6 +14,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+
+use crate::energy::Accounts;
 
 pub(crate) use model::{Gone, ModelMetrics};
 
@@ -36,6 +39,7 @@ type Labels<const N: usize> = [(&'static str, String); N];
 type PerModel<M> = Family<Labels<1>, M>;
 type Histograms = Family<Labels<1>, Histogram, fn() -> Histogram>;
 type Float = Gauge<f64, AtomicU64>;
+type FloatCounter = Counter<f64, AtomicU64>;
 
 /// What the server counts.
 #[derive(Debug)]
@@ -52,6 +56,11 @@ pub(crate) struct Metrics {
     counters: [PerModel<Counter>; COUNTERS.len()],
     gauges: [PerModel<Gauge>; GAUGES.len()],
     usage: PerModel<Float>,
+    energy: Arc<Accounts>,
+    /// By model and source. Without a sensor there is nothing in these.
+    joules: Family<Labels<2>, FloatCounter>,
+    watts: Family<Labels<1>, Float>,
+    idle_watts: Family<Labels<1>, Float>,
 }
 
 /// Counters of a model: names and what they count.
@@ -86,8 +95,8 @@ const GAUGES: [(&str, &str); 7] = [
 ];
 
 impl Metrics {
-    /// Nothing counted yet.
-    pub(crate) fn new() -> Self {
+    /// Nothing counted yet. What answers take of energy is counted by `energy`.
+    pub(crate) fn new(energy: Arc<Accounts>) -> Self {
         let mut metrics = Self {
             registry: Registry::default(),
             http: Family::default(),
@@ -101,6 +110,10 @@ impl Metrics {
             counters: Default::default(),
             gauges: Default::default(),
             usage: Family::default(),
+            energy,
+            joules: Family::default(),
+            watts: Family::default(),
+            idle_watts: Family::default(),
         };
         metrics.registry = metrics.register();
         metrics
@@ -147,7 +160,41 @@ impl Metrics {
             "How often the model was let go, by reason",
             self.gone.clone(),
         );
+        all.register(
+            "energy_joules",
+            "Energy of the engine's passes, by what measured it",
+            self.joules.clone(),
+        );
+        all.register(
+            "power_watts",
+            "Average power while there was something to do, the last time",
+            self.watts.clone(),
+        );
+        all.register(
+            "idle_power_watts",
+            "The least average power while there was nothing to do",
+            self.idle_watts.clone(),
+        );
         process
+    }
+
+    /// What counts the energy of answers.
+    pub(crate) fn energy(&self) -> &Arc<Accounts> {
+        &self.energy
+    }
+
+    /// Takes over the power that is known now.
+    pub(crate) fn set_power(&self) {
+        let Some(source) = self.energy.source() else { return };
+        let labels = [("source", source.name.clone())];
+        let (watts, idle) = self.energy.watts();
+        // An estimate knows nothing of the machine at rest.
+        let idle = idle.filter(|_| !source.estimated);
+        for (family, value) in [(&self.watts, watts), (&self.idle_watts, idle)] {
+            if let Some(value) = value {
+                family.get_or_create(&labels).set(value);
+            }
+        }
     }
 
     /// A request of a route was answered.

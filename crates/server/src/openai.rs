@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 
 use crate::answers::Ended;
 use crate::app::unix_seconds;
+use crate::energy::Used;
 use crate::models::Lease;
 use crate::routes::{ANSWERED, Body, Method, NAMED, Reply, Route, TAKEN};
 use crate::schema::Kind;
@@ -177,13 +178,17 @@ impl Envelope {
 }
 
 /// Tokens that were read and written.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Usage {
     prompt: usize,
     cached: usize,
     answers: usize,
     /// Of these, those of reasoning.
     reasoning: usize,
+    /// Of all answers, if it is known of all.
+    energy: Option<Used>,
+    /// Answers.
+    count: usize,
 }
 
 impl Usage {
@@ -194,16 +199,26 @@ impl Usage {
             self.cached += ended.reused_tokens;
         }
         self.answers += ended.answer_tokens;
+        self.energy = match (self.count, &self.energy, &ended.energy) {
+            (0, _, energy) => energy.clone(),
+            (_, Some(all), Some(one)) => Some(all.plus(one)),
+            _ => None,
+        };
+        self.count += 1;
     }
 
-    fn to_json(self) -> Value {
-        json!({
+    fn to_json(&self) -> Value {
+        let mut usage = json!({
             "prompt_tokens": self.prompt,
             "completion_tokens": self.answers,
             "total_tokens": self.prompt + self.answers,
             "prompt_tokens_details": { "cached_tokens": self.cached },
             "completion_tokens_details": { "reasoning_tokens": self.reasoning },
-        })
+        });
+        if let Some(energy) = &self.energy {
+            usage["energy"] = energy.to_json(self.answers);
+        }
+        usage
     }
 }
 

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use rushlight_engine::SchedulerOptions;
+use rushlight_host::PowerMeter;
 
 use crate::{Error, ErrorKind, Notices, Notify, Observer, TlsFiles};
 
@@ -98,6 +99,8 @@ pub struct ServerOptions {
     pub memory_bytes: Option<u64>,
     /// How requests share an engine.
     pub scheduler: SchedulerOptions,
+    /// What measures the energy of answers; without it nothing does.
+    pub power: Option<PowerMeter>,
     /// Who hears of each request.
     pub observer: Option<Observer>,
     /// Where traces go, if they go anywhere.
@@ -139,6 +142,7 @@ impl Default for ServerOptions {
             step_limit: Duration::from_secs(120),
             memory_bytes: None,
             scheduler: SchedulerOptions::default(),
+            power: None,
             observer: None,
             traces: None,
             notices: None,

@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Error;
 use crate::app::App;
+use crate::energy::Accounts;
 use crate::guard::Guard;
 use crate::metrics::Metrics;
 use crate::models::{Models, ServedModel};
@@ -97,7 +98,7 @@ impl Server {
         S: Future<Output = ()>,
     {
         let Self { listener, guard, options, tracer, .. } = self;
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::new(Accounts::new(options.power.clone())));
         let models = Models::new(models, &options, &metrics)?;
         let app = Arc::new(App::new(options, guard, models.clone(), metrics, tracer));
         manager::say(&app, &[&format!("STATUS=loading `{}`", models.first().model.name)]);

@@ -74,6 +74,7 @@ impl Worker {
         let (tell_loaded, loaded) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         let state = Arc::new(State::default());
+        let counted = metrics.clone();
         let mut scheduler = options.clone();
         let most = scheduler.most_running.saturating_add(scheduler.most_queued);
         // All are counted here, where it can be said at once. To the scheduler those that have just
@@ -91,7 +92,7 @@ impl Worker {
             .spawn(move || {
                 // It is dropped last, whatever happens before.
                 let _end: oneshot::Sender<()> = end;
-                run::run(&load, &scheduler, &state, &inbox, tell_loaded, &turn);
+                run::run(&load, &scheduler, &state, &inbox, tell_loaded, &turn, &counted);
             })
             .map_err(|e| {
                 Error::new(ErrorKind::Threads, "the engine's thread cannot be started").because(e)

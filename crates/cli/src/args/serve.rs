@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::ArgPredicate;
 use clap::{Arg, Args as ClapArgs};
 
-use super::{Load, Lora, Speculate, lora};
+use super::{Estimate, Load, Lora, Speculate, lora};
 
 #[derive(Debug, ClapArgs)]
 #[command(mut_arg("model", unless_listed))]
@@ -55,6 +55,8 @@ pub(crate) struct Serve {
     /// Whether tokens are guessed, from earlier text, and checked several at a time.
     #[arg(long, value_enum, default_value = "auto", value_name = "WHEN")]
     pub(crate) speculate: Speculate,
+    #[command(flatten)]
+    pub(crate) estimate: Estimate,
     /// A smaller model of the same vocabulary that guesses too.
     #[arg(long, value_name = "MODEL")]
     pub(crate) draft: Option<String>,

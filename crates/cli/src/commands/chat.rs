@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use rushlight_engine::{Engine, Session};
+use rushlight_host::PowerMeter;
 use rushlight_text::Message;
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
@@ -14,7 +15,7 @@ use super::run;
 use crate::args::Run;
 use crate::interrupt::Interrupt;
 use crate::prepare::{Meanwhile, Unprepared};
-use crate::{prompt, report};
+use crate::{energy, prompt, report};
 
 const HELP: &str = "\
 /help        this text
@@ -29,6 +30,7 @@ pub(super) fn chat(
     mut session: Session,
     run: &Run,
     interrupt: &Interrupt,
+    meter: &PowerMeter,
     unprepared: Option<Unprepared>,
 ) -> anyhow::Result<ExitCode> {
     let model = engine.model().clone();
@@ -69,13 +71,20 @@ pub(super) fn chat(
         }
         messages.push(Message::user(line));
         interrupt.reset();
+        let measurement = meter.start();
         let answered = prompt::of_messages(&model, &template, &messages)
             .and_then(|tokens| run::answer(engine, &mut session, &tokens, &options, interrupt));
         match answered {
             Ok(answer) => {
+                let spent = energy::end(measurement);
                 writeln!(std::io::stdout())?;
                 if !run.quiet {
                     run::figures(engine, &answer);
+                    // That there is no sensor need not be said after each answer.
+                    if spent.is_some() {
+                        let text = run::spent_text(meter, &spent, answer.tokens.len());
+                        eprintln!("energy: {text}");
+                    }
                 }
                 messages.push(Message::assistant(answer.text));
             }

@@ -5,6 +5,7 @@ mod containers;
 mod cpu;
 mod group;
 mod memory;
+mod power;
 mod render;
 mod rows;
 mod security;
@@ -36,6 +37,7 @@ struct Part {
 const PARTS: &[Part] = &[
     Part { look: cpu::look, alone: None },
     Part { look: memory::look, alone: None },
+    Part { look: power::look, alone: None },
     Part { look: software::look, alone: None },
     Part { look: containers::look, alone: Some(|doctor| doctor.containers) },
     Part { look: security::look, alone: Some(|doctor| doctor.security) },

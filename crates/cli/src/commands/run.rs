@@ -9,12 +9,14 @@ use rushlight_engine::{
     Answer, Engine, Finish, GenerateOptions, SamplerOptions, Session, Speculation,
     top_log_probabilities,
 };
+use rushlight_host::PowerMeter;
 use rushlight_model::WeightsFrom;
 use rushlight_text::Message;
 use serde_json::{Value, json};
 
 use super::chat;
 use crate::args::{Args, Run, Sampling, Speculate};
+use crate::energy::{self, Spent};
 use crate::interrupt::Interrupt;
 use crate::{load, prepare, prompt, report};
 
@@ -30,6 +32,7 @@ pub(crate) fn run(args: &Args, run: &Run) -> anyhow::Result<ExitCode> {
         None => Some(read_stdin()?),
     };
     let interrupt = Interrupt::install().context("cannot listen for Ctrl-C")?;
+    let meter = energy::meter(run.estimate)?;
     let (model, unprepared) = load::model(args, &run.load)?;
     let adapters = load::adapters(&model, &run.adapters)?;
     let mut engine = load::engine(&run.load, model, adapters)?;
@@ -47,11 +50,11 @@ pub(crate) fn run(args: &Args, run: &Run) -> anyhow::Result<ExitCode> {
     }
     match text {
         Some(text) => {
-            let code = once(&mut engine, session, run, &interrupt, &text)?;
+            let code = once(&mut engine, session, run, &interrupt, &meter, &text)?;
             prepare::afterwards(unprepared, &|| interrupt.pressed());
             Ok(code)
         }
-        None => chat::chat(&mut engine, session, run, &interrupt, unprepared),
+        None => chat::chat(&mut engine, session, run, &interrupt, &meter, unprepared),
     }
 }
 
@@ -70,6 +73,7 @@ fn once(
     mut session: Session,
     run: &Run,
     interrupt: &Interrupt,
+    meter: &PowerMeter,
     text: &str,
 ) -> anyhow::Result<ExitCode> {
     let model = engine.model().clone();
@@ -81,22 +85,58 @@ fn once(
         prompt::of_messages(&model, &model.chat_template()?, &messages)?
     };
     let options = options(run);
-    let answer = if run.json {
+    let measurement = meter.start();
+    let (answer, spent) = if run.json {
         let on_text = |_: &str| !interrupt.pressed();
         let answer = session.generate(engine, &tokens, &options, on_text)?;
+        let spent = energy::end(measurement);
         let tops = logprobs(engine, run, &tokens, &answer)?;
         let mut out = std::io::stdout().lock();
-        writeln!(out, "{}", to_json(engine, &answer, &options, tops)?)?;
-        answer
+        let mut value = to_json(engine, &answer, &options, tops)?;
+        value["energy"] = energy_json(meter, &spent, answer.tokens.len());
+        writeln!(out, "{value}")?;
+        (answer, spent)
     } else {
         let answer = answer(engine, &mut session, &tokens, &options, interrupt)?;
+        let spent = energy::end(measurement);
         writeln!(std::io::stdout())?;
-        answer
+        (answer, spent)
     };
     if !run.quiet && !run.json {
         figures(engine, &answer);
+        eprintln!("energy: {}", spent_text(meter, &spent, answer.tokens.len()));
     }
     Ok(if answer.finish == Finish::Cancelled { ExitCode::from(130) } else { ExitCode::SUCCESS })
+}
+
+/// The energy of an answer with its prompt; what the machine takes at rest is in it.
+pub(super) fn spent_text(meter: &PowerMeter, spent: &Spent, tokens: usize) -> String {
+    let source = energy::source(meter);
+    match spent {
+        None => source,
+        Some(Ok(energy)) => format!("{}; {source}", energy::figures(energy, tokens)),
+        Some(Err(absent)) => format!("unknown: {source}: {absent}"),
+    }
+}
+
+fn energy_json(meter: &PowerMeter, spent: &Spent, tokens: usize) -> Value {
+    let mut value = energy::source_json(meter);
+    match spent {
+        None => {}
+        Some(Ok(energy)) => {
+            value["joules"] = json!(energy.joules);
+            let each = (tokens > 0).then(|| energy.joules / tokens as f64);
+            value["joules_per_token"] = json!(each);
+            value["watts"] = json!(energy.watts());
+            value["seconds"] = json!(energy.seconds);
+            value["caveat"] = json!(energy.caveat);
+        }
+        Some(Err(absent)) => {
+            value["joules"] = Value::Null;
+            value["caveat"] = json!(absent.detail);
+        }
+    }
+    value
 }
 
 /// Streams an answer to standard output.

@@ -20,7 +20,7 @@ use rushlight_store::Resolved;
 use wanted::Wanted;
 
 use crate::args::{Args, Serve};
-use crate::{load, prepare, report};
+use crate::{energy, load, prepare, report};
 
 /// Serves models.
 pub(crate) fn serve(args: &'static Args, serve: &'static Serve) -> anyhow::Result<ExitCode> {
@@ -33,6 +33,7 @@ pub(crate) fn serve(args: &'static Args, serve: &'static Serve) -> anyhow::Resul
     }
     let wanted = Wanted::all(serve)?;
     let open = needed(&options);
+    let told = options.power.as_ref().map(energy::source).unwrap_or_default();
     let runtime = runtime().context("the network cannot be used")?;
     let served = runtime.block_on(async {
         let server = match service.socket {
@@ -47,6 +48,7 @@ pub(crate) fn serve(args: &'static Args, serve: &'static Serve) -> anyhow::Resul
                 eprintln!("loading {}; it will be at {}{open}", names.join(", "), server.url())
             }
         }
+        eprintln!("energy: {told}");
         let models = wanted.into_iter().map(|wanted| served(args, wanted)).collect();
         server.run(models, terminated()).await
     });
@@ -176,6 +178,7 @@ fn options(serve: &Serve) -> anyhow::Result<ServerOptions> {
     let service = std::env::var("OTEL_SERVICE_NAME").unwrap_or_else(|_| "rushlight".to_owned());
     let endpoint = listen.otlp.clone().filter(|endpoint| !endpoint.is_empty());
     options.traces = endpoint.map(|endpoint| Traces { endpoint, service });
+    options.power = Some(energy::meter(serve.estimate)?);
     options.memory_bytes = serve.load.memory.map(|mib| mib << 20);
     Ok(options)
 }

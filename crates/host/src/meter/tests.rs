@@ -168,7 +168,8 @@ fn watts_are_read_by_a_thread_that_ends() {
     let exact = second.energy().unwrap();
     assert!((exact.watts() - 15.0).abs() < 0.3, "{exact:?}");
     let both = first.energy().unwrap();
-    assert!((both.watts() - 10.0).abs() < 1.5, "{both:?}");
+    // How long each half lasted is not known to the millisecond.
+    assert!(both.watts() > 5.5 && both.watts() < 14.5, "{both:?}");
     drop((first, second));
     let inner = meter.inner.as_ref().unwrap();
     let begin = Instant::now();

@@ -150,3 +150,93 @@ fn allowed(tree: &Tree) -> Allowed {
 fn directory(processor: &Processor) -> String {
     format!("{SYSTEM}/cpu{}", processor.cpu)
 }
+
+#[cfg(test)]
+mod tests {
+    use rushlight_testkit::made_up;
+
+    use super::*;
+
+    fn cpu(name: &str) -> Cpu {
+        let dir = tempfile::tempdir().unwrap();
+        made_up::write_tree(name, dir.path());
+        Cpu::read(&Tree::new(dir.path()))
+    }
+
+    #[test]
+    fn a_server_with_two_sockets() {
+        let cpu = cpu("x86-server");
+        assert_eq!(cpu.name.get().unwrap(), "Intel(R) Xeon(R) Gold 5222 CPU @ 3.80GHz");
+        assert_eq!(cpu.board.get().unwrap(), "Dell Inc. PowerEdge R640");
+        assert_eq!(cpu.architecture.get().unwrap(), "x86_64");
+        let counts = (&cpu.packages, &cpu.cores, &cpu.threads);
+        let counts = (counts.0.get().unwrap(), counts.1.get().unwrap(), counts.2.get().unwrap());
+        assert_eq!(counts, (&2, &8, &16));
+        assert!(cpu.features.get().unwrap().iter().any(|feature| feature == "avx512_vnni"));
+        let caches: Vec<_> = cpu
+            .caches
+            .iter()
+            .map(|c| (c.level, c.size_bytes >> 10, c.count, c.shared_by))
+            .collect();
+        assert_eq!(caches, [(1, 32, 8, 2), (1, 32, 8, 2), (2, 1024, 8, 2), (3, 16896, 2, 8)]);
+        let nodes: Vec<_> =
+            cpu.nodes.iter().map(|n| (n.cpus.get().unwrap().as_str(), n.memory.get())).collect();
+        assert_eq!(nodes[1], ("4-7,12-15", Some(&(99_090_432 << 10))));
+        let [class] = &cpu.classes[..] else { panic!("{:?}", cpu.classes) };
+        assert_eq!((class.cores, class.threads, &*class.cpus), (8, 16, "0-15"));
+        assert_eq!(class.max.get(), Some(&3_900_000_000));
+        assert_eq!((cpu.allowed.cores, cpu.allowed.threads), (8, 16));
+        assert_eq!(cpu.allowed.quota.value.unwrap_err().reason, Reason::NotFound);
+    }
+
+    #[test]
+    fn a_container_has_less_than_the_machine() {
+        let cpu = cpu("container-cgroup-v1");
+        assert_eq!(cpu.architecture.get().unwrap(), "x86_64", "from the flags");
+        assert_eq!((cpu.cores.get(), cpu.threads.get()), (Some(&2), Some(&4)));
+        assert_eq!((cpu.allowed.cores, cpu.allowed.threads), (1, 2));
+        assert_eq!(
+            (&*cpu.allowed.cpus.value.unwrap(), cpu.allowed.quota.value.unwrap()),
+            ("0-1", 1.5)
+        );
+        assert!(cpu.board.get().is_none());
+    }
+
+    #[test]
+    fn arm_cores_have_names() {
+        let cpu = cpu("raspberry-pi-5");
+        assert_eq!(cpu.name.get().unwrap(), "4 x Cortex-A76");
+        assert_eq!(cpu.board.get().unwrap(), "Raspberry Pi 5 Model B Rev 1.0");
+        assert_eq!(cpu.compatible.get().unwrap(), &["raspberrypi,5-model-b", "brcm,bcm2712"]);
+        assert_eq!(cpu.classes[0].name, "Cortex-A76");
+        assert_eq!(cpu.architecture.get().unwrap(), "aarch64");
+    }
+
+    #[test]
+    fn what_is_damaged_is_said_to_be() {
+        let cpu = cpu("damaged");
+        assert_eq!(cpu.name.value.unwrap_err().reason, Reason::Damaged);
+        assert_eq!(cpu.threads.value.unwrap_err().reason, Reason::NotFound);
+        assert!(cpu.classes.is_empty() && cpu.caches.is_empty());
+        assert_eq!(cpu.nodes.len(), 1);
+        assert_eq!(cpu.nodes[0].memory.value.as_ref().unwrap_err().reason, Reason::Damaged);
+    }
+
+    #[test]
+    fn clocks_that_cannot_be_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let entries = "sys/devices/system/cpu/online = 0-1\n\
+                       sys/devices/cpu_atom/cpus = 1\n\
+                       sys/devices/cpu_core/cpus = 0\n\
+                       sys/devices/system/cpu/cpu{0..1}/cpufreq/cpuinfo_max_freq = 18446744073709551\n\
+                       sys/devices/system/cpu/cpu{0..1}/cpufreq/scaling_governor !EACCES\n";
+        made_up::write_entries(entries, dir.path());
+        let cpu = Cpu::read(&Tree::new(dir.path()));
+        let names: Vec<_> = cpu.classes.iter().map(|class| &*class.name).collect();
+        assert_eq!(names, ["performance", "efficiency"]);
+        let class = &cpu.classes[0];
+        assert_eq!(class.max.value.as_ref().unwrap_err().reason, Reason::Damaged);
+        assert_eq!(class.now.value.as_ref().unwrap_err().reason, Reason::NotFound);
+        assert_eq!(class.governor.value.as_ref().unwrap_err().reason, Reason::Permission);
+    }
+}

@@ -114,3 +114,85 @@ fn field(meminfo: &Reading<String>, name: &str) -> Reading<u64> {
         _ => found,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rushlight_testkit::made_up;
+
+    use super::*;
+
+    fn memory(name: &str) -> Memory {
+        let dir = tempfile::tempdir().unwrap();
+        made_up::write_tree(name, dir.path());
+        Memory::read(&Tree::new(dir.path()))
+    }
+
+    #[test]
+    fn a_server_without_limits() {
+        let memory = memory("x86-server");
+        assert_eq!(memory.total.get(), Some(&(197_394_432 << 10)));
+        assert_eq!(memory.usable, memory.available);
+        assert!(memory.limits.is_empty() && memory.tightest().is_none());
+        assert_eq!(memory.huge.transparent.get().unwrap(), "madvise");
+        let pools: Vec<_> =
+            memory.huge.pools.iter().map(|pool| (pool.page_bytes, pool.pages.get())).collect();
+        assert_eq!(pools, [(2 << 20, Some(&0)), (1 << 30, Some(&4))]);
+        assert_eq!(memory.swap.devices.get().unwrap(), &["/swap.img"]);
+        assert_eq!(memory.pressure.full_300s.get(), Some(&0.0));
+        let oom = &memory.oom;
+        assert_eq!((oom.score.get(), oom.group_kill.get()), (Some(&666), Some(&false)));
+        assert_eq!(oom.killed.get(), Some(&0));
+    }
+
+    #[test]
+    fn containers_of_both_versions() {
+        let first = memory("container-cgroup-v1");
+        let limit = first.tightest().unwrap();
+        assert_eq!(limit.group, "sys/fs/cgroup/memory");
+        assert_eq!((limit.limit_bytes, limit.used_bytes), (1 << 30, 221_003_776 - 104_857_600));
+        assert_eq!(first.usable.get(), Some(&((1 << 30) - 116_146_176)));
+        assert_eq!(first.oom.killed.get(), Some(&2));
+        assert_eq!(first.pressure.full_10s.value.unwrap_err().reason, Reason::NotFound);
+        let second = memory("container-cgroup-v2");
+        assert_eq!(second.usable.get(), Some(&(536_870_912 - 20_971_520)));
+        assert_eq!((second.oom.group_kill.get(), second.oom.killed.get()), (Some(&true), Some(&0)));
+        assert_eq!(second.pressure.some_10s.get(), Some(&0.31));
+        let [zram] = &second.swap.zram[..] else { panic!("{:?}", second.swap) };
+        assert_eq!(zram.algorithm.get().unwrap(), "zstd");
+        assert_eq!((zram.stored.get(), zram.taken.get()), (Some(&293_601_280), Some(&73_400_320)));
+    }
+
+    #[test]
+    fn what_is_damaged_is_said_to_be() {
+        let memory = memory("damaged");
+        assert!(memory.total.get().is_none() && memory.usable.get().is_none());
+        assert!(memory.huge.pools.is_empty());
+        for reading in [&memory.pressure.some_10s, &memory.pressure.full_10s] {
+            assert_eq!(reading.value.as_ref().unwrap_err().reason, Reason::Damaged, "{reading:?}");
+        }
+        assert_eq!(memory.oom.score_adj.value.unwrap_err().reason, Reason::Damaged);
+        assert_eq!(memory.swap.zram[0].taken.value.as_ref().unwrap_err().reason, Reason::Damaged);
+    }
+
+    #[test]
+    fn who_shares_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        made_up::write_entries(
+            "sys/class/drm/card0/device/driver -> ../../../bus/pci/drivers/i915\n\
+             sys/class/drm/card0/device/uevent = PCI_SLOT_NAME=0000:00:02.0\n\
+             sys/class/drm/card1/device/driver -> ../../../bus/pci/drivers/amdgpu\n\
+             sys/class/drm/card1/device/hwmon/hwmon3/in1_label = vddnb\n\
+             sys/class/drm/card2/device/driver -> ../../../bus/pci/drivers/amdgpu\n\
+             sys/class/drm/card2/device/hwmon/hwmon4/in0_label = vddgfx\n\
+             sys/class/drm/card3/device/driver -> ../../../bus/platform/drivers/panthor\n\
+             sys/class/drm/card3/device/subsystem -> ../../../bus/platform\n\
+             sys/class/drm/card4/device/driver -> ../../../bus/pci/drivers/xe\n\
+             sys/class/drm/card4/device/uevent = PCI_SLOT_NAME=0000:03:00.0\n\
+             sys/class/drm/card0-HDMI-A-1/status = connected\n",
+            dir.path(),
+        );
+        let tree = Tree::new(dir.path());
+        let cards: Vec<_> = shared::read(&tree).into_iter().map(|sharing| sharing.card).collect();
+        assert_eq!(cards, ["card0", "card1", "card3"]);
+    }
+}

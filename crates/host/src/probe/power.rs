@@ -32,14 +32,17 @@ pub struct Power {
 impl Power {
     /// Reads all of it. Takes some milliseconds: each sensor answers by itself.
     pub fn read(tree: &Tree) -> Self {
-        let chips = Chip::all(tree);
+        let mut chips = Chip::all(tree);
+        let supplies = Supply::all(tree);
+        // A battery has a chip too, which says the same once more.
+        chips.retain(|chip| !supplies.iter().any(|supply| supply.has(chip)));
         let rails = chips.iter().flat_map(|chip| Rail::all(tree, chip)).collect();
         let counts = |chip: &Chip| chip.of(SensorKind::Energy).next().is_some();
         Self {
             rapl: RaplZone::all(tree),
             rails,
             counters: chips.into_iter().filter(counts).collect(),
-            supplies: Supply::all(tree),
+            supplies,
         }
     }
 }
@@ -87,6 +90,8 @@ mod tests {
             ]
         );
         assert_eq!(rails("raspberry-pi-5"), []);
+        // A battery's chip is no rail.
+        assert_eq!(rails("battery-device"), []);
     }
 
     #[test]

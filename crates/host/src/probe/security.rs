@@ -72,3 +72,69 @@ impl Security {
             || self.apparmor.enabled.get() == Some(&true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rushlight_testkit::made_up;
+
+    use super::*;
+    use crate::probe::Reason;
+
+    fn security(name: &str) -> Security {
+        let dir = tempfile::tempdir().unwrap();
+        made_up::write_tree(name, dir.path());
+        Security::read(&Tree::new(dir.path()))
+    }
+
+    #[test]
+    fn a_server() {
+        let security = security("x86-server");
+        assert_eq!(security.modules.get().unwrap().len(), 5);
+        assert_eq!(security.lockdown.get().unwrap(), "integrity");
+        assert_eq!(security.apparmor.profile.get().unwrap(), "unconfined");
+        let profiles = &security.apparmor.profiles;
+        assert_eq!(profiles.value.as_ref().unwrap_err().reason, Reason::Permission);
+        assert!(security.has_profiles());
+        assert_eq!(security.selinux.mode.value.unwrap_err().reason, Reason::NotFound);
+        assert_eq!(security.landlock_abi.value.unwrap_err().reason, Reason::Unsupported);
+        let boot = &security.boot;
+        let boot = (boot.secure_boot.get(), boot.setup_mode.get(), boot.tpm.get());
+        assert_eq!(boot, (Some(&true), Some(&false), Some(&2)));
+        assert_eq!(
+            (security.process.user.get(), security.process.seccomp.get()),
+            (Some(&1000), Some(&0))
+        );
+    }
+
+    #[test]
+    fn a_container() {
+        let security = security("container-cgroup-v1");
+        assert_eq!(security.apparmor.profile.get().unwrap(), "docker-default (enforce)");
+        assert_eq!(security.process.capabilities.get(), Some(&0xa804_25fb));
+        let absent = security.modules.value.unwrap_err();
+        assert!(absent.detail.contains("securityfs"), "{absent:?}");
+        let absent = security.boot.secure_boot.value.unwrap_err();
+        assert!(absent.detail.contains("UEFI"), "{absent:?}");
+    }
+
+    #[test]
+    fn what_is_damaged_is_said_to_be() {
+        let security = security("damaged");
+        let reason = |absent: crate::probe::Absent| absent.reason;
+        assert_eq!(security.selinux.mode.value.map_err(reason), Err(Reason::Damaged));
+        assert_eq!(security.apparmor.enabled.value.map_err(reason), Err(Reason::Damaged));
+        assert_eq!(security.lockdown.value.map_err(reason), Err(Reason::Damaged));
+        assert_eq!(security.boot.secure_boot.value.map_err(reason), Err(Reason::Damaged));
+        assert_eq!(security.boot.tpm.value.map_err(reason), Err(Reason::Damaged));
+        assert_eq!(security.process.user.value.map_err(reason), Err(Reason::Damaged));
+    }
+
+    #[test]
+    fn this_kernel_tells_of_landlock() {
+        let abi = Security::read(&Tree::this_machine()).landlock_abi;
+        match abi.value {
+            Ok(version) => assert!((1..100).contains(&version)),
+            Err(absent) => assert_ne!(absent.reason, Reason::Damaged),
+        }
+    }
+}

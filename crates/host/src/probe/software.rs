@@ -58,3 +58,87 @@ impl Software {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rushlight_testkit::made_up;
+
+    use super::*;
+    use crate::probe::Reason;
+
+    fn software(name: &str) -> Software {
+        let dir = tempfile::tempdir().unwrap();
+        made_up::write_tree(name, dir.path());
+        Software::read(&Tree::new(dir.path()))
+    }
+
+    #[test]
+    fn a_server() {
+        let software = software("x86-server");
+        assert_eq!(software.kernel.get().unwrap(), "6.8.0-60-generic");
+        assert_eq!(software.distribution.get().unwrap(), "Ubuntu 24.04.2 LTS");
+        assert_eq!(software.libc.get().unwrap(), "glibc 2.39");
+        assert_eq!(software.systemd.get().unwrap(), "255.4");
+        assert!(software.container.kind.get().is_none());
+        assert_eq!(software.cgroups.hierarchy.get(), Some(&Hierarchy::Unified));
+        assert_eq!(software.cgroups.memory.get(), Some(&true));
+        let files = software.limits.open_files.get().unwrap();
+        assert_eq!((files.soft, files.hard), (Some(1024), Some(1_048_576)));
+        assert!(software.limits.shared_memory.get().is_none());
+        let engines = &software.engines;
+        let names: Vec<_> = engines.found.iter().map(|engine| &*engine.name).collect();
+        assert_eq!(names, ["docker", "containerd", "runc"], "podman was removed");
+        let docker = engines.get("docker").unwrap();
+        assert_eq!(docker.version.get().unwrap(), "27.3.1");
+        assert_eq!(docker.socket.get().unwrap(), "/run/docker.sock");
+        assert!(engines.get("runc").unwrap().version.get().is_none());
+        assert_eq!(engines.cdi, ["etc/cdi/nvidia.yaml"]);
+    }
+
+    #[test]
+    fn containers_know_that_they_are() {
+        let docker = software("container-cgroup-v1");
+        assert_eq!(docker.container.kind.get().unwrap(), "docker");
+        assert_eq!(docker.container.rootless.get(), Some(&false));
+        assert_eq!(docker.cgroups.hierarchy.get(), Some(&Hierarchy::Legacy));
+        assert_eq!(docker.limits.shared_memory.get(), Some(&(64 << 20)));
+        assert_eq!(docker.systemd.value.unwrap_err().reason, Reason::NotFound);
+        let podman = software("container-cgroup-v2");
+        assert_eq!(podman.container.kind.get().unwrap(), "podman");
+        assert_eq!(podman.container.rootless.get(), Some(&true));
+        assert_eq!(podman.libc.get().unwrap(), "musl 1.2.5");
+    }
+
+    #[test]
+    fn each_kind_of_container_by_what_it_leaves() {
+        let own = "proc/self/ns/pid -> pid:[4026532712]\n";
+        for (entries, kind) in [
+            (".dockerenv =\nproc/self/ns/pid -> pid:[4026531836]", None),
+            (".dockerenv =", Some("docker")),
+            ("proc/self/cgroup = 0::/kubepods.slice/pod1/x\n.dockerenv =", Some("kubernetes")),
+            ("proc/self/cgroup = 4:memory:/lxc/web", Some("lxc")),
+            ("proc/1/environ = A=b\\0container=lxc\\0", Some("lxc")),
+            ("run/host/container-manager = systemd-nspawn", Some("systemd-nspawn")),
+            ("run/.containerenv <<\nengine=\"podman-5.2.1\"\nrootless=1\n.", Some("podman")),
+            ("proc/sys/kernel/osrelease = 5.15.153.1-microsoft-standard-WSL2", Some("wsl")),
+            ("proc/self/cgroup = 0::/system.slice", None),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let entries = match entries.contains("ns/pid") {
+                true => entries.to_owned(),
+                false => own.to_owned() + entries,
+            };
+            made_up::write_entries(&entries, dir.path());
+            let container = Container::read(&Tree::new(dir.path()));
+            assert_eq!(container.kind.get().map(String::as_str), kind, "{entries}");
+        }
+    }
+
+    #[test]
+    fn what_is_damaged_is_said_to_be() {
+        let software = software("damaged");
+        assert_eq!(software.kernel.value.unwrap_err().reason, Reason::Permission);
+        assert_eq!(software.limits.open_files.value.unwrap_err().reason, Reason::Damaged);
+        assert_eq!(software.limits.shared_memory.value.unwrap_err().reason, Reason::Damaged);
+    }
+}

@@ -8,6 +8,7 @@ use super::stopped::Stopped;
 use super::{error, usage};
 use crate::answers::{Answer, Ended, Token};
 use crate::dialect::RequestId;
+use crate::energy::Used;
 use crate::failure::Failure;
 use crate::openai::random;
 use crate::stream::{Shape, Wire};
@@ -51,11 +52,18 @@ impl Reply {
             Some(ended) => self.why(ended.finish),
             None => (Value::Null, Value::Null),
         };
-        let written = answer.ended.map_or(0, |ended| ended.answer_tokens);
-        self.message(content, &reason, &sequence, written)
+        let usage = match answer.ended {
+            Some(ended) => self.usage(ended.answer_tokens, ended.energy.as_ref()),
+            None => self.usage(0, None),
+        };
+        self.message(content, &reason, &sequence, &usage)
     }
 
-    fn message(&self, content: Vec<Value>, why: &Value, stop: &Value, written: usize) -> Value {
+    fn usage(&self, written: usize, energy: Option<&Used>) -> Value {
+        usage(self.prompt_tokens, self.reused_tokens, written, energy)
+    }
+
+    fn message(&self, content: Vec<Value>, why: &Value, stop: &Value, usage: &Value) -> Value {
         json!({
             "id": self.id,
             "type": "message",
@@ -64,7 +72,7 @@ impl Reply {
             "content": content,
             "stop_reason": why,
             "stop_sequence": stop,
-            "usage": usage(self.prompt_tokens, self.reused_tokens, written),
+            "usage": usage,
         })
     }
 
@@ -85,7 +93,8 @@ impl Shape for Reply {
     const WIRE: Wire = Wire::NamedEvents;
 
     fn open(&mut self) -> Vec<Value> {
-        let message = self.message(Vec::new(), &Value::Null, &Value::Null, 0);
+        let usage = self.usage(0, None);
+        let message = self.message(Vec::new(), &Value::Null, &Value::Null, &usage);
         let start = json!({ "type": "message_start", "message": message });
         let blocks = self.blocks.open();
         [start].into_iter().chain(blocks).chain([json!({ "type": "ping" })]).collect()
@@ -99,10 +108,12 @@ impl Shape for Reply {
     fn finished(&mut self, _: usize, ended: &Ended) -> Vec<Value> {
         let mut events = [self.blocks.push(&ended.text), self.blocks.finish()].concat();
         let (reason, sequence) = self.why(ended.finish);
+        let (prompt, reused) = (ended.prompt_tokens, ended.reused_tokens);
+        let usage = usage(prompt, reused, ended.answer_tokens, ended.energy.as_ref());
         events.push(json!({
             "type": "message_delta",
             "delta": { "stop_reason": reason, "stop_sequence": sequence },
-            "usage": usage(ended.prompt_tokens, ended.reused_tokens, ended.answer_tokens),
+            "usage": usage,
         }));
         events
     }

@@ -1,5 +1,6 @@
 //! What is counted of one model.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -7,9 +8,10 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use rushlight_engine::Counts;
+use rushlight_engine::{Counts, Spent};
 
-use super::{COUNTERS, Float, GAUGES, Labels, Metrics};
+use super::{COUNTERS, Float, FloatCounter, GAUGES, Labels, Metrics};
+use crate::energy::Accounts;
 
 /// Why a model was let go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub(crate) struct ModelMetrics {
     /// In the order of [`GAUGES`].
     gauges: [Gauge; GAUGES.len()],
     usage: Float,
+    energy: Arc<Accounts>,
+    joules: Family<Labels<2>, FloatCounter>,
 }
 
 impl ModelMetrics {
@@ -64,6 +68,8 @@ impl ModelMetrics {
             counters: all.counters.each_ref().map(|of| of.get_or_create(&labels).clone()),
             gauges: all.gauges.each_ref().map(|of| of.get_or_create(&labels).clone()),
             usage: all.usage.get_or_create(&labels).clone(),
+            energy: all.energy.clone(),
+            joules: all.joules.clone(),
         }
     }
 
@@ -102,6 +108,19 @@ impl ModelMetrics {
     pub(crate) fn embedded(&self, texts: usize, tokens: usize) {
         self.counters[6].inc_by(texts as u64);
         self.counters[7].inc_by(tokens as u64);
+    }
+
+    /// What counts the energy of answers.
+    pub(crate) fn energy(&self) -> &Arc<Accounts> {
+        &self.energy
+    }
+
+    /// A pass took so much energy.
+    pub(crate) fn spent(&self, spent: Spent) {
+        if let Some(source) = self.energy.source() {
+            let labels = [("model", self.model.clone()), ("source", source.name.clone())];
+            self.joules.get_or_create(&labels).inc_by(spent.joules.max(0.0));
+        }
     }
 
     /// The model was loaded.

@@ -154,6 +154,9 @@ impl Reply {
         for (name, value) in fields {
             line[name] = value;
         }
+        if let Some(energy) = &ended.energy {
+            line["energy"] = energy.to_json(ended.answer_tokens);
+        }
         line
     }
 }

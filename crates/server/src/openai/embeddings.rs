@@ -86,7 +86,7 @@ pub(crate) async fn create(
     let found = lease.embed(embed)?.all().await?;
     // A million numbers take a while to write.
     let text = app.aside(move |_| {
-        let usage = json!({ "prompt_tokens": found.tokens, "total_tokens": found.tokens });
+        let usage = found.usage();
         let mut out = String::from("{\"object\":\"list\",\"data\":[");
         for (index, vector) in found.vectors.iter().enumerate() {
             let comma = if index > 0 { "," } else { "" };

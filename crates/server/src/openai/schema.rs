@@ -3,11 +3,12 @@
 use super::chat::MOST_LIKELIEST;
 use super::parameters::{MOST_ANSWERS, MOST_DEADLINE_MS, MOST_STOP_BYTES, MOST_STOPS};
 use super::tools::MOST_NAME;
+use crate::energy::USED;
 use crate::schema::Kind::{
     AnyOf, Bounded, Flag, Integer, List, Map, MapOf, Null, Number, Only, OrNull, Pattern, Sized,
     Text, Words,
 };
-use crate::schema::{COUNT, Field, Kind, Object, REAL, needed, optional};
+use crate::schema::{COUNT, Field, Kind, Object, REAL, needed, optional, sometimes};
 use crate::tools::MOST_TOOLS;
 
 /// Which model is asked; without a word the first.
@@ -130,6 +131,7 @@ pub(super) static USAGE: Object = Object {
         needed("total_tokens", COUNT, ""),
         needed("prompt_tokens_details", Kind::Object(&PROMPT_DETAILS), ""),
         needed("completion_tokens_details", Kind::Object(&ANSWER_DETAILS), ""),
+        sometimes("energy", Kind::Object(&USED), "Where power is measured."),
     ]],
 };
 

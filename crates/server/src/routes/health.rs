@@ -126,6 +126,7 @@ pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
     if let Some(list) = value["degradations"].as_array_mut() {
         list.extend(app.guard.degradations().iter().map(told));
     }
+    value["energy"] = app.metrics.energy().to_json();
     value["models"] = json!(models);
     if let Some((sent, dropped, failure)) = app.tracer.as_ref().map(|tracer| tracer.state()) {
         value["traces"] = json!({ "sent": sent, "dropped": dropped, "failure": failure });
@@ -203,6 +204,7 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
         let now = entry.handle().map(|handle| (handle.counts(), entry.bytes()));
         entry.metrics.set_now(now);
     }
+    app.metrics.set_power();
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], app.metrics.text()).into_response()
 }
 
@@ -243,7 +245,7 @@ mod tests {
         tiny::write_gguf(&tiny::case("llama2"), &file);
         let step_limit = Duration::from_millis(20);
         let options = ServerOptions { step_limit, ..ServerOptions::default() };
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::new(crate::energy::Accounts::new(None)));
         let load = move || {
             let mut options = EngineOptions::default();
             options.threads = Some(1);

@@ -109,7 +109,9 @@ pub(super) async fn create(
         .read(text, Unnamed::First, |app, lease, fields| Rerank::read(app, lease.served(), fields));
     let (lease, Rerank { documents, most, tells_documents, embed }) = read.await?;
     let (name, ranks) = (lease.name().to_owned(), lease.served().model.ranks());
-    let Embedded { vectors, tokens } = lease.embed(embed)?.all().await?;
+    let found = lease.embed(embed)?.all().await?;
+    let usage = found.usage();
+    let Embedded { vectors, .. } = found;
     let mut order: Vec<(usize, f32)> = scores(ranks, vectors).into_iter().enumerate().collect();
     // Those that are equal stay in their order.
     order.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -126,7 +128,7 @@ pub(super) async fn create(
         "object": "list",
         "model": name,
         "results": results,
-        "usage": { "prompt_tokens": tokens, "total_tokens": tokens },
+        "usage": usage,
     });
     Ok(body::json(StatusCode::OK, &value))
 }

@@ -1,6 +1,7 @@
 //! The server's own routes, the models and llama.cpp's, as tables.
 
 use crate::embeddings::MOST_TEXTS;
+use crate::energy::ENERGY;
 use crate::openai::embeddings::schema::USAGE;
 use crate::openai::schema::{MODEL, URGENCY};
 use crate::schema::Kind::{AnyOf, Bounded, Flag, Integer, List, Only, OrNull, Text, Words};
@@ -121,6 +122,7 @@ pub(super) static HEALTH: Object = Object {
             needed("memory_budget_bytes", COUNT, ""),
             needed("uptime_seconds", COUNT, ""),
             needed("version", Text, ""),
+            needed("energy", Kind::Object(&ENERGY), "Of all models."),
             needed("models", List(&Kind::Object(&MODEL_HEALTH)), ""),
             sometimes("traces", Kind::Object(&TRACES), "Where there is a collector."),
         ],

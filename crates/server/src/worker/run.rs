@@ -16,7 +16,9 @@ use super::kept::Keeper;
 use super::state::State;
 use super::{Load, Message, Served, Turn};
 use crate::answers::Piece;
+use crate::energy::{Accounts, SETTLE, WINDOW};
 use crate::failure::Failure;
+use crate::metrics::ModelMetrics;
 use crate::{Error, ErrorKind};
 
 /// How long the thread sleeps where requests wait but none can run.
@@ -30,6 +32,7 @@ pub(super) fn run(
     inbox: &Receiver<Message>,
     loaded: oneshot::Sender<Result<(), Error>>,
     turn: &Turn,
+    metrics: &ModelMetrics,
 ) {
     let start = || {
         let loaded = load()
@@ -45,6 +48,13 @@ pub(super) fn run(
         state.note(note);
         state.serve(Served::new(scheduler.engine(), draft_bytes, loaded.degradations));
         state.set_counts(scheduler.counts());
+        let metrics = metrics.clone();
+        if metrics.energy().source().is_some() {
+            scheduler.set_meter(move || {
+                let spent = metrics.energy().spent();
+                spent.inspect(|spent| metrics.spent(*spent))
+            });
+        }
         Ok((scheduler, keeper))
     };
     let started = catch_unwind(AssertUnwindSafe(start)).unwrap_or_else(|panic| {
@@ -62,8 +72,9 @@ pub(super) fn run(
             return;
         }
     };
-    let ended =
-        catch_unwind(AssertUnwindSafe(|| serve(&mut scheduler, &mut keeper, state, inbox, turn)));
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        serve(&mut scheduler, &mut keeper, state, inbox, turn, metrics.energy())
+    }));
     match ended {
         Ok(Ok(())) => {
             state.set_saving(true);
@@ -83,18 +94,17 @@ fn serve(
     state: &State,
     inbox: &Receiver<Message>,
     turn: &Turn,
+    energy: &Arc<Accounts>,
 ) -> Result<(), rushlight_engine::Error> {
     let mut stopping = false;
+    let mut working = None;
     loop {
         if scheduler.is_idle() {
+            working = None;
             if stopping {
                 return Ok(());
             }
-            let message = match keeper.quiet(scheduler) {
-                Some(quiet) => inbox.recv_timeout(quiet),
-                None => inbox.recv().map_err(RecvTimeoutError::from),
-            };
-            match message {
+            match wait(inbox, keeper.quiet(scheduler), energy) {
                 Ok(message) => stopping |= take(scheduler, message),
                 Err(RecvTimeoutError::Timeout) => {
                     // Who asks meanwhile does not wait for it.
@@ -115,6 +125,9 @@ fn serve(
         if scheduler.is_idle() {
             continue;
         }
+        if working.is_none() {
+            working = energy.work();
+        }
         let turned = turn.take();
         state.begin_step();
         let ran = scheduler.step()?;
@@ -128,6 +141,31 @@ fn serve(
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
         }
+    }
+}
+
+/// Waits for a message, so long if there is something else to do then. When nothing has come for a
+/// moment, it is measured what the machine takes at rest.
+fn wait(
+    inbox: &Receiver<Message>,
+    quiet: Option<Duration>,
+    energy: &Accounts,
+) -> Result<Message, RecvTimeoutError> {
+    if energy.wants_rest() {
+        match inbox.recv_timeout(SETTLE) {
+            Err(RecvTimeoutError::Timeout) => {}
+            other => return other,
+        }
+        if let Some(rest) = energy.rest() {
+            match inbox.recv_timeout(WINDOW) {
+                Err(RecvTimeoutError::Timeout) => rest.end(),
+                other => return other,
+            }
+        }
+    }
+    match quiet {
+        Some(quiet) => inbox.recv_timeout(quiet),
+        None => inbox.recv().map_err(RecvTimeoutError::from),
     }
 }
 

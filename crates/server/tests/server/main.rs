@@ -7,6 +7,7 @@ mod chat;
 mod completions;
 mod constrained;
 mod embeddings;
+mod energy;
 mod health;
 mod keys;
 mod limits;

@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use crate::probe::hwmon::Chip;
 use crate::probe::{Absent, Reading, Reason, Tree, Unit};
 
 const CLASS: &str = "sys/class/power_supply";
@@ -69,6 +70,13 @@ impl Supply {
             kind,
             path,
         }
+    }
+
+    /// Whether a chip is its own, which has its name; where a chip's may have no hyphen, an underscore
+    /// stands for it.
+    pub(super) fn has(&self, chip: &Chip) -> bool {
+        let name = self.path.rsplit('/').next().unwrap_or_default();
+        chip.is(name) || chip.is(&name.replace('-', "_"))
     }
 
     /// Whether it is a battery that feeds this machine.

@@ -14,7 +14,7 @@ pub struct Container {
     /// Its kind: `docker`, `podman`, `kubernetes`, `lxc`, `systemd-nspawn`, `wsl`, or what says so of
     /// itself.
     pub kind: Reading<String>,
-    /// Whether it runs without root on the machine, where the engine tells.
+    /// Whether its root, if it has one, is another user of the machine.
     pub rootless: Reading<bool>,
     /// Whether this process has process numbers of its own, as in almost all containers.
     pub own_pids: Reading<bool>,
@@ -61,9 +61,13 @@ impl Container {
                 Reading::absent(Reason::NotFound, detail, Unit::None, "proc/self/ns/pid")
             }
         };
-        let rootless = tree.text("run/.containerenv").check(Unit::None, |text| {
-            let value = field(&text, "rootless");
-            Ok(value.is_some_and(|value| value == "1"))
+        // `0 0 4294967295` where users are the machine's (user_namespaces(7)).
+        let rootless = tree.text("proc/self/uid_map").check(Unit::None, |text| {
+            let mut words = text.split_whitespace();
+            match (words.next(), words.next()) {
+                (Some(inside), Some(outside)) => Ok((inside, outside) != ("0", "0")),
+                _ => Err("there are no two users in a line".to_owned()),
+            }
         });
         Self { kind, rootless, own_pids, markers }
     }

@@ -1,7 +1,8 @@
 //! Responses of Anthropic's API as tables.
 
+use crate::energy::USED;
 use crate::schema::Kind::{AnyOf, List, Map, OrNull, Text, Words};
-use crate::schema::{COUNT, Field, Kind, Object, needed};
+use crate::schema::{COUNT, Field, Kind, Object, needed, sometimes};
 
 pub(in crate::anthropic) static MESSAGE: Object = Object {
     name: "Message",
@@ -62,6 +63,7 @@ static USAGE: Object = Object {
         needed("cache_creation_input_tokens", Kind::Integer(0, 0), ""),
         needed("cache_read_input_tokens", COUNT, ""),
         needed("output_tokens", COUNT, ""),
+        sometimes("energy", Kind::Object(&USED), "Where power is measured."),
     ]],
 };
 

@@ -1,5 +1,6 @@
 //! Responses of Ollama's API as tables.
 
+use crate::energy::USED;
 use crate::schema::Kind::{AnyOf, Flag, Integer, List, Map, OrNull, Text, Words};
 use crate::schema::{COUNT, Field, Kind, Object, REAL, needed, sometimes};
 
@@ -26,7 +27,7 @@ static LINE: [Field; 3] = [
 ];
 
 /// What the last line has.
-static LAST: [Field; 7] = [
+static LAST: [Field; 8] = [
     sometimes("done_reason", Words(&["stop", "length", "load", "unload"]), ""),
     sometimes("total_duration", COUNT, "Nanoseconds."),
     sometimes("load_duration", COUNT, "Nanoseconds until it left the queue."),
@@ -34,6 +35,7 @@ static LAST: [Field; 7] = [
     sometimes("prompt_eval_duration", COUNT, "Nanoseconds from then to the first token."),
     sometimes("eval_count", COUNT, "Tokens of the answer."),
     sometimes("eval_duration", COUNT, "Nanoseconds from the first token on."),
+    sometimes("energy", Kind::Object(&USED), "Where power is measured."),
 ];
 
 static MESSAGE: Object = Object {

@@ -1,9 +1,10 @@
 //! `POST /v1/embeddings` as tables.
 
 use crate::embeddings::MOST_TEXTS;
+use crate::energy::USED;
 use crate::openai::schema::{MODEL, URGENCY};
 use crate::schema::Kind::{AnyOf, Bounded, From, Integer, List, Text, Words};
-use crate::schema::{COUNT, Field, Kind, Object, REAL, needed, optional};
+use crate::schema::{COUNT, Field, Kind, Object, REAL, needed, optional, sometimes};
 
 pub(in crate::openai) static REQUEST: Object =
     Object { name: "EmbeddingRequest", fields: &[&MODEL, &OWN, &URGENCY] };
@@ -46,5 +47,9 @@ static ONE: Object = Object {
 /// Tokens that were read.
 pub(crate) static USAGE: Object = Object {
     name: "EmbeddingUsage",
-    fields: &[&[needed("prompt_tokens", COUNT, ""), needed("total_tokens", COUNT, "")]],
+    fields: &[&[
+        needed("prompt_tokens", COUNT, ""),
+        needed("total_tokens", COUNT, ""),
+        sometimes("energy", Kind::Object(&USED), "Where power is measured."),
+    ]],
 };

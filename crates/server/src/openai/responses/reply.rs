@@ -67,6 +67,9 @@ impl Reply {
             "output_tokens_details": { "reasoning_tokens": self.output.reasoning_tokens() },
             "total_tokens": ended.prompt_tokens + ended.answer_tokens,
         });
+        if let Some(energy) = &ended.energy {
+            response["usage"]["energy"] = energy.to_json(ended.answer_tokens);
+        }
         if let Some(keep) = self.keep.take() {
             keep.keep(response);
         }

@@ -1,5 +1,6 @@
 //! Responses of `/v1/responses` as tables.
 
+use crate::energy::USED;
 use crate::schema::Kind::{Any, AnyOf, Flag, List, Map, Null, Only, OrNull, Text, Words};
 use crate::schema::{COUNT, Field, Kind, Object, REAL, needed, sometimes};
 
@@ -61,6 +62,7 @@ static USAGE: Object = Object {
         needed("output_tokens", COUNT, ""),
         needed("output_tokens_details", Kind::Object(&OUTPUT_DETAILS), ""),
         needed("total_tokens", COUNT, ""),
+        sometimes("energy", Kind::Object(&USED), "Where power is measured."),
     ]],
 };
 
