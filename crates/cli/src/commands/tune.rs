@@ -25,11 +25,8 @@ const EXHAUSTIVE_PROMPT: usize = 512;
 /// Measures a model in many settings.
 pub(crate) fn tune(args: &Args, tune: &Tune) -> anyhow::Result<ExitCode> {
     let (begin, budget) = (Instant::now(), Duration::from_secs(tune.budget));
-    let goal = Goal {
-        objective: tune.objective,
-        most_watts: tune.watts,
-        memory_bytes: tune.load.memory.map(|mib| mib.saturating_mul(1 << 20)),
-    };
+    let goal =
+        Goal { objective: tune.objective, most_watts: tune.watts, memory_bytes: tune.load.memory };
     let meter = meter(tune, &goal)?;
     let source = meter.as_ref().and_then(|meter| Some(meter.source().ok()?.name.clone()));
     let Choices { file, models, mut space } = choices::choices(args, tune)?;
