@@ -130,8 +130,8 @@ fn a_download_that_is_ended_goes_on_the_next_time() {
         // What was sent is to be on the disk.
         let begin = Instant::now();
         let partial = || {
-            let names = files(store, "ingest").into_iter();
-            let name = names.filter(|name| name.ends_with(".partial")).next()?;
+            let mut names = files(store, "ingest").into_iter();
+            let name = names.find(|name| name.ends_with(".partial"))?;
             Some(std::fs::metadata(store.join("ingest").join(name)).ok()?.len())
         };
         while partial() != Some(file.len() as u64 / 2) {

@@ -140,8 +140,7 @@ fn table(
             text += &energy_cells(m, power);
         }
     }
-    let doubtful = all.iter().filter_map(|m| m.caveat());
-    if let Some(why) = doubtful.last() {
+    if let Some(why) = all.iter().find_map(Measured::caveat) {
         text += &format!("\n\nnote: energy: {why}");
     }
     text

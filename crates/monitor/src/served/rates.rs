@@ -76,9 +76,10 @@ impl Rates {
 
 /// What a governor says of its step, if there is one.
 fn governor(told: Option<&Value>) -> Option<String> {
-    let told = told.filter(|told| !told.is_null())?;
-    let step = ["step", "state", "reason"].iter().find_map(|name| told.get(name)?.as_str());
-    Some(text(step.map_or_else(|| told.to_string(), str::to_owned).as_str()))
+    let told = told?;
+    let setting = told.get("setting")?.as_str()?;
+    let why = told.get("limited_by").and_then(Value::as_str);
+    Some(text(&why.map_or_else(|| setting.to_owned(), |why| format!("{setting}: {why}"))))
 }
 
 impl Counters {
