@@ -15,7 +15,7 @@ const LEAST_ROUNDS: usize = 5;
 /// A cost this much above the least is as good: fewer threads are worth it.
 const AS_GOOD: f64 = 1.02;
 /// And one this much above it, where the doubt reaches down to the least.
-const PERHAPS_AS_GOOD: f64 = 1.04;
+const PERHAPS_AS_GOOD: f64 = 1.03;
 
 /// What is measured once, or twice, must be this much better to replace the one in use: a neighbour on
 /// the machine easily takes a half.
