@@ -145,7 +145,7 @@ fn what_cannot_be_tuned_is_said() {
         (&["tune", &embedder], 1, "writes no text"),
         (&["tune", &model, "--budget", "0"], 2, "--budget"),
         (&["tune", &model, "--watts=-1"], 2, "not a number above 0"),
-        (&["tune", &model, "--memory", "0"], 1, "no setting fits"),
+        (&["tune", &model, "--memory", "0"], 1, "are free"),
         (&["tune", &model, "--kv", "f16", "--choose-kv"], 2, "--choose-kv"),
     ];
     for (args, code, words) in cases {

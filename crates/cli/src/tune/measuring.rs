@@ -121,6 +121,15 @@ impl Measuring {
                 }
             }
         }
+        // A prompt of few tokens is read far more slowly than a long one: again with more of them, of a
+        // tenth of a second.
+        measuring.sizes.prompt = ((rates[0] / 10.0) as usize).clamp(16, 128).min(context / 2);
+        measuring.engines.clear();
+        for _ in 0..2 {
+            if let Some(sample) = measuring.sample(&usual.point(Task::Prompt))? {
+                rates[0] = sample.tokens_per_second;
+            }
+        }
         measuring.sizes = Sizes::new((rates[0], rates[1]), context, budget, has_power);
         // It was made for small measurements.
         measuring.engines.clear();

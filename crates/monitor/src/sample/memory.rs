@@ -87,7 +87,7 @@ impl MemoryState {
             let now = [some_total as u64, full_total as u64];
             let before = self.waited[at].replace(now).unwrap_or(now);
             let stall = |average: f64, which: usize| Stall {
-                average_10_s_percent: average as f32,
+                average_10_s_percent: average.clamp(0.0, 100.0) as f32,
                 percent: percent(counted(before[which], now[which]) as f64 / 1e6, seconds)
                     .min(100.0),
             };

@@ -14,6 +14,7 @@ const SMALLEST: Smallest = Smallest {
     weights_bytes: 98_360_000,
     cache_bytes: 11_796_480,
     activations_bytes: 27_060_000,
+    program_bytes: 16 << 20,
 };
 /// Per cent of the time that everything may wait for memory before that is said.
 const MUCH_PRESSURE: f64 = 5.0;
@@ -27,11 +28,13 @@ struct Smallest {
     weights_bytes: u64,
     cache_bytes: u64,
     activations_bytes: u64,
+    /// The program itself, as installed: `Plan::PROCESS_BYTES` of a release build.
+    program_bytes: u64,
 }
 
 impl Smallest {
     fn total_bytes(self) -> u64 {
-        self.weights_bytes + self.cache_bytes + self.activations_bytes
+        self.weights_bytes + self.cache_bytes + self.activations_bytes + self.program_bytes
     }
 }
 
@@ -163,13 +166,14 @@ fn judge(group: &mut Group, memory: &Memory) {
             Verdict::Bad,
             format!(
                 "{} are usable, but even {} needs {}: weights {}, cache of 512 tokens {}, \
-                 activations {}.",
+                 activations {}, the program {}.",
                 size(usable),
                 SMALLEST.name,
                 size(needed),
                 size(SMALLEST.weights_bytes),
                 size(SMALLEST.cache_bytes),
                 size(SMALLEST.activations_bytes),
+                size(SMALLEST.program_bytes),
             ),
         );
         group.hint(match memory.tightest() {

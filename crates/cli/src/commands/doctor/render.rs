@@ -7,6 +7,8 @@ use super::group::{Group, Line, Verdict};
 
 /// Characters of a line at most.
 const WIDTH: usize = 80;
+/// Letters of a label, at most.
+const LONGEST_LABEL: usize = 40;
 /// Where values begin: after the longest label that is usual.
 const VALUES: usize = 18;
 
@@ -105,7 +107,11 @@ fn one(group: &Group, style: Style) -> String {
 }
 
 fn labelled(line: &Line, style: Style) -> String {
-    let label = style.clean(&line.label);
+    let mut label = style.clean(&line.label);
+    // Names that files gave may be of any length.
+    if label.chars().count() > LONGEST_LABEL {
+        label = label.chars().take(LONGEST_LABEL - 3).collect::<String>() + "...";
+    }
     let width = WIDTH - VALUES;
     let first = width.saturating_sub(label.chars().count().saturating_sub(VALUES - 4));
     let value = style.clean(&line.value);
