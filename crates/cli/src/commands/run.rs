@@ -117,7 +117,8 @@ fn once(
 pub(super) fn spent_text(meter: &PowerMeter, spent: &Spent, tokens: usize) -> String {
     let source = energy::source(meter);
     match spent {
-        None => source,
+        // Why is not said after each answer.
+        None => "no sensor; see `rushlight doctor`".to_owned(),
         Some(Ok(energy)) => format!("{}; {source}", energy::figures(energy, tokens)),
         Some(Err(absent)) => format!("unknown: {source}: {absent}"),
     }
