@@ -75,6 +75,14 @@ fn random_answers_satisfy_their_schema() {
             },
         ),
         (
+            json!({"properties": {"a": {"type": "integer"}, "b": {"type": "null"}}, "type": "object",
+                "required": ["b"]}),
+            |v| {
+                let map = v.as_object().unwrap();
+                map["b"].is_null() && map.keys().all(|key| ["a", "b"].contains(&key.as_str()))
+            },
+        ),
+        (
             json!({
                 "$ref": "#/$defs/tree",
                 "$defs": {"tree": {

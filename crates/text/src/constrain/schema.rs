@@ -4,6 +4,7 @@
 //! The compiler takes keywords that it does not know for remarks, as the standard says. Here they
 //! are errors: who misspells `maxLength` would get an answer that is not constrained.
 
+mod close;
 mod keywords;
 
 use std::collections::HashSet;
@@ -65,7 +66,7 @@ pub(super) fn check(schema: &Value) -> Result<Value, Error> {
         ));
     }
     Ok(guided(match schema {
-        Value::Object(map) => Value::Object(map.clone()),
+        Value::Object(_) => close::closed(schema),
         _ => json!({}),
     }))
 }
@@ -85,7 +86,7 @@ pub(super) fn guided(mut schema: Value) -> Value {
 /// # Errors
 /// As [`check`].
 pub(crate) fn text_of(schema: &Value) -> Result<String, Error> {
-    check(schema).map(|_| schema.to_string())
+    check(schema).map(|_| close::closed(schema).to_string())
 }
 
 fn is_deeper(value: &Value, levels: usize) -> bool {
