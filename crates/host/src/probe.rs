@@ -5,6 +5,7 @@
 //! not trusted: they may be missing, unreadable, absurd, or go while they are read.
 
 pub mod accelerators;
+mod board;
 pub mod cpu;
 pub mod heat;
 pub mod hwmon;

@@ -4,7 +4,7 @@
 mod huge;
 mod oom;
 mod pressure;
-mod shared;
+pub(super) mod shared;
 mod swap;
 
 use std::path::Path;

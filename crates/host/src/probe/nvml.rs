@@ -9,7 +9,6 @@
 //! `/sys` says holds there.
 
 mod code;
-mod energy;
 mod library;
 
 use std::path::{Path, PathBuf};
@@ -17,8 +16,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-
-pub use self::energy::NvmlEnergy;
 
 use self::code::Code;
 use self::library::{Device, Library};

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use super::{Absent, Reading, Unit};
 
@@ -22,7 +23,8 @@ const MOST_ENTRIES: usize = 1 << 16;
 /// `/` or a made-up one.
 ///
 /// Paths are given without a leading slash; a reading names them so as its source. Nothing is opened
-/// that could make the reader wait, such as a pipe, and nothing is read without end.
+/// that could make the reader wait, such as a pipe, and nothing is read without end. Links in another
+/// machine's tree are followed as if its root were `/`, so that they lead to none of this one's files.
 ///
 /// A tree that was captured elsewhere may have a file `errors` at its root, with a line
 /// `EACCES path` for each file that could not be read there: it cannot be read here either.
@@ -88,7 +90,16 @@ impl Tree {
         if self.refused.contains(path.strip_prefix("/").unwrap_or(path)) {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        read_bytes(&self.path(path), most)
+        if self.is_this_machine() {
+            return read_bytes(rustix::fs::CWD, &self.path(path), ResolveFlags::empty(), most);
+        }
+        read_bytes(&self.open_root()?, path, ResolveFlags::IN_ROOT, most)
+    }
+
+    /// The root of another machine's files, below which their links are followed.
+    fn open_root(&self) -> io::Result<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(rustix::fs::open(&self.root, flags, Mode::empty())?)
     }
 
     /// The text of a file, without white space and zeros at its ends; what is no UTF-8 is replaced.
@@ -132,22 +143,48 @@ impl Tree {
     }
 }
 
-/// The bytes of a file as [`Tree::bytes`] reads them, by the operating system's path.
-fn read_bytes(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+/// The bytes of a file as [`Tree::bytes`] reads them: below the folder `root`, and never beyond it where
+/// `resolve` says so.
+fn read_bytes(
+    root: impl AsFd,
+    path: &Path,
+    resolve: ResolveFlags,
+    most: u64,
+) -> io::Result<Vec<u8>> {
     // A pipe would make the reader wait for a writer.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no regular file"));
-    }
+    let file = if resolve.is_empty() {
+        rustix::fs::openat(root, path, flags, Mode::empty())?
+    } else {
+        // A device in such a tree is not opened: some act when they are.
+        let looked = rustix::fs::openat2(
+            &root,
+            path,
+            OFlags::PATH | OFlags::CLOEXEC,
+            Mode::empty(),
+            resolve,
+        )?;
+        regular(&File::from(looked))?;
+        rustix::fs::openat2(root, path, flags, Mode::empty(), resolve)?
+    };
+    let file = File::from(file);
+    regular(&file)?;
     let mut bytes = Vec::new();
     file.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
+fn regular(file: &File) -> io::Result<()> {
+    match file.metadata()?.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::new(io::ErrorKind::InvalidData, "it is no regular file")),
+    }
+}
+
 /// The text of a file, read with the same care; `None` if it cannot be read.
 pub(crate) fn read_text(path: &Path) -> Option<String> {
-    Some(String::from_utf8_lossy(&read_bytes(path, MOST_BYTES).ok()?).into_owned())
+    let bytes = read_bytes(rustix::fs::CWD, path, ResolveFlags::empty(), MOST_BYTES).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// `cpu10` comes after `cpu9`.
@@ -209,7 +246,19 @@ mod tests {
         rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, Mode::RUSR | Mode::WUSR).unwrap();
         assert_eq!(tree.text("fifo").value.unwrap_err().reason, Reason::Damaged);
         symlink("/dev/zero", dir.path().join("zero")).unwrap();
-        assert_eq!(tree.text("zero").value.unwrap_err().reason, Reason::Damaged);
+        assert_eq!(tree.text("zero").value.unwrap_err().reason, Reason::NotFound);
+        assert_eq!(Tree::new("/").text("dev/zero").value.unwrap_err().reason, Reason::Damaged);
+        // Links lead no further than the root.
+        let outside = tempfile::NamedTempFile::new().unwrap();
+        fs::write(outside.path(), "a secret").unwrap();
+        symlink(outside.path(), dir.path().join("leak")).unwrap();
+        symlink("../../../../../../etc/hostname", dir.path().join("climb")).unwrap();
+        for path in ["leak", "climb"] {
+            assert_eq!(tree.text(path).value.unwrap_err().reason, Reason::NotFound, "{path}");
+        }
+        fs::create_dir(dir.path().join("etc")).unwrap();
+        fs::write(dir.path().join("etc/hostname"), "its own").unwrap();
+        assert_eq!(tree.text("climb").get().unwrap(), "its own");
         let long = File::create(dir.path().join("long")).unwrap();
         long.set_len(1 << 40).unwrap();
         assert_eq!(tree.bytes("long").unwrap().len() as u64, MOST_BYTES);

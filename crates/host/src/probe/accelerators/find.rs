@@ -4,7 +4,8 @@ use super::driver::{self, Driver};
 use super::library::Libraries;
 use super::name::{PciNames, clean};
 use super::{Accelerator, AcceleratorKind, Node, Place, class, node, pci, soc, verdict};
-use crate::probe::Tree;
+use crate::probe::memory::shared;
+use crate::probe::{Tree, board};
 
 /// Devices, at most: more than any machine has.
 const MOST_DEVICES: usize = 256;
@@ -124,13 +125,15 @@ fn finish(
     let libraries: Vec<_> = needs.iter().map(|need| libraries.find(need)).collect();
     let driver = found.driver.as_deref();
     let (state, missing) = verdict::judge(row, driver, &nodes, &libraries, user);
-    let shares_memory = match (row, found.address.as_deref()) {
-        // The graphics of Intel's processors are always there.
-        (Some(row), Some("0000:00:02.0")) if row.vendor == "Intel" => Some(true),
-        (Some(row), Some(_)) if row.vendor == "Intel" && row.kind == AcceleratorKind::Gpu => {
-            Some(false)
+    let shares_memory = match (row, &found.place.device) {
+        (Some(row), _) if row.vendor == driver::NVIDIA && board::is_jetson(tree) => Some(true),
+        // Their drivers run both kinds.
+        (Some(row), Some(device)) if row.shares_memory.is_none() => {
+            let driver = driver.or(found.expected).unwrap_or_default();
+            let shares = shared::why(tree, device, driver).is_some();
+            // AMD's newer processors do not show the sensor that the older ones are known by.
+            (shares || row.vendor == "Intel").then_some(shares)
         }
-        (Some(row), _) if row.vendor == driver::NVIDIA && soc::is_jetson(tree) => Some(true),
         (row, _) => row.and_then(|row| row.shares_memory),
     };
     Accelerator {

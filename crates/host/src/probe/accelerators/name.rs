@@ -1,6 +1,6 @@
 //! What devices are called: by the machine's list of PCI ids, or by what the kernel says of them.
 
-use crate::probe::Tree;
+use crate::probe::{Tree, board};
 
 /// Letters of a name, at most.
 const MOST_LETTERS: usize = 80;
@@ -32,7 +32,7 @@ pub(super) fn clean(name: &str) -> String {
 
 /// What the device tree calls the machine.
 pub(super) fn board(tree: &Tree) -> Option<String> {
-    let model = tree.text("proc/device-tree/model");
+    let model = board::property(tree, "model");
     model.get().map(|model| clean(model)).filter(|model| !model.is_empty())
 }
 

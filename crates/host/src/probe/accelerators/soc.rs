@@ -4,8 +4,8 @@
 use super::class::driver_of;
 use super::driver::driver;
 use super::find::All;
-use super::name::board;
-use crate::probe::Tree;
+use super::name;
+use crate::probe::{Tree, board};
 
 /// Ids of the Coral USB Accelerator: before its firmware is loaded, which the library does, and after.
 const CORAL_USB: &[(&str, &str)] = &[("1a6e", "089a"), ("18d1", "9302")];
@@ -20,7 +20,7 @@ const JETSON_NODES: &[(&str, bool)] = &[
 
 /// Adds what the chip and its ports have.
 pub(super) fn find(tree: &Tree, all: &mut All) {
-    let is_jetson = is_jetson(tree);
+    let is_jetson = board::is_jetson(tree);
     for name in tree.names("sys/class/devfreq") {
         let folder = format!("sys/class/devfreq/{name}");
         if is_jetson && is_jetson_gpu(&name) {
@@ -31,13 +31,6 @@ pub(super) fn find(tree: &Tree, all: &mut All) {
     }
     signal_processors(tree, all);
     usb(tree, all);
-}
-
-/// Whether the machine is one of NVIDIA's boards with processor and GPU on one chip.
-pub(super) fn is_jetson(tree: &Tree) -> bool {
-    let compatible = tree.text("proc/device-tree/compatible");
-    tree.exists("etc/nv_tegra_release")
-        || compatible.get().is_some_and(|text| text.contains("nvidia,tegra"))
 }
 
 /// Xavier and before end with the chip's name, Orin with `gpu`; Thor has parts (`gpu-gpc-0`).
@@ -51,7 +44,7 @@ fn jetson(tree: &Tree, all: &mut All, name: &str, folder: String) {
     let on_bus = all.0.iter_mut().find(|found| found.driver.as_deref() == Some("nvidia"));
     if let Some(found) = on_bus {
         found.place.devfreq.get_or_insert(folder);
-        if let Some(board) = board(tree) {
+        if let Some(board) = name::board(tree) {
             found.name.get_or_insert(format!("GPU of {board}"));
         }
         return;
@@ -61,7 +54,7 @@ fn jetson(tree: &Tree, all: &mut All, name: &str, folder: String) {
     let found = all.at(&address);
     let bound = driver_of(tree, &device).filter(|bound| driver(bound).is_some());
     found.driver = found.driver.take().or(bound).or_else(|| Some("nvgpu".to_owned()));
-    if let Some(board) = board(tree) {
+    if let Some(board) = name::board(tree) {
         found.name = Some(format!("GPU of {board}"));
     }
     for (path, is_needed) in JETSON_NODES {

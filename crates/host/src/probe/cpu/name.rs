@@ -4,7 +4,7 @@ mod parts;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::probe::{Reading, Reason, Tree, Unit};
+use crate::probe::{Reading, Reason, Tree, Unit, board};
 
 const CPUINFO: &str = "proc/cpuinfo";
 
@@ -113,20 +113,13 @@ pub(super) fn board(tree: &Tree) -> Reading<String> {
         let vendor = read("sys_vendor").value.unwrap_or_default();
         read("product_name").map(|product| format!("{vendor} {product}").trim().to_owned())
     };
-    device_tree(tree, "model").or_else(dmi)
+    board::property(tree, "model").or_else(dmi)
 }
 
 /// The device tree's `compatible`: words that end in a zero each.
 pub(super) fn compatible(tree: &Tree) -> Reading<Vec<String>> {
     let words = |text: String| text.split(['\0', '\n']).map(str::to_owned).collect();
-    device_tree(tree, "compatible").map(words)
-}
-
-/// A property of the root of the device tree. `/proc/device-tree` is a link with an absolute path, which
-/// leads out of a captured tree.
-fn device_tree(tree: &Tree, property: &str) -> Reading<String> {
-    let first = tree.text(format!("sys/firmware/devicetree/base/{property}"));
-    first.or_else(|| tree.text(format!("proc/device-tree/{property}")))
+    board::property(tree, "compatible").map(words)
 }
 
 /// What all processors can.

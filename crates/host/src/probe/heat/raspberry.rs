@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::flag;
 use crate::probe::hwmon::Chip;
-use crate::probe::{Reading, Reason, Tree, Unit};
+use crate::probe::{Reading, Reason, Tree, Unit, board};
 
 /// Where a kernel with the file has it, for firmware drivers under any address.
 const DRIVER: &str = "sys/bus/platform/drivers/raspberrypi-firmware";
@@ -71,8 +71,7 @@ impl Raspberry {
         let old = "sys/devices/platform/soc/soc:firmware/get_throttled";
         let path = device.chain([old.to_owned()]).find(|path| tree.exists(path));
         let chip = chips.iter().find(|chip| chip.is("rpi_volt"));
-        let compatible = tree.text("proc/device-tree/compatible");
-        let is_one = compatible.get().is_some_and(|names| names.contains("raspberrypi,"));
+        let is_one = board::is_compatible(tree, "raspberrypi,");
         if path.is_none() && chip.is_none() && !is_one {
             return None;
         }

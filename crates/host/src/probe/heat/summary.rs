@@ -162,7 +162,8 @@ fn signs(
         let name = device.kind.get().map_or(&device.path, |kind| kind).clone();
         all.push(Sign { name, now: device.now.get().map(|now| *now > 0), since: None });
     }
-    for zone in zones {
+    // That of a battery or a radio slows no processor.
+    for zone in zones.iter().filter(|zone| computes(zone.name())) {
         let passive = zone.trips.iter().filter(|trip| trip.kind == TripKind::Passive);
         let least = passive.filter_map(|trip| trip.temperature.get()).min_by(|a, b| a.total_cmp(b));
         if let (Some(least), Some(now)) = (least, zone.temperature.get()) {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::probe::Tree;
+use crate::probe::{Tree, board};
 
 const DRM: &str = "sys/class/drm";
 
@@ -25,35 +25,37 @@ pub(super) fn read(tree: &Tree) -> Vec<Sharing> {
     });
     let mut found: Vec<Sharing> = cards.filter_map(|card| sharing(tree, card)).collect();
     // NVIDIA's Jetson has no card of its own where the driver is not loaded.
-    if found.is_empty() && is_tegra(tree) {
+    if found.is_empty() && board::is_jetson(tree) {
         let why = "the board is a Jetson, whose processor and GPU have one memory".to_owned();
         found.push(Sharing { card: "gpu".to_owned(), driver: "nvidia".to_owned(), why });
     }
     found
 }
 
-fn is_tegra(tree: &Tree) -> bool {
-    let compatible = tree.text("sys/firmware/devicetree/base/compatible");
-    let compatible = compatible.or_else(|| tree.text("proc/device-tree/compatible"));
-    compatible.get().is_some_and(|text| text.contains("nvidia,tegra"))
-}
-
 fn sharing(tree: &Tree, card: String) -> Option<Sharing> {
     let device = format!("{DRM}/{card}/device");
     let driver = tree.link_name(format!("{device}/driver"))?;
+    let why = why(tree, &device, &driver)?;
+    Some(Sharing { card, driver, why: why.to_owned() })
+}
+
+/// How the graphics processor of the folder `device` is known to share memory, with the driver that it has
+/// or would have.
+pub(in crate::probe) fn why(tree: &Tree, device: &str, driver: &str) -> Option<&'static str> {
     let bus = tree.link_name(format!("{device}/subsystem"));
-    let why = match (driver.as_str(), bus.as_deref()) {
+    match (driver, bus.as_deref()) {
         // Screens without a graphics processor behind them.
-        ("simple-framebuffer" | "virtio_gpu" | "bochs-drm" | "vkms" | "vc4", _) => return None,
+        ("simple-framebuffer" | "virtio_gpu" | "bochs-drm" | "vkms" | "vc4", _) => None,
         // Intel's integrated graphics are always this device of the first bus.
-        ("i915" | "xe", _) if address(tree, &device)? == "0000:00:02.0" => "it is in the processor",
+        ("i915" | "xe", _) => {
+            (address(tree, device)? == "0000:00:02.0").then_some("it is in the processor")
+        }
         // Only integrated ones have a sensor of the voltage of the north bridge
         // (Documentation/gpu/amdgpu/thermal.rst).
-        ("amdgpu", _) if has_north_bridge(tree, &device) => "it is in the processor",
-        (_, Some("platform" | "host1x")) => "it is part of the chip",
-        _ => return None,
-    };
-    Some(Sharing { card, driver, why: why.to_owned() })
+        ("amdgpu", _) if has_north_bridge(tree, device) => Some("it is in the processor"),
+        (_, Some("platform" | "host1x")) => Some("it is part of the chip"),
+        _ => None,
+    }
 }
 
 /// `0000:00:02.0`, from where the link points or from what the kernel says of the device.
