@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::integral::MOST_WATTS;
 use super::{Candidate, Covers, PowerSensor, Sample, Source};
-use crate::probe::power::{self, Power, RaplZone, Supply, Watts};
+use crate::probe::power::{self, Power, RaplZone, Watts};
 use crate::probe::{Absent, Reason, Tree};
 
 /// How often watts are read: chips on a slow bus take a millisecond for each.
@@ -18,8 +18,10 @@ pub(super) fn all(tree: &Tree) -> (Vec<Box<dyn PowerSensor>>, Vec<Candidate>) {
     let mut all: Vec<Box<dyn PowerSensor>> = Vec::new();
     let mut notes = Vec::new();
     all.extend(rails(tree, &power));
-    for battery in power.supplies.iter().filter(|supply| supply.is_battery()) {
-        all.push(Box::new(Battery::new(tree, battery)));
+    let batteries = power.supplies.iter().filter(|supply| supply.is_battery());
+    let paths: Vec<String> = batteries.map(|battery| battery.path.clone()).collect();
+    if !paths.is_empty() {
+        all.push(Box::new(Batteries { tree: tree.clone(), paths }));
     }
     all.extend(rapl(tree, &power.rapl, &mut notes));
     all.extend(gpus(tree, &power));
@@ -84,34 +86,39 @@ impl PowerSensor for Rails {
     }
 }
 
-/// A battery, while it feeds the machine.
+/// All batteries together, while one of them feeds the machine.
 #[derive(Debug)]
-struct Battery {
+struct Batteries {
     tree: Tree,
-    path: String,
+    paths: Vec<String>,
 }
 
-impl Battery {
-    fn new(tree: &Tree, supply: &Supply) -> Self {
-        Self { tree: tree.clone(), path: supply.path.clone() }
-    }
-}
-
-impl PowerSensor for Battery {
+impl PowerSensor for Batteries {
     fn name(&self) -> String {
-        format!("battery {}", self.path.rsplit('/').next().unwrap_or_default())
+        let names = self.paths.iter().map(|path| path.rsplit('/').next().unwrap_or_default());
+        format!("battery {}", names.collect::<Vec<_>>().join(" + "))
     }
 
     fn covers(&self) -> Covers {
         Covers::Device
     }
 
+    /// Of several some may rest while others are emptied.
     fn read(&self) -> Result<Sample, Absent> {
-        let status = self.tree.text(format!("{}/status", self.path)).value?;
-        if status != "Discharging" {
-            return Err(power::not_discharging(&status));
+        let (mut sum, mut why) = (None, None);
+        for path in &self.paths {
+            let status = self.tree.text(format!("{path}/status")).value?;
+            if status == "Discharging" {
+                sum = Some(sum.unwrap_or(0.0) + power::battery_watts(&self.tree, path).value?);
+            } else {
+                why.get_or_insert_with(|| power::not_discharging(&status));
+            }
         }
-        Ok(Sample::Watts(power::battery_watts(&self.tree, &self.path).value?))
+        match (sum, why) {
+            (Some(watts), _) => Ok(Sample::Watts(watts)),
+            (None, Some(why)) => Err(why),
+            (None, None) => Err(power::not_discharging("absent")),
+        }
     }
 
     /// Their gauges measure seldom; reading them asks a controller that may be slow.

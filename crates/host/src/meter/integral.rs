@@ -29,7 +29,7 @@ pub(super) struct Integral {
 impl Integral {
     /// Takes no account of what comes until the next reading.
     pub(super) fn pause(&mut self) {
-        self.last = None;
+        (self.last, self.problem) = (None, None);
         self.by_readings = self.joules;
     }
 
@@ -79,7 +79,9 @@ impl Integral {
     }
 
     fn take(&mut self, now: Instant, sample: Sample, ranges: &[Option<f64>], most_watts: f64) {
-        self.problem = None;
+        if self.problem.take().is_some() && self.last.is_none() {
+            self.doubt("the sensor could not be read at first");
+        }
         if let Some((at, before)) = self.last.take() {
             let seconds = now.saturating_duration_since(at).as_secs_f64();
             self.by_readings += match (&before, &sample) {

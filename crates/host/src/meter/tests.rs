@@ -245,3 +245,37 @@ fn a_gpu_alone_is_never_what_counts() {
     assert!(meter.source().is_err());
     assert_eq!(meter.candidates().last().unwrap().source.name, "other");
 }
+
+#[test]
+fn batteries_are_added_up_and_some_may_rest() {
+    let battery = |n: u8, status: &str| {
+        let path = format!("sys/class/power_supply/BAT{n}");
+        format!("{path}/type = Battery\n{path}/status = {status}\n{path}/power_now = 9000000\n")
+    };
+    for (second, watts) in [("Discharging", 18.0), ("Not charging", 9.0)] {
+        let (_dir, tree) = tree(&(battery(0, "Discharging") + &battery(1, second)));
+        let meter = PowerMeter::open(&tree);
+        assert_eq!(meter.source().unwrap().name, "battery BAT0 + BAT1");
+        let measured = meter.watts_for(Duration::from_millis(30)).unwrap();
+        assert!((measured / watts - 1.0).abs() < 0.2, "{second}: {measured}");
+    }
+}
+
+#[test]
+fn a_sensor_that_fails_at_first_leaves_a_doubt() {
+    let (dir, tree) = tree(
+        "sys/class/power_supply/BAT0/type = Battery\n\
+                            sys/class/power_supply/BAT0/status = Discharging\n\
+                            sys/class/power_supply/BAT0/power_now = 9000000\n",
+    );
+    let meter = PowerMeter::open(&tree);
+    set(dir.path(), "sys/class/power_supply/BAT0/status", "Charging");
+    let measurement = meter.start().unwrap();
+    assert!(measurement.energy().is_err());
+    set(dir.path(), "sys/class/power_supply/BAT0/status", "Discharging");
+    let caveat = measurement.energy().unwrap().caveat.unwrap();
+    assert!(caveat.contains("at first"), "{caveat}");
+    // Nothing of it is left for the next one.
+    drop(measurement);
+    assert_eq!(meter.start().unwrap().energy().unwrap().caveat, None);
+}
