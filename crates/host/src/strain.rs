@@ -22,12 +22,12 @@ const PRESSURE: f32 = 10.0;
 /// The same, at which it still is where it was.
 const PRESSURE_LEFT: f32 = 2.0;
 
-/// Memory is short from this share of a limit on (one in so many): 9 MiB of 300.
+/// Memory is short from this share on (one in so many) of a limit, and of what this process could still
+/// have when it began: 9 MiB of 300. It is short no more at twice that, which is no more than the sixteenth
+/// that [`MemoryBudget::promise_bytes`] leaves, so that what a plan takes does not count as short.
 const SPARE: u64 = 32;
-/// The same, at which it still is where it was.
-const SPARE_LEFT: u64 = 16;
 /// More than this need not be free of any limit, nor twice this to be out of it.
-const SPARE_BYTES: u64 = 256 << 20;
+const SPARE_BYTES: u64 = 64 << 20;
 
 /// Why memory is short.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,6 +85,8 @@ impl std::fmt::Display for Strain {
 pub struct MemoryWatch {
     root: PathBuf,
     promise_bytes: Option<u64>,
+    /// What this process could still have when it began.
+    room_bytes: u64,
     /// How often groups have gone over `memory.high`, as the last look found.
     high: u64,
     short: bool,
@@ -95,7 +97,8 @@ impl MemoryWatch {
     /// promised to take at most, if it did.
     pub fn new(root: &Path, promise_bytes: Option<u64>) -> Self {
         let high = highs(root);
-        Self { root: root.to_owned(), promise_bytes, high, short: false }
+        let room_bytes = memory(root).usable_bytes();
+        Self { root: root.to_owned(), promise_bytes, room_bytes, high, short: false }
     }
 
     /// Why memory is short, if it is.
@@ -137,21 +140,26 @@ impl MemoryWatch {
     }
 
     fn is_little(&self, spare_bytes: u64, limit_bytes: u64) -> bool {
-        match self.short {
-            false => spare_bytes < (limit_bytes / SPARE).min(SPARE_BYTES),
-            true => spare_bytes < (limit_bytes / SPARE_LEFT).min(2 * SPARE_BYTES),
-        }
+        let bound = (limit_bytes.min(self.room_bytes) / SPARE).min(SPARE_BYTES);
+        spare_bytes < if self.short { 2 * bound } else { bound }
     }
 }
 
-/// How often the groups of this process have gone over `memory.high`.
+/// How often the groups of this process have gone over `memory.high`: those of their own limits, where
+/// the kernel tells them apart (since Linux 5.2), else those of the innermost. What `memory.events` of an
+/// outer one counts may be of neighbours.
 fn highs(root: &Path) -> u64 {
     let groups = cgroup::groups(root, "memory").into_iter().filter(|groups| groups.unified);
-    let count = |group: PathBuf| {
-        let events = std::fs::read_to_string(group.join("memory.events")).ok()?;
+    let count = |path: PathBuf| {
+        let events = std::fs::read_to_string(path).ok()?;
         events.lines().find_map(|line| line.strip_prefix("high "))?.trim().parse::<u64>().ok()
     };
-    groups.flat_map(|groups| groups.directories).filter_map(count).fold(0, u64::saturating_add)
+    let of = |(depth, group): (usize, PathBuf)| {
+        let own = count(group.join("memory.events.local"));
+        own.or_else(|| (depth == 0).then(|| count(group.join("memory.events"))).flatten())
+    };
+    let all = groups.flat_map(|groups| groups.directories.into_iter().enumerate());
+    all.filter_map(of).fold(0, u64::saturating_add)
 }
 
 #[cfg(test)]
@@ -209,11 +217,11 @@ mod tests {
         let mut watch = tree.watch(None);
         // 300 - 100 - 100 of files.
         assert_eq!(watch.look(), None);
-        tree.usage(192);
+        tree.usage(194);
         let Some(Strain::Low { spare_bytes, limit_bytes, group }) = watch.look() else {
-            panic!("8 MiB are little");
+            panic!("6 MiB are little");
         };
-        assert_eq!((spare_bytes, limit_bytes), (8 * MIB, 300 * MIB));
+        assert_eq!((spare_bytes, limit_bytes), (6 * MIB, 300 * MIB));
         assert!(group.unwrap().ends_with("sys/fs/cgroup/app"));
         // 12 were enough before, but not now.
         tree.usage(188);
@@ -222,6 +230,44 @@ mod tests {
         assert_eq!(watch.look(), None);
         tree.usage(188);
         assert_eq!(watch.look(), None);
+    }
+
+    #[test]
+    fn a_plan_that_takes_all_that_was_promised_is_not_short() {
+        // Total and free memory of a machine, in MiB.
+        for (total, free) in [(16384, 1024), (16384, 12000), (512, 400), (4096, 100)] {
+            let tree = Tree::new();
+            let machine = |free: u64| {
+                let (total, free) = (total << 10, free << 10);
+                let text = format!("MemTotal: {total} kB\nMemAvailable: {free} kB\n");
+                tree.write("proc/meminfo", &text);
+            };
+            tree.app("memory.max", "max");
+            tree.own(20, 10);
+            machine(free);
+            let promise = memory(tree.0.path()).promise_bytes(resident(tree.0.path()).as_ref());
+            let mut watch = tree.watch(None);
+            let taken = promise / MIB - 10;
+            tree.own(taken + 10, taken + 10);
+            machine(free - taken);
+            assert_eq!(watch.look(), None, "{free} of {total}");
+            // What others take makes it short, and when they give it back it is no more.
+            machine(free.min(2048) / 64);
+            assert!(watch.look().is_some(), "{free} of {total}");
+            machine(free - taken);
+            assert_eq!(watch.look(), None, "{free} of {total}");
+        }
+    }
+
+    #[test]
+    fn what_a_neighbour_does_to_an_outer_group_is_not_ours() {
+        let tree = Tree::new();
+        tree.write("sys/fs/cgroup/memory.events", "high 1\n");
+        let mut watch = tree.watch(None);
+        tree.write("sys/fs/cgroup/memory.events", "high 9\n");
+        assert_eq!(watch.look(), None);
+        tree.write("sys/fs/cgroup/memory.events.local", "high 3\n");
+        assert_eq!(watch.look(), Some(Strain::High));
     }
 
     #[test]

@@ -169,12 +169,14 @@ impl Models {
         }
         let unused = self.entries.iter().filter_map(|entry| Some((entry.standing()?, entry)));
         let oldest = unused.filter(|(standing, _)| !standing.busy).min_by_key(|(of, _)| *of);
-        if let Some((_, entry)) = oldest {
+        if let Some((_, entry)) = oldest
+            && self.drop_unused(entry, Gone::Pressure).await
+        {
             self.take_step(step.max(Step::Idle), &strain);
             if step >= Step::Idle {
                 self.shed.count(Step::Idle);
             }
-            return self.drop_unused(entry, Gone::Pressure).await;
+            return;
         }
         self.take_step(Step::Queue, &strain);
     }

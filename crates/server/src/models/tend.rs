@@ -40,12 +40,21 @@ impl Models {
         }
     }
 
-    pub(super) async fn drop_unused(&self, entry: &Entry, why: Gone) {
-        let _turn = self.turn.lock().await;
+    /// Lets a model go if nobody uses it; whether it could be tried. While memory is short it is not
+    /// waited for one that is being loaded.
+    pub(super) async fn drop_unused(&self, entry: &Entry, why: Gone) -> bool {
+        let _turn = match why {
+            Gone::Pressure => match self.turn.try_lock() {
+                Ok(turn) => turn,
+                Err(_) => return false,
+            },
+            _ => self.turn.lock().await,
+        };
         // It may have been used meanwhile.
         let still = why == Gone::Pressure || entry.goes().is_some_and(|at| at <= Instant::now());
         if let Some(worker) = still.then(|| entry.take_unused()).flatten() {
             self.let_go(entry, worker, why).await;
         }
+        true
     }
 }

@@ -92,7 +92,7 @@ fn texts_go_first_then_idle_models_then_the_queue_and_all_comes_back() {
     assert!(at("are let go") < at("new requests are refused"), "{said}");
 
     // More than before, but not enough to be out of it.
-    machine(dir.path(), 50);
+    machine(dir.path(), 25);
     std::thread::sleep(Duration::from_millis(500));
     assert!(told(&server).contains("new requests are refused"));
     machine(dir.path(), 500);
