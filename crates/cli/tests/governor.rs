@@ -150,7 +150,8 @@ fn step(governor: &Value) -> u64 {
 fn a_hot_machine_is_slowed_and_a_cool_one_is_not() {
     let machine = Machine::new();
     let server = Served::start(&machine, &["--max-celsius", "70"]);
-    let governor = server.governor("it is at full speed", |governor| step(governor) == 0);
+    let governor = server.governor("it has looked", |governor| !governor["celsius"].is_null());
+    assert_eq!(step(&governor), 0);
     assert_eq!((&governor["limit_celsius"], &governor["celsius"]), (&70.0.into(), &45.0.into()));
     assert_eq!(governor["celsius_source"], "cpu-thermal");
     assert_eq!(governor["rung"], "full");

@@ -125,6 +125,7 @@ fn recover(tree: &Tree, journal: &Path) -> Result<(), Absent> {
         let detail = format!("another process holds the clocks, as `{}` says", journal.display());
         return Err(Absent { reason: Reason::Permission, detail });
     }
+    let mut outcome = Ok(());
     for line in lines {
         let parsed = line.split_once(' ').and_then(|(name, khz)| Some((name, khz.parse().ok()?)));
         // A name is no path.
@@ -133,8 +134,13 @@ fn recover(tree: &Tree, journal: &Path) -> Result<(), Absent> {
         }) else {
             continue;
         };
-        write(tree, name, khz)?;
+        // A processor may be off since; the others are put back all the same.
+        match write(tree, name, khz) {
+            Err(absent) if absent.reason != Reason::NotFound => outcome = outcome.and(Err(absent)),
+            _ => {}
+        }
     }
+    outcome?;
     fs::remove_file(journal).map_err(|e| cannot(journal, &e))
 }
 

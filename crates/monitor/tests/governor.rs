@@ -189,6 +189,15 @@ fn play(
 }
 
 #[test]
+fn a_limit_of_watts_is_gone_up_to_from_below() {
+    let (_, seen) = play(watts(7.0), 2, |_, observed| {
+        // Nothing is asked for yet: what full work draws is not known.
+        (observed.load.busy, observed.watts) = (0.0, Some(2.0));
+    });
+    assert!(seen[0].0 <= 0.25, "{seen:?}");
+}
+
+#[test]
 fn a_limit_is_never_answered_with_full_speed_in_the_dark() {
     type Tell = fn(u64, &mut Observed);
     let cool = |n: u64| Some(40.0 + (n % 7) as f64 / 10.0);

@@ -107,7 +107,7 @@ pub enum Batch {
     Beside,
     /// They run while no other request runs or waits.
     Behind,
-    /// They are refused, and those that wait go on waiting.
+    /// New ones are refused, and those that wait run while no other does.
     Refused,
 }
 

@@ -18,8 +18,8 @@ pub struct QuietHours {
     pub from: u16,
     /// Minutes after midnight when it has ended.
     pub to: u16,
-    /// Watts that may be spent in it; without a word half of what may be spent otherwise, or one
-    /// worker thread where no watts are limited.
+    /// Watts that may be spent in it; without a word half of what may be spent otherwise, or half
+    /// of full power where no watts are limited.
     pub watts: Option<f64>,
 }
 

@@ -39,6 +39,8 @@ impl Files {
         }
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let file = rustix::fs::open(self.tree.path(path), flags, Mode::empty())?;
+        let of_process = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
+        let is_one_record = path.strip_prefix("proc/").is_none_or(of_process);
         let mut length = 0;
         loop {
             if self.buffer.len() < length + AT_ONCE {
@@ -52,8 +54,9 @@ impl Files {
                 Err(error) => return Err(error.into()),
             };
             length += read;
-            // A file of a process or a device that leaves room has no more.
-            let is_short = length < 4096 && read < asked;
+            // A file of a process or a device that leaves room has no more. One with a record for each of
+            // many things is given in pieces of whole records, so that a short one says nothing.
+            let is_short = is_one_record && length < 4096 && read < asked;
             if read == 0 || is_short || length >= MOST_BYTES {
                 return Ok(self.buffer.get(..length).unwrap_or_default());
             }

@@ -69,8 +69,8 @@ pub(super) fn start(
         last: (Instant::now(), throttle.work()),
         phase: Phase::Mixed,
     };
-    hand.turn();
     let thread = std::thread::Builder::new().name("governor".to_owned()).spawn(move || {
+        // Watts of a moment would be none.
         while ended.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
             hand.turn();
         }
