@@ -308,6 +308,17 @@ pub(crate) fn draft(
     draft.map(Some).with_context(|| format!("`{name}` cannot draft for `{}`", target_load.model))
 }
 
+/// The flags for a model that drafts for another one, of which `tuned` is how it runs: what a profile says
+/// of layouts and sizes is of that one's shape.
+pub(crate) fn for_draft(flags: &Load, tuned: &Load) -> Load {
+    Load {
+        threads: tuned.threads,
+        decode_threads: tuned.decode_threads,
+        cores: tuned.cores,
+        ..flags.clone()
+    }
+}
+
 /// The model `name` that drafts for one that takes so many bytes, and how it runs.
 pub(crate) fn draft_load(
     args: &Args,

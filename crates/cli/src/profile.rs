@@ -82,7 +82,9 @@ fn set(load: &mut Load, profile: &Profile) -> Tuned {
         load.kernels = Some(settings.kernels.clone());
         said.push(format!("kernels {}", settings.kernels));
     }
-    if load.prepare.is_none() && !load.no_prepare.no_prepare {
+    // Who says how much memory there is has it planned by the defaults, which take the least.
+    let is_limited = load.memory.is_some();
+    if load.prepare.is_none() && !load.no_prepare.no_prepare && !is_limited {
         let (prepare, word) = match &*settings.weights {
             "memory" => (Prepare::Memory, "weights prepared in memory"),
             "file" => (Prepare::Never, "weights as in the file"),
@@ -95,7 +97,7 @@ fn set(load: &mut Load, profile: &Profile) -> Tuned {
         load.kv = KvType::from_str(&settings.kv, false).ok();
         said.push(format!("{} cache", settings.kv));
     }
-    if load.chunk.is_none() && settings.chunk != load.chunk() {
+    if load.chunk.is_none() && settings.chunk != load.chunk() && !is_limited {
         load.chunk = Some(settings.chunk);
         said.push(format!("chunks of {}", settings.chunk));
     }

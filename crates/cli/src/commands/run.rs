@@ -39,6 +39,7 @@ pub(crate) fn run(args: &Args, run: &Run) -> anyhow::Result<ExitCode> {
         profile.say(None);
     }
     let adapters = load::adapters(&model, &run.adapters)?;
+    let drafts = load::for_draft(&run.load, &load);
     let mut engine = load::engine(args, &load, model, adapters)?;
     if !run.raw && !run.quiet && !engine.model().has_chat_template() {
         eprintln!(
@@ -49,7 +50,7 @@ pub(crate) fn run(args: &Args, run: &Run) -> anyhow::Result<ExitCode> {
     let mut session = Session::new(&mut engine);
     let adapter = load::asked(&engine);
     session.set_adapter(&mut engine, adapter)?;
-    if let Some(draft) = load::draft(args, &load, run.draft.as_deref(), None, &engine)? {
+    if let Some(draft) = load::draft(args, &drafts, run.draft.as_deref(), None, &engine)? {
         session.set_draft(draft);
     }
     match text {

@@ -104,7 +104,8 @@ fn needs(args: &Args, wanted: &Wanted) -> anyhow::Result<u64> {
     // While weights are prepared they are there twice.
     let own = own + unprepared.map_or(0, |unprepared| unprepared.prepared().size_bytes());
     let Some(draft) = &wanted.draft else { return Ok(own) };
-    let (small, draft) = load::draft_load(args, &load, draft, own)?;
+    let flags = load::for_draft(&wanted.load, &load);
+    let (small, draft) = load::draft_load(args, &flags, draft, own)?;
     let drafts = load::shared_bytes(args, &draft, parallel, None, &small, load::Named::new())?;
     Ok(own + drafts)
 }
@@ -129,7 +130,8 @@ fn loaded(args: &Args, wanted: &Wanted) -> anyhow::Result<Loaded> {
         engine.row().name(),
     );
     let draft = wanted.draft.as_deref();
-    let draft = load::draft(args, &load, draft, Some(parallel), &engine)?;
+    let flags = load::for_draft(&wanted.load, &load);
+    let draft = load::draft(args, &flags, draft, Some(parallel), &engine)?;
     if let Some(draft) = &draft {
         let needs = report::size(draft.engine().plan().total_bytes());
         eprintln!("`{}`: a draft model that takes at most {needs} more", wanted.name);

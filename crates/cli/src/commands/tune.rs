@@ -12,7 +12,7 @@ use anyhow::{anyhow, bail};
 use rushlight_host::PowerMeter;
 use rushlight_host::probe::Tree;
 
-use crate::args::{Args, Tune};
+use crate::args::{Args, KvType, Tune};
 use crate::profile::{self, Figures, Key, Profile, Settings};
 use crate::tune::{Goal, Measuring, Table, Task, exhaustive, search};
 use crate::{load, report};
@@ -46,7 +46,11 @@ pub(crate) fn tune(args: &Args, tune: &Tune) -> anyhow::Result<ExitCode> {
         }
         whole = Some(exhaustive(&mut device, &space, &goal)?);
     }
-    let settings = Settings::of(&found.setting, found.parallel);
+    let mut settings = Settings::of(&found.setting, found.parallel);
+    if found.kv_for_memory {
+        // It would change what is written where there is memory.
+        settings.kv = KvType::F16.name().to_owned();
+    }
     let mut profile = Profile::new(Key::of(Path::new("/"), &file), goal.objective.name(), settings);
     let figures = |task| table.rates(&found.setting.point(task)).as_ref().map(Figures::of);
     (profile.prompt, profile.answer) = (figures(Task::Prompt), figures(Task::Answer));
