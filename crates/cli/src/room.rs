@@ -3,7 +3,7 @@
 use anyhow::anyhow;
 use rushlight_engine::{EngineOptions, Error, Plan};
 use rushlight_model::Model;
-use rushlight_store::{Resolved, Store};
+use rushlight_store::{Entry, Resolved, Store};
 
 use crate::args::{Args, Beside, Load};
 use crate::load;
@@ -13,6 +13,8 @@ use crate::report::size;
 const MOST_NAMES: usize = 3;
 /// Models of the store that are looked at, at most: each is opened.
 const MOST_LOOKED_AT: usize = 16;
+/// A variant that is to spare power has at most this share of the model's bytes.
+const WORTH_IT: f64 = 0.85;
 
 /// A model does not fit.
 #[derive(Debug)]
@@ -51,6 +53,7 @@ pub(crate) fn check_files(args: &Args, load: &Load, resolved: &Resolved) -> anyh
         format!("the model's files have {}{beside}, but {} are free", size(files), size(most));
     let fits = |other: &Resolved, _: &Model| bytes(other).saturating_add(process) <= most;
     let others = smaller(args, &name_of(&load.model, resolved), files, &fits).unwrap_or_default();
+    let others: Vec<String> = others.into_iter().map(|(name, _)| name).collect();
     let hint = hint("take a smaller quantisation of the model".to_owned(), &others);
     Err(anyhow!(NoRoom { message, hint }).context(format!("cannot run `{}`", load.model)))
 }
@@ -75,7 +78,8 @@ pub(crate) fn refused(
             options.adapters.clear();
             alike && options.plan(other).is_ok()
         };
-        smaller(args, &name_of(&load.model, &resolved), bytes(&resolved), &fits)
+        let found = smaller(args, &name_of(&load.model, &resolved), bytes(&resolved), &fits)?;
+        Ok(found.into_iter().map(|(name, _)| name).collect())
     };
     let hint = hint(error.hint().unwrap_or_default().to_owned(), &others().unwrap_or_default());
     NoRoom { message: error.to_string(), hint }.into()
@@ -89,14 +93,33 @@ fn hint(mut hint: String, others: &[String]) -> String {
     hint
 }
 
-/// Models of the store whose names begin like this one's, that have fewer bytes and that `fit`; the
-/// largest first.
+/// Models of the store that are the same as the one asked for but for a smaller quantisation: their names,
+/// and their sizes as shares of its. Only what is there is looked at: nothing is pulled.
+pub(crate) fn variants(args: &Args, asked: &str) -> anyhow::Result<Vec<(String, f64)>> {
+    let path = std::path::Path::new(asked);
+    let entries = load::store(args)?.list()?;
+    let known =
+        |entry: &&Entry| entry.name.to_string() == asked || entry.source.as_deref() == Some(asked);
+    let (name, bytes) = match (std::fs::metadata(path), entries.iter().find(known)) {
+        (Ok(meta), _) if meta.is_file() => {
+            (path.file_name().unwrap_or_default().to_string_lossy().into_owned(), meta.len())
+        }
+        (_, Some(entry)) => (entry.name.to_string(), entry.size_bytes),
+        _ => return Ok(Vec::new()),
+    };
+    let most = (bytes as f64 * WORTH_IT) as u64;
+    let found = smaller(args, &name, most, &|_, _| true)?;
+    Ok(found.into_iter().map(|(name, size)| (name, size as f64 / bytes.max(1) as f64)).collect())
+}
+
+/// Models of the store whose names begin like this one's, that have fewer bytes and that `fit`, with
+/// their bytes; the largest first.
 fn smaller(
     args: &Args,
     name: &str,
     most_bytes: u64,
     fit: &dyn Fn(&Resolved, &Model) -> bool,
-) -> anyhow::Result<Vec<String>> {
+) -> anyhow::Result<Vec<(String, u64)>> {
     let store: Store = load::store(args)?;
     let mut entries = store.list()?;
     entries.retain(|entry| {
@@ -109,7 +132,7 @@ fn smaller(
         let Ok(resolved) = store.resolve(&spec, &()) else { continue };
         let Ok(model) = Model::open(&resolved.path) else { continue };
         if fit(&resolved, &model) {
-            found.push(spec);
+            found.push((spec, entry.size_bytes));
         }
         if found.len() == MOST_NAMES {
             break;

@@ -23,6 +23,8 @@ pub struct Clocks {
     journal: PathBuf,
     /// Whether they are lower than they were.
     lowered: bool,
+    /// The share that was set last.
+    share: f64,
 }
 
 /// Processors that have one clock.
@@ -60,7 +62,13 @@ impl Clocks {
             let detail = format!("the kernel shows no clocks in `{CPUFREQ}`");
             return Err(Absent { reason: Reason::NotFound, detail });
         }
-        Ok(Self { tree: tree.clone(), policies, journal: journal.to_owned(), lowered: false })
+        Ok(Self {
+            tree: tree.clone(),
+            policies,
+            journal: journal.to_owned(),
+            lowered: false,
+            share: 1.0,
+        })
     }
 
     /// The lowest clock that may be set, as a share of what it was; of the policy that goes least low.
@@ -78,6 +86,9 @@ impl Clocks {
         if share >= 1.0 {
             return self.restore();
         }
+        if self.lowered && (share - self.share).abs() < f64::EPSILON {
+            return Ok(());
+        }
         if !self.lowered {
             note(&self.journal, &self.policies).map_err(|e| cannot(&self.journal, &e))?;
             self.lowered = true;
@@ -86,6 +97,7 @@ impl Clocks {
             let khz = ((policy.before as f64 * share) as u64).max(policy.lowest).min(policy.before);
             write(&self.tree, &policy.name, khz)?;
         }
+        self.share = share;
         Ok(())
     }
 

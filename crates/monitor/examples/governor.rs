@@ -22,6 +22,7 @@ fn scenario(device: &Device, load: Load, limits: Limits) -> Scenario {
         seed: 1,
         limits,
         air: |_| 25.0,
+        pass_seconds: 0.0,
         is_warm: false,
         spoil: |_, _| {},
     }

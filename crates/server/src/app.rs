@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::guard::Guard;
 use crate::metrics::Metrics;
-use crate::models::{Lease, Models};
+use crate::models::{Lease, Models, Purpose};
 use crate::openai::responses::Stored;
 use crate::options::ServerOptions;
 use crate::trace::Tracer;
@@ -86,6 +86,26 @@ impl App {
         may: Unnamed,
         read: impl FnOnce(&App, &Lease, Fields) -> Result<T, Failure> + Send + 'static,
     ) -> Result<(Lease, T), Failure> {
+        self.read_for(text, may, Purpose::Itself, read).await
+    }
+
+    /// As [`App::read`], of a request for an answer, which a smaller variant of the model may give.
+    pub(crate) async fn read_to_answer<T: Send + 'static>(
+        self: &Arc<Self>,
+        text: Text,
+        may: Unnamed,
+        read: impl FnOnce(&App, &Lease, Fields) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<(Lease, T), Failure> {
+        self.read_for(text, may, Purpose::Answer, read).await
+    }
+
+    async fn read_for<T: Send + 'static>(
+        self: &Arc<Self>,
+        text: Text,
+        may: Unnamed,
+        purpose: Purpose,
+        read: impl FnOnce(&App, &Lease, Fields) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<(Lease, T), Failure> {
         let came = Instant::now();
         let mut fields = self.aside(move |_| body::parse(text)).await?;
         // One that is no good is refused where it is taken.
@@ -95,7 +115,7 @@ impl App {
         if may == Unnamed::Refused {
             name = Some(fields.need("model", name)?);
         }
-        let open = self.models.open(name.as_deref());
+        let open = self.models.open(name.as_deref(), purpose);
         let lease = match own.into_iter().chain(self.options.answer_timeout).min() {
             None => open.await?,
             Some(most) => tokio::time::timeout(most, open).await.map_err(|_| late())??,

@@ -35,6 +35,15 @@ use shed::Shed;
 /// What a model's name ends with in Ollama's world when nothing else was said.
 pub(crate) const LATEST: &str = ":latest";
 
+/// What a model is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// An answer, which a smaller variant may give.
+    Answer,
+    /// What is about this model alone, such as its tokens.
+    Itself,
+}
+
 /// The models that clients may ask for.
 pub(crate) struct Models {
     entries: Vec<Arc<Entry>>,
@@ -71,6 +80,11 @@ impl Models {
         if let Some(twice) = names.windows(2).find(|two| two[0] == two[1]) {
             let message = format!("two models are called `{}`", twice[0]);
             return Err(Error::new(ErrorKind::Load, message).with_hint("give one another name"));
+        }
+        let smaller = || models.iter().flat_map(|model| &model.smaller);
+        if let Some(absent) = smaller().find(|name| !names.contains(&name.as_str())) {
+            let message = format!("the smaller variant `{absent}` is no model of the server");
+            return Err(Error::new(ErrorKind::Load, message));
         }
         let usable = || rushlight_host::memory("/".as_ref()).usable_bytes();
         let entry = |model: ServedModel| {
@@ -127,9 +141,18 @@ impl Models {
     /// The model of a name, to be used until the lease is dropped; waits until it is loaded.
     ///
     /// One that the server loads at its start is not waited for: that is said at once.
-    pub(crate) async fn open(self: &Arc<Self>, name: Option<&str>) -> Result<Lease, Failure> {
+    pub(crate) async fn open(
+        self: &Arc<Self>,
+        name: Option<&str>,
+        purpose: Purpose,
+    ) -> Result<Lease, Failure> {
         let (entry, known) = self.find(name)?;
         self.shed.check()?;
+        if purpose == Purpose::Answer
+            && let Some(lease) = self.open_smaller(entry, known, name)
+        {
+            return Ok(lease);
+        }
         let mut waits = None;
         loop {
             if self.stopping.load(Ordering::Acquire) {
@@ -145,12 +168,7 @@ impl Models {
                 Opened::Absent | Opened::Loading if entry.model.pinned => {
                     return Err(Failure::unavailable("loading", "the model is being loaded"));
                 }
-                Opened::Absent => {
-                    entry.set_loading();
-                    let (models, entry) = (self.clone(), entry.clone());
-                    // Who asked may go: others may have asked since.
-                    tokio::spawn(async move { models.load(&entry).await });
-                }
+                Opened::Absent => self.load_aside(entry),
                 Opened::Loading => {}
             }
             if waits.is_none() {
@@ -160,6 +178,41 @@ impl Models {
             // The sender is here.
             let _ = changed.changed().await;
         }
+    }
+
+    /// The smaller variant that answers in place of a model, if one does; one that is not there is
+    /// loaded meanwhile.
+    fn open_smaller(
+        self: &Arc<Self>,
+        entry: &Arc<Entry>,
+        known: &str,
+        name: Option<&str>,
+    ) -> Option<Lease> {
+        let variant = self.options.throttle.as_ref()?.variant().checked_sub(1)?;
+        // An adapter is one of the model itself.
+        if entry.model.adapters.iter().any(|adapter| adapter == known) {
+            return None;
+        }
+        let smaller = entry.model.smaller.get(variant).or(entry.model.smaller.last())?;
+        let (smaller, _) = self.find(Some(smaller)).ok()?;
+        match smaller.open().ok()? {
+            Opened::Ready(handle, served) => {
+                let names = Names { asked: name.unwrap_or(known).to_owned(), adapter: None };
+                Some(Lease::new(self.clone(), smaller.clone(), *handle, served, names))
+            }
+            Opened::Absent => {
+                self.load_aside(smaller);
+                None
+            }
+            Opened::Loading => None,
+        }
+    }
+
+    /// Has a model loaded. Who asked for it may go: others may have asked since.
+    fn load_aside(self: &Arc<Self>, entry: &Arc<Entry>) {
+        entry.set_loading();
+        let (models, entry) = (self.clone(), entry.clone());
+        tokio::spawn(async move { models.load(&entry).await });
     }
 
     /// Loads those that are to stay.

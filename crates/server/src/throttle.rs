@@ -22,6 +22,8 @@ pub use told::Governed;
 
 /// How long work counts as present after the last pass that saw it.
 const PRESENT: Duration = Duration::from_secs(2);
+/// Share of the time in which passes run, at most, while nothing is heard of the limits.
+const UNHEARD_SHARE: f64 = 0.2;
 
 /// How hard the engines of a server work. Clones are the same one.
 #[derive(Clone, Debug)]
@@ -39,11 +41,14 @@ pub struct Throttling {
     pub refuses_batch: bool,
     /// Share of the places in the queue that are given.
     pub queue: f64,
+    /// Which of a model's smaller variants answers ([`ServedModel::smaller`](crate::ServedModel)),
+    /// from 1; 0 is the model itself.
+    pub variant: usize,
 }
 
 impl Default for Throttling {
     fn default() -> Self {
-        Self { pace: Pace::default(), duty: 1.0, refuses_batch: false, queue: 1.0 }
+        Self { pace: Pace::default(), duty: 1.0, refuses_batch: false, queue: 1.0, variant: 0 }
     }
 }
 
@@ -57,17 +62,25 @@ pub struct WorkDone {
     pub reading: Duration,
     /// How long passes took.
     pub passes: Duration,
+    /// The same with the time so far of the pass that runs.
+    pub running: Duration,
     /// Tokens read and written.
     pub tokens: u64,
     /// Requests that wait.
     pub queued: usize,
     /// Whether requests of a priority of 0 or more wait or run.
     pub is_interactive: bool,
+    /// The most threads that an engine was loaded with; 0 before one was.
+    pub threads: usize,
+    /// The most rows of a pass that an engine was loaded with; 0 before one was.
+    pub rows: usize,
 }
 
 #[derive(Debug)]
 struct Inner {
     start: Instant,
+    /// The longest silence of who says how hard to work, before that is doubted.
+    silence: Option<Duration>,
     told: Mutex<Told>,
     /// Something else was said.
     changed: Condvar,
@@ -78,6 +91,12 @@ struct Inner {
     tokens: AtomicU64,
     /// When the present pass or pause began, since the start and one; 0 without one.
     since: AtomicU64,
+    /// The same of a pass alone.
+    pass_since: AtomicU64,
+    /// When something was last said.
+    heard: AtomicU64,
+    threads: AtomicU64,
+    rows: AtomicU64,
     queued: AtomicU64,
     /// When somebody was last seen to wait, since the start and one.
     interactive: AtomicU64,
@@ -102,8 +121,19 @@ impl Default for Throttle {
 impl Throttle {
     /// One that has said nothing yet: full speed.
     pub fn new() -> Self {
+        Self::with(None)
+    }
+
+    /// One that is told something at least so often: when it was not, engines work at most a fifth of
+    /// the time, and `/health` says so.
+    pub fn watched(silence: Duration) -> Self {
+        Self::with(Some(silence))
+    }
+
+    fn with(silence: Option<Duration>) -> Self {
         Self(Arc::new(Inner {
             start: Instant::now(),
+            silence,
             told: Mutex::default(),
             changed: Condvar::new(),
             busy: AtomicU64::new(0),
@@ -111,6 +141,10 @@ impl Throttle {
             passes: AtomicU64::new(0),
             tokens: AtomicU64::new(0),
             since: AtomicU64::new(0),
+            pass_since: AtomicU64::new(0),
+            heard: AtomicU64::new(0),
+            threads: AtomicU64::new(0),
+            rows: AtomicU64::new(0),
             queued: AtomicU64::new(0),
             interactive: AtomicU64::new(0),
         }))
@@ -124,6 +158,7 @@ impl Throttle {
             std::cmp::Ordering::Less => told.moves[1] += 1,
             std::cmp::Ordering::Equal => {}
         }
+        self.0.heard.store(self.now_us(), Ordering::Relaxed);
         let is_new = told.throttling != throttling;
         told.governed = governed;
         if is_new {
@@ -136,17 +171,23 @@ impl Throttle {
     /// What the engines have done.
     pub fn work(&self) -> WorkDone {
         let micros = |of: &AtomicU64| Duration::from_micros(of.load(Ordering::Relaxed));
-        let running = self.since().map_or(Duration::ZERO, |at| at.elapsed());
+        let so_far = |of: &AtomicU64| {
+            let at = of.load(Ordering::Relaxed).checked_sub(1).map(Duration::from_micros);
+            at.map_or(Duration::ZERO, |at| self.0.start.elapsed().saturating_sub(at))
+        };
         let seen = self.0.interactive.load(Ordering::Relaxed).checked_sub(1);
         let now = self.0.start.elapsed();
         WorkDone {
-            busy: micros(&self.0.busy) + running,
+            busy: micros(&self.0.busy) + so_far(&self.0.since),
             reading: micros(&self.0.reading),
             passes: micros(&self.0.passes),
+            running: micros(&self.0.passes) + so_far(&self.0.pass_since),
             tokens: self.0.tokens.load(Ordering::Relaxed),
             queued: self.0.queued.load(Ordering::Relaxed) as usize,
             is_interactive: seen
                 .is_some_and(|at| now.saturating_sub(Duration::from_micros(at)) < PRESENT),
+            threads: self.0.threads.load(Ordering::Relaxed) as usize,
+            rows: self.0.rows.load(Ordering::Relaxed) as usize,
         }
     }
 
@@ -154,9 +195,28 @@ impl Throttle {
         self.0.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn since(&self) -> Option<Instant> {
-        let at = self.0.since.load(Ordering::Relaxed).checked_sub(1)?;
-        self.0.start.checked_add(Duration::from_micros(at))
+    /// How long nothing was said, if that is too long.
+    fn silent(&self) -> Option<Duration> {
+        let heard = Duration::from_micros(self.0.heard.load(Ordering::Relaxed));
+        let silent = self.0.start.elapsed().saturating_sub(heard);
+        self.0.silence.is_some_and(|most| silent > most).then_some(silent)
+    }
+
+    /// Share of the time in which passes run.
+    fn duty(&self, told: &Told) -> f64 {
+        let most = if self.silent().is_some() { UNHEARD_SHARE } else { 1.0 };
+        told.throttling.duty.min(most).clamp(0.01, 1.0)
+    }
+
+    /// What an engine has, which no setting exceeds.
+    pub(crate) fn loaded(&self, threads: usize, rows: usize) {
+        self.0.threads.fetch_max(threads as u64, Ordering::Relaxed);
+        self.0.rows.fetch_max(rows as u64, Ordering::Relaxed);
+    }
+
+    /// Which of a model's smaller variants answers; 0 is the model itself.
+    pub(crate) fn variant(&self) -> usize {
+        self.lock().throttling.variant
     }
 
     fn now_us(&self) -> u64 {
@@ -166,6 +226,12 @@ impl Throttle {
     /// Engines wait for their turn, so there is one pass, or one pause after it, at a time.
     fn begin(&self) {
         self.0.since.store(self.now_us(), Ordering::Relaxed);
+        self.0.pass_since.store(self.now_us(), Ordering::Relaxed);
+    }
+
+    /// A pass has ended, and its pause begins.
+    fn passed(&self) {
+        self.0.pass_since.store(0, Ordering::Relaxed);
     }
 
     fn end(&self) {
@@ -203,7 +269,12 @@ impl Throttle {
 
     /// What is not as it should be.
     pub(crate) fn degradations(&self) -> Vec<Degradation> {
-        self.lock().governed.degradations()
+        let mut all = self.lock().governed.degradations();
+        all.extend(self.silent().map(|silent| {
+            let why = format!("nothing was heard of the limits for {} s", silent.as_secs());
+            Degradation::new("the speed: at most a fifth of the time", why)
+        }));
+        all
     }
 
     /// What is told, and how often the step became a slower and a faster one.

@@ -27,12 +27,24 @@ pub(crate) struct Govern {
     /// to set them, and puts them back at the end.
     #[arg(long)]
     pub(crate) set_clocks: bool,
+    /// A smaller variant of MODEL, which answers when a limit leaves nothing else; `off` for none
+    /// [default: one of the store, if there is one].
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) smaller: Option<String>,
     /// Where this is noted, to be put back by the next server after a crash.
     #[arg(long, value_name = "FILE", default_value = "/run/rushlight-clocks", hide = true)]
     pub(crate) clocks_journal: PathBuf,
     /// Reads sensors below DIR, for tests.
     #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
     pub(crate) root: PathBuf,
+}
+
+impl Govern {
+    /// Whether anything is to be held.
+    pub(crate) fn has_limit(&self) -> bool {
+        let none = self.watts.is_none() && self.max_celsius.is_none() && self.battery.is_none();
+        !none || !self.quiet_hours.is_empty()
+    }
 }
 
 fn positive(text: &str) -> Result<f64, String> {

@@ -1,6 +1,7 @@
 //! `serve`: answers over HTTP until a signal ends it.
 
 mod govern;
+mod smaller;
 mod wanted;
 
 use std::io::Write as _;
@@ -34,9 +35,10 @@ pub(crate) fn serve(args: &'static Args, serve: &'static Serve) -> anyhow::Resul
         options.notify = Some(Notify::new(name, service.watchdog)?);
         options.reload_on_hangup = true;
     }
-    let wanted = Wanted::all(serve)?;
+    let mut wanted = Wanted::all(serve)?;
     let open = needed(&options);
-    let governing = govern::start(serve, options.power.as_ref())?;
+    let variants = smaller::add(args, serve, &mut wanted)?;
+    let governing = govern::start(serve, variants, options.power.as_ref())?;
     options.throttle = governing.as_ref().map(|(throttle, _)| throttle.clone());
     let told = options.power.as_ref().map(energy::source).unwrap_or_default();
     let runtime = runtime().context("the network cannot be used")?;
@@ -84,6 +86,7 @@ fn served(args: &'static Args, wanted: Wanted) -> ServedModel {
     let needs = move || needs(args, &to_count).map_err(Into::into);
     let mut model = ServedModel::new(&wanted.name, load).with_needs(needs);
     model.aliases.clone_from(&wanted.aliases);
+    model.smaller.clone_from(&wanted.smaller);
     model.adapters = wanted.lora.iter().map(|(name, _)| name.clone()).collect();
     (model.pinned, model.priority, model.idle) = (wanted.pinned, wanted.priority, wanted.idle);
     let mut scheduler = SchedulerOptions::default();

@@ -165,7 +165,12 @@ impl Governor {
     /// What the limits and the readings leave.
     fn budget(&mut self, now: Duration, seconds: f64, observed: &Observed, holds: &Now) -> Budget {
         let busy = clean(observed.load.busy, 1.0);
-        let asked = busy * self.position().power;
+        // Of what full speed draws; the position's own share has its pauses in it.
+        let running = match observed.load.running {
+            Some(running) => clean(running, 1.0),
+            None => busy * self.position().setting.duty,
+        };
+        let asked = running * self.position().power / self.position().setting.duty;
         let power = self.power(now, phase(observed), self.position);
         let mut budget = Budget {
             share: 1.0,
@@ -185,7 +190,7 @@ impl Governor {
                 let place = (observed.load.phase, self.ladder.at(self.position));
                 let tokens = clean(observed.load.tokens_per_second, f64::MAX);
                 let above = watts - self.draw.idle().unwrap_or(0.0);
-                self.measured.note(now, seconds, place, (above, tokens));
+                self.measured.note(now, seconds, place, (above, tokens), running);
             }
         }
         if budget.watts.is_some() {
@@ -302,7 +307,10 @@ impl Governor {
         let from = self.position;
         let is_over = !self.fits((now, phase), budget, from, (1.0, KEPT_ABOVE));
         let is_wary = target < from && self.pace.is_wary();
-        let target = if is_wary && !is_over { from - 1 } else { target };
+        // One step at a time, of those that fit: a step between may have been measured to draw more.
+        let fits = |index: &usize| self.fits((now, phase), budget, *index, (UP_TO, 0.0));
+        let next = (target..from).rev().find(fits).unwrap_or(target);
+        let target = if is_wary && !is_over { next } else { target };
         let may = if is_over {
             budget.is_urgent || self.pace.may_slow(now)
         } else {

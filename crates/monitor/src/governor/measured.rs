@@ -6,6 +6,8 @@ use super::{Ladder, Phase, Position};
 
 /// After so many seconds of work a measurement is believed.
 const BELIEVED: f64 = 4.0;
+/// The share of a step in which passes must run for the step to tell anything.
+const LEAST_RUNNING: f64 = 0.03;
 /// Seconds over which measurements are averaged.
 const AVERAGE: f64 = 8.0;
 /// Seconds after which a measurement counts little: the load may be another one by then.
@@ -45,17 +47,22 @@ impl Measured {
     }
 
     /// Notes what `position` did in a step full of work of one phase: watts above idle, and tokens per
-    /// second.
+    /// second; passes ran for a share of `running`.
     pub(super) fn note(
         &mut self,
         now: Duration,
         seconds: f64,
         (phase, position): (Phase, &Position),
         (watts, tokens_per_second): (f64, f64),
+        running: f64,
     ) {
         let Some(index) = index(phase) else { return };
         let Some(entry) = self.entries[index].get_mut(position.base) else { return };
-        let duty = position.setting.duty.max(0.01);
+        // Of a pause nothing is learnt.
+        if running < LEAST_RUNNING {
+            return;
+        }
+        let duty = running.min(1.0);
         let (watts, tokens_per_second) = (watts.max(0.0) / duty, tokens_per_second / duty);
         let fresh = entry.seconds == 0.0 || age(now, entry.at) > STALE;
         if fresh {
@@ -117,8 +124,8 @@ mod tests {
         let mut measured = Measured::new(&ladder);
         let second = Duration::from_secs;
         for n in 0..20 {
-            measured.note(second(n), 1.0, (Phase::Prompts, full), (9.0, 100.0));
-            measured.note(second(n), 1.0, (Phase::Mixed, full), (50.0, 1.0));
+            measured.note(second(n), 1.0, (Phase::Prompts, full), (9.0, 100.0), 1.0);
+            measured.note(second(n), 1.0, (Phase::Mixed, full), (50.0, 1.0), 1.0);
         }
         let found = measured.get(second(20), Phase::Prompts, full).unwrap();
         assert!((found.watts - 9.0).abs() < 1e-9 && found.weight > 0.9, "{found:?}");
@@ -131,8 +138,13 @@ mod tests {
         assert!(measured.get(second(20), Phase::Prompts, ladder.at(2)).is_none());
         let later = measured.get(second(2000), Phase::Prompts, full).unwrap();
         assert!(later.weight < 0.01, "{later:?}");
-        measured.note(second(2000), 1.0, (Phase::Prompts, full), (5.0, 50.0));
+        measured.note(second(2000), 1.0, (Phase::Prompts, full), (5.0, 50.0), 1.0);
         let anew = measured.get(second(2000), Phase::Prompts, full).unwrap();
         assert_eq!((anew.watts, anew.tokens_per_second), (5.0, 50.0));
+        // A step that was one long pass though half of the time was to be paused, and one of pause alone.
+        measured.note(second(5000), 1.0, (Phase::Prompts, paused), (9.0, 100.0), 1.0);
+        measured.note(second(5001), 1.0, (Phase::Prompts, paused), (0.1, 0.0), 0.0);
+        let passes = measured.get(second(5001), Phase::Prompts, full).unwrap();
+        assert_eq!((passes.watts, passes.tokens_per_second), (9.0, 100.0));
     }
 }

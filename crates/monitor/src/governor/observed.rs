@@ -32,6 +32,9 @@ pub struct Load {
     /// Share of the time since the last step in which there was something to do, from 0 to 1; pauses
     /// that the governor ordered count as such time.
     pub busy: f64,
+    /// Share of that time in which passes ran, pauses not counted, if it is known. Else it is what the
+    /// setting says: of a whole minute that is so, of a second only where passes are short.
+    pub running: Option<f64>,
     /// What it was mostly busy with.
     pub phase: Phase,
     /// Tokens read and written per second since the last step.

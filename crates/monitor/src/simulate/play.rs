@@ -46,6 +46,8 @@ pub struct Scenario {
     pub seed: u64,
     /// What is to be held.
     pub limits: Limits,
+    /// Seconds that a pass takes that is not made smaller; 0 has passes and pauses run into one.
+    pub pass_seconds: f64,
     /// °C of the air at a time.
     pub air: fn(f64) -> f64,
     /// Whether the device starts as warm as full load makes it at the limit, not at rest.
@@ -164,6 +166,39 @@ struct World<'a> {
     second: Second,
     means: VecDeque<f64>,
     outcome: Outcome,
+    pulse: Pulse,
+}
+
+/// A pass and the pause after it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pulse {
+    /// Seconds that the pass takes, and that are left of it.
+    pass: f64,
+    left: f64,
+    /// Seconds of pause so far.
+    paused: f64,
+}
+
+impl Pulse {
+    /// The longest pause that passes are made small for, in seconds, as the server does.
+    const PAUSE: f64 = 4.0;
+
+    /// The share of the next moment in which a pass runs.
+    fn step(&mut self, pass: f64, duty: f64) -> f64 {
+        if pass <= 0.0 {
+            return duty;
+        }
+        let pauses = 1.0 / duty.clamp(0.01, 1.0) - 1.0;
+        // What is said during a pause counts at once.
+        if self.left <= 0.0 && self.paused >= self.pass * pauses {
+            self.pass = if pauses > 0.0 { pass.min(Self::PAUSE / pauses) } else { pass };
+            (self.left, self.paused) = (self.pass, 0.0);
+        }
+        let run = self.left.clamp(0.0, STEP);
+        self.left -= run;
+        self.paused += STEP - run;
+        run / STEP
+    }
 }
 
 /// What is added up for the governor.
@@ -171,6 +206,7 @@ struct World<'a> {
 struct Second {
     joules: f64,
     busy: f64,
+    running: f64,
     prompts: f64,
     tokens: f64,
 }
@@ -213,6 +249,7 @@ impl<'a> World<'a> {
             random,
             second: Second::default(),
             means: VecDeque::new(),
+            pulse: Pulse::default(),
             outcome: Outcome { most_too_hot, most_too_much, ..Outcome::default() },
         }
     }
@@ -225,11 +262,17 @@ impl<'a> World<'a> {
         let set =
             device.fast.clocks.iter().filter(|(clock, _)| *clock <= wanted).count().max(1) - 1;
         let clock = set.min(device.fast.clocks.len() - 1 - self.kernel.state);
-        let work = self.engine.step(device, &self.setting, clock, (now, STEP));
-        let (chip, all) = self.draws(&work, clock);
+        let duty = self.pulse.step(self.scenario.pass_seconds, self.setting.duty);
+        let setting = Setting { duty, ..self.setting };
+        let work = self.engine.step(device, &setting, clock, (now, STEP));
+        if !work.is_busy {
+            self.pulse = Pulse::default();
+        }
+        let (chip, all) = self.draws(&work, clock, duty);
         self.at = device.thermal.step(self.at, chip, (self.scenario.air)(now), STEP);
         self.second.joules += all * STEP;
         self.second.busy += if work.is_busy { STEP } else { 0.0 };
+        self.second.running += if work.is_busy { STEP * duty } else { 0.0 };
         self.second.prompts += work.prompts * STEP;
         self.second.tokens += work.tokens;
         self.outcome.joules += all * STEP;
@@ -241,9 +284,9 @@ impl<'a> World<'a> {
     }
 
     /// Watts that warm the chip, and those of the whole device.
-    fn draws(&self, work: &Work, clock: usize) -> (f64, f64) {
+    fn draws(&self, work: &Work, clock: usize, duty: f64) -> (f64, f64) {
         let device = &self.scenario.device;
-        let run = if work.is_busy { self.setting.duty } else { 0.0 };
+        let run = if work.is_busy { duty } else { 0.0 };
         let active = (self.setting.threads, run, work.arithmetic);
         let none = (0, 0.0, 0.0);
         let (fast, little) =
@@ -254,7 +297,7 @@ impl<'a> World<'a> {
             let clock = clock.min(efficient.clocks.len() - 1);
             cores += watts(efficient, clock, little, celsius);
         }
-        let memory = work.gigabytes * self.setting.duty * device.memory.joules;
+        let memory = work.gigabytes * duty * device.memory.joules;
         let rest = device.board_watts + memory;
         (cores + rest * device.board_heats, cores + rest)
     }
@@ -306,6 +349,7 @@ impl<'a> World<'a> {
             battery: None,
             load: governor::Load {
                 busy: second.busy,
+                running: Some(second.running),
                 phase: work.phase(),
                 tokens_per_second: second.tokens,
                 queued: self.engine.queued(),

@@ -90,8 +90,9 @@ pub(super) async fn create(
     request: Request,
 ) -> Result<Response, Failure> {
     let text = body::read(request, &app).await?;
-    let read =
-        app.read(text, Unnamed::Refused, |_, lease, fields| Create::read(lease.served(), fields));
+    let read = app.read_to_answer(text, Unnamed::Refused, |_, lease, fields| {
+        Create::read(lease.served(), fields)
+    });
     let (lease, create) = read.await?;
     let Create { prompt, options, stream, constraint, shown, thinking, speech, tells_thoughts } =
         create;

@@ -124,7 +124,7 @@ mod tests {
 
     use super::*;
     use crate::metrics::Metrics;
-    use crate::models::ServedModel;
+    use crate::models::{Purpose, ServedModel};
     use crate::options::ServerOptions;
     use crate::worker::Loaded;
 
@@ -161,14 +161,14 @@ mod tests {
             Models::new(models, &options, &Metrics::new(crate::energy::Accounts::new(None)))
                 .unwrap();
         crate::runtime().unwrap().block_on(async {
-            drop(models.open(Some("a")).await.unwrap());
+            drop(models.open(Some("a"), Purpose::Itself).await.unwrap());
             let (release, held) = mpsc::channel::<()>();
             let a = models.entries()[0].handle().unwrap();
             let sink = Box::new(Held(held));
             a.send(Request::new(vec![1, 2, 3], GenerateOptions::default(), sink));
             let opened = tokio::spawn({
                 let models = models.clone();
-                async move { models.open(Some("b")).await.map(drop) }
+                async move { models.open(Some("b"), Purpose::Itself).await.map(drop) }
             });
             // Longer than it is waited for.
             tokio::time::sleep(LAST + Duration::from_secs(1)).await;

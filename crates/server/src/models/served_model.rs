@@ -22,6 +22,10 @@ pub struct ServedModel {
     /// What clients call it together with one of its adapters: the names of the adapters that its
     /// engine is loaded with (`EngineOptions::adapters`).
     pub adapters: Vec<String>,
+    /// Names of other models of the server that answer in its place while a limit of watts or heat
+    /// leaves nothing else ([`Throttling::variant`](crate::Throttling)), the largest first. They are
+    /// loaded when they are needed; until then the model itself answers.
+    pub smaller: Vec<String>,
     /// Whether it is loaded at the start and stays. One that cannot be loaded ends the server.
     pub pinned: bool,
     /// Where there is no room for all, those of lower priority go first.
@@ -45,6 +49,7 @@ impl ServedModel {
             name: name.into(),
             aliases: Vec::new(),
             adapters: Vec::new(),
+            smaller: Vec::new(),
             pinned: true,
             priority: 0,
             idle: None,

@@ -49,7 +49,8 @@ pub(super) async fn create(
 ) -> Result<Response, Failure> {
     let asked = Instant::now();
     let text = body::read_untyped(request, &app).await?;
-    let read = app.read(text, Unnamed::Refused, |_, lease, fields| read(lease.served(), fields));
+    let read =
+        app.read_to_answer(text, Unnamed::Refused, |_, lease, fields| read(lease.served(), fields));
     let (lease, (shared, prompt)) = read.await?;
     answer(&app, lease, Kind::Chat, asked, shared, prompt).await
 }

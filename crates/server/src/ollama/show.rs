@@ -13,6 +13,7 @@ use super::schema::SHOW;
 use crate::app::App;
 use crate::body;
 use crate::failure::Failure;
+use crate::models::Purpose;
 use crate::time::rfc3339_of_seconds;
 
 /// Tells what a model is.
@@ -31,7 +32,7 @@ pub(super) async fn show(
     // There is no more to tell.
     fields.flag("verbose")?;
     fields.end(&SHOW)?;
-    let lease = app.models.open(Some(&name)).await?;
+    let lease = app.models.open(Some(&name), Purpose::Itself).await?;
     let served = lease.served();
     let model = &served.model;
     let template = served.template().map_or("", |template| template.source());

@@ -121,7 +121,7 @@ pub(crate) async fn create(
     request: Request,
 ) -> Result<Response, Failure> {
     let text = body::read(request, &app).await?;
-    let read = app.read(text, Unnamed::First, |app, lease, fields| {
+    let read = app.read_to_answer(text, Unnamed::First, |app, lease, fields| {
         let served = lease.served();
         let chat = Chat::read(app, served, fields)?;
         let Chat { mut parameters, messages, extra, tools, reasoning } = chat;

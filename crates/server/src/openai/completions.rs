@@ -109,7 +109,7 @@ pub(crate) async fn create(
     request: Request,
 ) -> Result<Response, Failure> {
     let text = body::read(request, &app).await?;
-    let read = app.read(text, Unnamed::First, |app, lease, fields| {
+    let read = app.read_to_answer(text, Unnamed::First, |app, lease, fields| {
         Completion::read(app, lease.served(), fields)
     });
     let (lease, Completion { parameters, prompts, echo }) = read.await?;

@@ -295,8 +295,9 @@ pub(crate) async fn create(
     request: Request,
 ) -> Result<Response, Failure> {
     let text = body::read(request, &app).await?;
-    let read = app
-        .read(text, Unnamed::First, |app, lease, fields| Create::read(app, lease.served(), fields));
+    let read = app.read_to_answer(text, Unnamed::First, |app, lease, fields| {
+        Create::read(app, lease.served(), fields)
+    });
     let (lease, create) = read.await?;
     let Create { ask, speech, stream, store, messages, items, echo } = create;
     let mut answers = lease.ask(vec![ask])?;

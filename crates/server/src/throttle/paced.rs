@@ -8,8 +8,11 @@ use rushlight_engine::{Counts, Scheduler};
 
 use super::Throttle;
 
-/// The longest pause after a pass: who asks meanwhile waits for it.
-const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+/// The longest pause after a pass that reads: who asks meanwhile waits for it. Pieces of prompts are made
+/// so small that a pause is no longer.
+const USUAL_PAUSE: Duration = Duration::from_secs(4);
+/// The longest pause after any pass, such as one that began before the share of time was this small.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A pass with so many rows more than twice those that write reads prompts, mostly.
 const READS: u64 = 16;
 
@@ -18,25 +21,44 @@ pub(crate) struct Paced {
     throttle: Option<Throttle>,
     /// What of the throttle was taken up.
     version: u64,
+    /// The most rows of a prompt in a pass, so that pauses are not long.
+    rows: usize,
+    /// Rows that passes which read take in a second, as was seen last.
+    rows_per_second: Option<f64>,
     before: Counts,
     begin: Instant,
 }
 
 impl Paced {
     pub(crate) fn new(throttle: Option<Throttle>) -> Self {
-        Self { throttle, version: 0, before: Counts::default(), begin: Instant::now() }
+        Self {
+            throttle,
+            version: 0,
+            rows: usize::MAX,
+            rows_per_second: None,
+            before: Counts::default(),
+            begin: Instant::now(),
+        }
+    }
+
+    /// Tells what an engine has.
+    pub(crate) fn loaded(&self, scheduler: &Scheduler) {
+        let Some(throttle) = &self.throttle else { return };
+        throttle.loaded(scheduler.engine().threads(), scheduler.engine().chunk());
     }
 
     /// Takes up what was said, before a pass.
     pub(crate) fn before(&mut self, scheduler: &mut Scheduler) {
         let Some(throttle) = &self.throttle else { return };
-        let (version, pace) = {
+        let (version, mut pace, duty) = {
             let told = throttle.lock();
-            (told.version, told.throttling.pace)
+            (told.version, told.throttling.pace, throttle.duty(&told))
         };
-        if version != self.version {
+        let rows = rows(duty, self.rows_per_second);
+        if (version, rows) != (self.version, self.rows) {
+            pace.prompt_rows = pace.prompt_rows.min(rows);
             scheduler.set_pace(pace);
-            self.version = version;
+            (self.version, self.rows) = (version, rows);
         }
         self.before = scheduler.counts();
         throttle.saw(&self.before);
@@ -45,7 +67,7 @@ impl Paced {
     }
 
     /// Notes what a pass did, and pauses if that was said.
-    pub(crate) fn after(&self, scheduler: &Scheduler, ran: bool) {
+    pub(crate) fn after(&mut self, scheduler: &Scheduler, ran: bool) {
         let Some(throttle) = &self.throttle else { return };
         let took = self.begin.elapsed();
         let after = scheduler.counts();
@@ -60,12 +82,25 @@ impl Paced {
             throttle.0.tokens.fetch_add(rows.saturating_sub(wrong), Ordering::Relaxed);
             if rows > 2 * written + READS {
                 throttle.0.reading.fetch_add(micros, Ordering::Relaxed);
+                self.rows_per_second = Some(rows as f64 / took.as_secs_f64().max(1e-6));
             }
+        }
+        throttle.passed();
+        if ran {
             throttle.pause(took);
         }
         throttle.saw(&after);
         throttle.end();
     }
+}
+
+/// The most rows of a prompt in a pass whose pause is to be a usual one: a power of two, so that it
+/// does not change with each pass.
+fn rows(duty: f64, rows_per_second: Option<f64>) -> usize {
+    let (Some(speed), true) = (rows_per_second, duty < 1.0) else { return usize::MAX };
+    let seconds = USUAL_PAUSE.as_secs_f64() * duty / (1.0 - duty);
+    let most = (speed * seconds).clamp(1.0, 1e9) as usize;
+    1 << most.ilog2()
 }
 
 impl Throttle {
@@ -74,7 +109,7 @@ impl Throttle {
         let begin = Instant::now();
         let mut told = self.lock();
         loop {
-            let duty = told.throttling.duty.clamp(0.01, 1.0);
+            let duty = self.duty(&told);
             let pause = pass.mul_f64(1.0 / duty - 1.0).min(LONGEST_PAUSE);
             let left = pause.saturating_sub(begin.elapsed());
             if left.is_zero() {
@@ -113,6 +148,32 @@ mod tests {
         let cut = pause(1000);
         thread.join().unwrap();
         assert!((40..2000).contains(&cut), "{cut}");
+    }
+
+    #[test]
+    fn pieces_are_so_small_that_pauses_are_not_long() {
+        assert_eq!(rows(1.0, Some(20.0)), usize::MAX);
+        assert_eq!(rows(0.05, None), usize::MAX);
+        // 20 rows a second: 512 would take 26 s, and pause 486 s.
+        assert_eq!(rows(0.05, Some(20.0)), 4);
+        assert_eq!(rows(0.5, Some(20.0)), 64);
+        assert_eq!(rows(0.05, Some(1e-9)), 1);
+        assert_eq!(rows(0.9, Some(5000.0)), 131_072);
+    }
+
+    #[test]
+    fn who_is_silent_is_not_followed_for_long() {
+        let throttle = Throttle::watched(Duration::from_millis(100));
+        let silent = || throttle.degradations().iter().any(|d| d.what.contains("fifth"));
+        throttle.set(Throttling::default(), Governed::default());
+        assert!(!silent());
+        std::thread::sleep(Duration::from_millis(150));
+        assert!(silent());
+        let begin = Instant::now();
+        throttle.pause(Duration::from_millis(20));
+        assert!(begin.elapsed() >= Duration::from_millis(80));
+        throttle.set(Throttling::default(), Governed::default());
+        assert!(!silent());
     }
 
     #[test]

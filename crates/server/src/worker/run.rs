@@ -86,6 +86,7 @@ pub(super) fn run(
             return;
         }
     };
+    paced.loaded(&scheduler);
     let ended = catch_unwind(AssertUnwindSafe(|| {
         serve(&mut scheduler, &mut keeper, shared, inbox, &mut paced)
     }));

@@ -1,8 +1,8 @@
 //! Holds the server to a limit of watts and heat: a thread that looks at the sensors once a second, asks
 //! the governor, and has the engines work accordingly.
 
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -19,18 +19,28 @@ use crate::args::{Govern, Serve, Speculate};
 
 /// How often sensors are looked at.
 const PERIOD: Duration = Duration::from_secs(1);
+/// How long the server goes on as it was told when nothing more is heard from here: a sensor may hang.
+const SILENCE: Duration = Duration::from_secs(10);
+/// How long the end waits for this thread.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Clocks that are set, as shares of what they were.
 const CLOCKS: [f64; 5] = [0.9, 0.8, 0.7, 0.6, 0.5];
 
 /// The thread; dropping it ends it, and puts the clocks back.
 pub(super) struct Governing {
     end: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    /// Disconnected once the thread has ended.
+    ended: Receiver<()>,
+    clocks: SharedClocks,
 }
+
+/// The clocks, which are put back even while a sensor holds the thread.
+type SharedClocks = Arc<Mutex<Option<Clocks>>>;
 
 /// Begins to hold the limits that were asked for; `None` if there are none.
 pub(super) fn start(
     serve: &Serve,
+    variants: Vec<f64>,
     meter: Option<&PowerMeter>,
 ) -> anyhow::Result<Option<(Throttle, Governing)>> {
     let govern = &serve.govern;
@@ -56,34 +66,40 @@ pub(super) fn start(
         ),
         false => None,
     };
-    let ladder = Ladder::new(&shape(serve, clocks.as_ref()));
+    let mut shape = shape(serve, clocks.as_ref());
+    shape.variants = variants;
     say(&format!("governor: {}", told(govern, &senses)));
-    let throttle = Throttle::new();
-    let (end, ended) = channel();
+    let throttle = Throttle::watched(SILENCE);
+    let (end, asked_to_end) = channel();
+    let (alive, ended) = channel();
+    let clocks = Arc::new(Mutex::new(clocks));
     let mut hand = Hand {
-        governor: Governor::new(limits, ladder),
+        governor: Governor::new(limits, Ladder::new(&shape)),
+        shape,
         senses,
-        clocks,
+        clocks: clocks.clone(),
         throttle: throttle.clone(),
         start: Instant::now(),
         last: (Instant::now(), throttle.work()),
         phase: Phase::Mixed,
     };
     let thread = std::thread::Builder::new().name("governor".to_owned()).spawn(move || {
+        let _alive: Sender<()> = alive;
         // Watts of a moment would be none.
-        while ended.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
+        while asked_to_end.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
             hand.turn();
         }
     });
-    let thread = thread.context("the governor's thread cannot be started")?;
-    Ok(Some((throttle, Governing { end: Some(end), thread: Some(thread) })))
+    thread.context("the governor's thread cannot be started")?;
+    Ok(Some((throttle, Governing { end: Some(end), ended, clocks })))
 }
 
 impl Drop for Governing {
     fn drop(&mut self) {
         drop(self.end.take());
-        // One that panicked has put the clocks back too.
-        let _ = self.thread.take().map(JoinHandle::join);
+        // It ends within moments, unless a sensor does not answer.
+        let _ = self.ended.recv_timeout(PATIENCE);
+        drop(self.clocks.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 
@@ -123,8 +139,9 @@ fn told(govern: &Govern, senses: &Senses) -> String {
 /// What the thread has in hand.
 struct Hand {
     governor: Governor,
+    shape: Shape,
     senses: Senses,
-    clocks: Option<Clocks>,
+    clocks: SharedClocks,
     throttle: Throttle,
     start: Instant,
     /// When the work was last looked at, and what it was.
@@ -138,17 +155,31 @@ impl Hand {
     fn turn(&mut self) {
         let mut observed = self.senses.look();
         observed.load = self.load();
+        self.reshape();
         let mut decision = self.governor.step(self.start.elapsed(), &observed);
-        if let Some(clocks) = &mut self.clocks
+        let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(clocks) = clocks.as_mut()
             && let Err(absent) = clocks.set(decision.setting.clock)
         {
             decision.faults.push(format!("clocks: {absent}"));
         }
+        drop(clocks);
         if let Some(event) = &decision.event {
             say(&format!("governor: {event}"));
         }
         let governed = self.governed(&decision, &observed);
         self.throttle.set(throttling(&decision.setting), governed);
+    }
+
+    /// Makes the ladder one of what the engine was loaded with, which a profile may say.
+    fn reshape(&mut self) {
+        let (_, work) = &self.last;
+        let (threads, chunk) = (work.threads, work.rows);
+        if threads == 0 || (threads, chunk) == (self.shape.threads, self.shape.chunk) {
+            return;
+        }
+        (self.shape.threads, self.shape.chunk) = (threads, chunk);
+        self.governor = Governor::new(self.governor.limits().clone(), Ladder::new(&self.shape));
     }
 
     /// What the engines did since the last time.
@@ -166,7 +197,9 @@ impl Hand {
                 _ => Phase::Mixed,
             };
         }
+        let running = work.running.saturating_sub(before.running).as_secs_f64();
         Load {
+            running: Some((running / seconds).min(1.0)),
             busy: (work.busy.saturating_sub(before.busy).as_secs_f64() / seconds).min(1.0),
             phase: self.phase,
             tokens_per_second: work.tokens.saturating_sub(before.tokens) as f64 / seconds,
@@ -201,5 +234,6 @@ fn throttling(setting: &Setting) -> Throttling {
     let mut throttling = Throttling::default();
     (throttling.pace, throttling.duty) = (pace, setting.duty);
     (throttling.refuses_batch, throttling.queue) = (setting.batch == Batch::Refused, setting.queue);
+    throttling.variant = setting.variant;
     throttling
 }

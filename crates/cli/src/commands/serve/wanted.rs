@@ -34,6 +34,8 @@ pub(super) struct Wanted {
     pub(super) speculation: Speculation,
     /// Adapters by their names.
     pub(super) lora: Vec<(String, Lora)>,
+    /// Other models of these that answer in its place when a limit leaves nothing else.
+    pub(super) smaller: Vec<String>,
     pub(super) keep: Option<PathBuf>,
     /// MiB.
     pub(super) keep_size: u64,
@@ -95,6 +97,7 @@ impl Wanted {
             ("--draft", serve.draft.is_some()),
             ("--lora", !serve.lora.is_empty()),
             ("--keep", serve.keep.is_some()),
+            ("--smaller", serve.govern.smaller.is_some()),
         ];
         if serve.load.model.is_empty() {
             if let Some((flag, _)) = of_model.iter().find(|(_, given)| *given) {
@@ -130,7 +133,7 @@ impl Wanted {
     }
 
     /// A model that is run as the flags say.
-    fn of(serve: &Serve, model: &str) -> Self {
+    pub(super) fn of(serve: &Serve, model: &str) -> Self {
         let mut load = Load { model: model.to_owned(), ..serve.load.clone() };
         // What others take later changes nothing of how this one is run.
         load.memory = Some(models_bytes(serve));
@@ -149,6 +152,7 @@ impl Wanted {
             draft: None,
             speculation: run::speculation(serve.speculate),
             lora: Vec::new(),
+            smaller: Vec::new(),
             keep: None,
             keep_size: serve.keep_size,
         }
