@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -50,9 +50,13 @@ impl Machine {
     }
 
     fn command(&self, args: &[&str]) -> Command {
+        self.command_of(self.path("tiny.gguf").to_str().unwrap(), args)
+    }
+
+    fn command_of(&self, model: &str, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rushlight"));
         command.args(["serve", "--address", "127.0.0.1:0", "--no-pin", "--threads", "2"]);
-        command.arg("--root").arg(self.dir.path()).arg(self.path("tiny.gguf")).args(args);
+        command.arg("--root").arg(self.dir.path()).arg(model).args(args);
         command.arg("--clocks-journal").arg(self.path("journal"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         command
@@ -68,7 +72,11 @@ struct Served {
 
 impl Served {
     fn start(machine: &Machine, args: &[&str]) -> Self {
-        let mut child = machine.command(args).spawn().unwrap();
+        Self::spawn(machine.command(args), &machine.path("no-store"))
+    }
+
+    fn spawn(mut command: Command, store: &Path) -> Self {
+        let mut child = command.env("RUSHLIGHT_STORE", store).spawn().unwrap();
         let said = Arc::new(Mutex::new(String::new()));
         let (lines, heard) = (BufReader::new(child.stderr.take().unwrap()).lines(), said.clone());
         std::thread::spawn(move || {
@@ -215,6 +223,57 @@ fn clocks_are_put_back_at_the_end_and_after_a_crash() {
 }
 
 #[test]
+fn clocks_alone_need_no_limit() {
+    let machine = Machine::new();
+    let mut server = Served::start(&machine, &["--set-clocks"]);
+    until("it tells", || {
+        server
+            .said
+            .lock()
+            .unwrap()
+            .contains("governor: clocks as the work needs them")
+            .then_some(())
+    });
+    let governor = server.governor("it runs", |governor| governor["rung"] == "full");
+    assert_eq!((step(&governor), &governor["limited_by"]), (0, &Value::Null));
+    assert!(server.ask().starts_with("HTTP/1.1 200"));
+    server.signal("-TERM");
+    assert_eq!(machine.clock(), "2400000");
+    assert!(!machine.path("journal").exists());
+}
+
+#[test]
+fn the_store_s_smaller_variant_answers_when_nothing_else_is_left() {
+    let machine = Machine::new();
+    let store = machine.path("store");
+    let rushlight = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rushlight"));
+        let output = command.args(args).env("RUSHLIGHT_STORE", &store).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    tiny::write_gguf_q8_0(&tiny::case("llama2"), &machine.path("tiny-q8_0.gguf"));
+    for (file, name) in [("tiny.gguf", "tiny:1m-f32"), ("tiny-q8_0.gguf", "tiny:1m-q8_0")] {
+        let file = machine.path(file);
+        rushlight(&["import", file.to_str().unwrap(), "--name", name, "--no-prepare"]);
+    }
+    let command = machine.command_of("tiny:1m-f32", &["--max-celsius", "70"]);
+    let server = Served::spawn(command, &store);
+    until("it tells", || {
+        let said = server.said.lock().unwrap();
+        said.contains("governor: `tiny:1m-q8_0` answers when nothing else is left").then_some(())
+    });
+    let answers = |who: &str| server.ask().contains(&format!("\"model\":\"tiny:1m-{who}\""));
+    assert!(answers("f32"));
+    // Nothing helps.
+    machine.set(TEMPERATURE, "95000\n");
+    until("the variant answers", || answers("q8_0").then_some(()));
+    let told = server.health()["degradations"].to_string();
+    assert!(told.contains("the smallest model"), "{told}");
+    machine.set(TEMPERATURE, "45000\n");
+    until("the model itself answers", || answers("f32").then_some(()));
+}
+
+#[test]
 fn a_limit_without_a_sensor_does_not_start() {
     let machine = Machine::new();
     fs::remove_dir_all(machine.path("sys/class")).unwrap();
@@ -222,7 +281,7 @@ fn a_limit_without_a_sensor_does_not_start() {
         (&["--max-celsius", "70"], "a limit on heat is asked for, and nothing measures it"),
         (&["--watts", "7"], "a limit on watts is asked for, and nothing measures them"),
         (&["--battery", "30"], "a limit on the battery is asked for, and there is no battery"),
-        (&["--set-clocks"], "`--set-clocks` is for a limit"),
+        (&["--smaller", "x"], "`--smaller` is for a limit"),
         (&["--quiet-hours", "22:00"], "has no `-` between two times"),
     ];
     for (args, want) in cases {
@@ -230,7 +289,7 @@ fn a_limit_without_a_sensor_does_not_start() {
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success() && said.contains(want), "{args:?}: {said}");
         let is_hinted =
-            said.contains("hint: ") || args.len() == 1 || said.contains("expected `22:00");
+            said.contains("hint: ") || said.contains("say one") || said.contains("expected `22:00");
         assert!(is_hinted, "{args:?}: {said}");
     }
 }

@@ -60,6 +60,38 @@ fn main() {
     table(heat, true);
     println!("\n## A limit of watts\n");
     table(watts, false);
+    println!("\n## No limit\n");
+    unlimited();
+}
+
+/// What clocks alone save.
+fn unlimited() {
+    println!("| device | load | governor | tokens | joules | tokens per joule | mean wait, s |");
+    println!("|---|---|---|---:|---:|---:|---:|");
+    for device in devices() {
+        for load in loads() {
+            let clocks = Policy::Governor { clocks: CLOCKS };
+            for (name, policy) in [("the kernel", Policy::Kernel), ("ours, with clocks", clocks)] {
+                let outcome = run(&scenario(&device, load, Limits::default()), policy);
+                println!(
+                    "| {} | {} | {name} | {:.0} | {:.0} | {:.3} | {} |",
+                    device.name,
+                    load.name(),
+                    outcome.tokens,
+                    outcome.joules,
+                    outcome.tokens_per_joule(),
+                    wait(&outcome),
+                );
+            }
+        }
+    }
+}
+
+fn wait(outcome: &Outcome) -> String {
+    match outcome.wait_seconds > 0.0 {
+        true => format!("{:.1}", outcome.wait_seconds),
+        false => "-".to_owned(),
+    }
 }
 
 fn table(limits: fn(&Device) -> Limits, is_heat: bool) {
@@ -102,10 +134,6 @@ fn row(device: &Device, load: Load, name: &str, outcome: &Outcome, is_heat: bool
         outcome.joules,
         outcome.tokens_per_joule(),
         outcome.interactive_tokens,
-        if outcome.wait_seconds > 0.0 {
-            format!("{:.1}", outcome.wait_seconds)
-        } else {
-            "-".into()
-        },
+        wait(outcome),
     )
 }

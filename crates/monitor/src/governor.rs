@@ -21,6 +21,7 @@
 //! tests hold the governor to both over many seeds of simulated devices ([`simulate`](crate::simulate)).
 
 mod battery;
+mod budget;
 mod choose;
 mod control;
 mod event;
@@ -34,6 +35,7 @@ mod quiet;
 mod senses;
 mod sensor;
 mod watts;
+mod writing;
 
 pub use battery::BatteryPolicy;
 pub use control::{Decision, Governor, OVERSHOOT_CELSIUS, OVERSHOOT_WATTS_SHARE, SAFE_SHARE};

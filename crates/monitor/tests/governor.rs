@@ -134,6 +134,25 @@ fn limits_are_held_with_passes_of_seconds_too() {
 }
 
 #[test]
+fn clocks_for_writing_cost_nothing_and_save_joules() {
+    let mut wrong = Vec::new();
+    let (mut slowest, mut dearest) = (f64::INFINITY, f64::NEG_INFINITY);
+    each(|device, load, seed| {
+        // A chip that stays cool: the kernel takes nothing away.
+        let scenario =
+            Scenario { air: |_| -30.0, ..scenario(device, load, Limits::default(), seed) };
+        let (full, ours) = (run(&scenario, OURS), run(&scenario, WITH_CLOCKS));
+        let (tokens, joules) = (ours.tokens / full.tokens, ours.joules / full.joules);
+        (slowest, dearest) = (slowest.min(tokens), dearest.max(joules));
+        if tokens < 0.97 || joules > 1.001 {
+            wrong.push(format!("{} {load:?} {seed}: {tokens:.3}, {joules:.3}", device.name));
+        }
+    });
+    println!("tokens at least {slowest:.3}, joules at most {dearest:.3}");
+    none(&wrong);
+}
+
+#[test]
 fn it_does_not_swing() {
     let mut wrong = Vec::new();
     let (mut worst, mut worst_of_all) = (0, 0);

@@ -6,8 +6,8 @@
 mod paced;
 mod told;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
@@ -63,9 +63,13 @@ pub struct WorkDone {
     /// How long passes took.
     pub passes: Duration,
     /// The same with the time so far of the pass that runs.
-    pub running: Duration,
+    pub passing: Duration,
     /// Tokens read and written.
     pub tokens: u64,
+    /// Answers that are written at once.
+    pub running: usize,
+    /// Whether a prompt came and has not been read yet.
+    pub is_reading: bool,
     /// Requests that wait.
     pub queued: usize,
     /// Whether requests of a priority of 0 or more wait or run.
@@ -98,8 +102,22 @@ struct Inner {
     threads: AtomicU64,
     rows: AtomicU64,
     queued: AtomicU64,
+    running: AtomicU64,
+    reads: AtomicBool,
+    /// What is done when a prompt comes.
+    on_reading: OnReading,
     /// When somebody was last seen to wait, since the start and one.
     interactive: AtomicU64,
+}
+
+/// What is done when a prompt comes.
+#[derive(Default)]
+struct OnReading(OnceLock<Box<dyn Fn() + Send + Sync>>);
+
+impl std::fmt::Debug for OnReading {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("OnReading").field(&self.0.get().is_some()).finish()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -146,6 +164,9 @@ impl Throttle {
             threads: AtomicU64::new(0),
             rows: AtomicU64::new(0),
             queued: AtomicU64::new(0),
+            running: AtomicU64::new(0),
+            reads: AtomicBool::new(false),
+            on_reading: OnReading::default(),
             interactive: AtomicU64::new(0),
         }))
     }
@@ -168,6 +189,12 @@ impl Throttle {
         }
     }
 
+    /// Has `act` called on the engine's thread before a pass that reads a prompt which has just come, such
+    /// as to set a higher clock; only the first that is given counts.
+    pub fn on_reading(&self, act: impl Fn() + Send + Sync + 'static) {
+        let _ = self.0.on_reading.0.set(Box::new(act));
+    }
+
     /// What the engines have done.
     pub fn work(&self) -> WorkDone {
         let micros = |of: &AtomicU64| Duration::from_micros(of.load(Ordering::Relaxed));
@@ -181,8 +208,10 @@ impl Throttle {
             busy: micros(&self.0.busy) + so_far(&self.0.since),
             reading: micros(&self.0.reading),
             passes: micros(&self.0.passes),
-            running: micros(&self.0.passes) + so_far(&self.0.pass_since),
+            passing: micros(&self.0.passes) + so_far(&self.0.pass_since),
             tokens: self.0.tokens.load(Ordering::Relaxed),
+            running: self.0.running.load(Ordering::Relaxed) as usize,
+            is_reading: self.0.reads.load(Ordering::Relaxed),
             queued: self.0.queued.load(Ordering::Relaxed) as usize,
             is_interactive: seen
                 .is_some_and(|at| now.saturating_sub(Duration::from_micros(at)) < PRESENT),
@@ -229,6 +258,14 @@ impl Throttle {
         self.0.pass_since.store(self.now_us(), Ordering::Relaxed);
     }
 
+    /// A prompt has come, and will be read in the next pass.
+    fn reads(&self) {
+        self.0.reads.store(true, Ordering::Relaxed);
+        if let Some(act) = self.0.on_reading.0.get() {
+            act();
+        }
+    }
+
     /// A pass has ended, and its pause begins.
     fn passed(&self) {
         self.0.pass_since.store(0, Ordering::Relaxed);
@@ -243,6 +280,7 @@ impl Throttle {
 
     fn saw(&self, counts: &Counts) {
         self.0.queued.store(counts.queued as u64, Ordering::Relaxed);
+        self.0.running.store(counts.running as u64, Ordering::Relaxed);
         if counts.interactive > 0 {
             self.0.interactive.store(self.now_us(), Ordering::Relaxed);
         }

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use super::budget::Budget;
 use super::choose::choose;
-use super::heat::{Allowed, Heat};
+use super::heat::Heat;
 use super::limits::Now;
 use super::measured::Measured;
 use super::pace::Pace;
 use super::sensor::{CELSIUS, Sensor, WATTS};
 use super::watts::Draw;
-use super::{Batch, Event, Ladder, Limits, Observed, Phase, Position, Setting};
+use super::writing::{Second, Writing};
+use super::{Batch, Event, Ladder, Limits, Load, Observed, Phase, Position, Setting};
 
 /// How far above the limit of heat a device may come, in °C, where it can shed what the last position
 /// of the ladder draws. As the tests hold it to on simulated devices.
@@ -24,8 +26,6 @@ pub const SAFE_SHARE: f64 = 0.2;
 
 /// The share allowed under a limit of watts before anything was measured.
 const FIRST_SHARE: f64 = 0.25;
-/// °C above the limit where the power is halved in each step, until it is not that much any more.
-const OVER: f64 = 0.7;
 /// Shares of the limit of watts that a position is expected to draw, at most, to be taken from a faster
 /// one, and from a slower one.
 const DOWN_TO: f64 = 0.97;
@@ -39,6 +39,8 @@ const ANSWERS_TO_PROMPTS: f64 = 0.6;
 const LONGEST_STEP: f64 = 10.0;
 /// A step with so much work in it tells what a position does.
 const FULL_WORK: f64 = 0.9;
+/// Passes must run for such a share of a step that it tells how fast answers are written.
+const LEAST_WRITING: f64 = 0.3;
 
 /// What the server is to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,8 +48,10 @@ const FULL_WORK: f64 = 0.9;
 pub struct Decision {
     /// The position of the ladder; 0 is full speed.
     pub position: usize,
-    /// How to run.
+    /// How to run. Its clock is that of the work that was seen last.
     pub setting: Setting,
+    /// The clock while prompts are read, as a share of the highest: to be set as soon as one comes.
+    pub reading_clock: f64,
     /// What limits the speed, while anything does.
     pub limited_by: Option<String>,
     /// Sensors that are not believed, and why.
@@ -85,26 +89,18 @@ pub struct Governor {
     draw: Draw,
     measured: Measured,
     pace: Pace,
+    writing: Writing,
     /// Why it is where it is.
     limited_by: Option<String>,
-}
-
-/// What may be spent in this step.
-struct Budget {
-    /// A share of full power, and why.
-    share: f64,
-    share_why: String,
-    /// Watts, and why.
-    watts: Option<(f64, String)>,
-    /// Whether a slower position cannot wait.
-    is_urgent: bool,
-    faults: Vec<String>,
 }
 
 impl Governor {
     /// A governor that has seen nothing yet.
     pub fn new(limits: Limits, ladder: Ladder) -> Self {
         let measured = Measured::new(&ladder);
+        let mut clocks: Vec<f64> = ladder.positions().iter().map(|p| p.setting.clock).collect();
+        clocks.dedup();
+        let writing = Writing::new(clocks.into_iter().filter(|clock| *clock < 1.0).collect());
         Self {
             limits,
             ladder,
@@ -117,6 +113,7 @@ impl Governor {
             draw: Draw::default(),
             measured,
             pace: Pace::new(),
+            writing,
             limited_by: None,
         }
     }
@@ -158,8 +155,24 @@ impl Governor {
         if self.position > 0 && observed.load.is_interactive {
             setting.batch = setting.batch.max(Batch::Behind);
         }
+        let reading_clock = setting.clock;
+        setting.clock = self.clock(&observed.load, reading_clock, event.is_some());
         let limited_by = self.limited_by.clone().filter(|_| self.position > 0);
-        Decision { position: self.position, setting, limited_by, faults: budget.faults, event }
+        let (position, faults) = (self.position, budget.faults);
+        Decision { position, setting, reading_clock, limited_by, faults, event }
+    }
+
+    /// The clock for the work that was seen, no higher than `most`.
+    fn clock(&mut self, load: &Load, most: f64, has_moved: bool) -> f64 {
+        let is_writing = load.phase == Phase::Answers;
+        let running = load.running.map_or(0.0, |running| clean(running, 1.0));
+        let tells = is_writing && !has_moved && load.busy >= FULL_WORK && running >= LEAST_WRITING;
+        let second = tells.then(|| Second {
+            tokens_per_second: clean(load.tokens_per_second, f64::MAX) / running,
+            users: load.users,
+        });
+        let clock = self.writing.step(second, most);
+        if is_writing && load.busy > 0.0 { clock } else { most }
     }
 
     /// What the limits and the readings leave.
@@ -358,30 +371,6 @@ impl Governor {
             true => "nothing is limited now".to_owned(),
             false => format!("there is room: {}", budget.share_why),
         }
-    }
-}
-
-impl Budget {
-    /// Lowers the share.
-    fn cap(&mut self, share: f64, why: String) {
-        if share < self.share || self.share_why.is_empty() {
-            (self.share, self.share_why) = (share.min(self.share), why);
-        }
-    }
-
-    /// A sensor of a limit is not believed.
-    fn distrust(&mut self, why: String) {
-        self.is_urgent = true;
-        self.cap(SAFE_SHARE, why.clone());
-        self.faults.push(why);
-    }
-
-    fn heat(&mut self, allowed: &Allowed, celsius: f64, power: f64) {
-        let Allowed { share, limit, celsius: smooth, slope } = allowed;
-        let why = format!("{smooth:.1} °C, {slope:+.2} °C/s, the limit is {limit:.1} °C");
-        let is_over = celsius > limit + OVER;
-        self.is_urgent |= is_over;
-        self.cap(if is_over { share.min(power / 2.0) } else { *share }, why);
     }
 }
 

@@ -308,8 +308,9 @@ impl Ladder {
         }
         let (power, speed) = (self.0[self.bottom()].power, self.0[self.bottom()].speed);
         let before = self.0[self.bottom()].setting.duty;
+        let model = if shape.variants.is_empty() { "" } else { "the smallest model, " };
         for (queue, duty) in QUEUES {
-            let name = format!("{:.0} % of the queue, none of low priority", queue * 100.0);
+            let name = format!("{model}{:.0} % of the queue, none of low priority", queue * 100.0);
             self.push(Rung::Queue, name, |p| {
                 (p.setting.batch, p.setting.queue, p.setting.duty) = (Batch::Refused, queue, duty);
                 (p.power, p.speed) = (power * duty / before, speed * duty / before);

@@ -39,6 +39,8 @@ pub struct Load {
     pub phase: Phase,
     /// Tokens read and written per second since the last step.
     pub tokens_per_second: f64,
+    /// Answers that were written at once.
+    pub users: usize,
     /// Requests that wait.
     pub queued: usize,
     /// Whether somebody waits for an answer now: a request of no low priority.

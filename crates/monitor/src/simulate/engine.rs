@@ -84,6 +84,14 @@ impl Engine {
         self.active.len().saturating_sub(MOST_RUNNING)
     }
 
+    pub(super) fn running(&self) -> usize {
+        self.active.len().min(MOST_RUNNING)
+    }
+
+    pub(super) fn is_reading(&self) -> bool {
+        self.active.iter().take(MOST_RUNNING).any(|active| active.prompt_left > 0.0)
+    }
+
     pub(super) fn is_interactive(&self) -> bool {
         self.active.iter().any(|active| active.job.is_interactive)
     }

@@ -159,6 +159,7 @@ struct World<'a> {
     trip: f64,
     governor: Option<Governor>,
     setting: Setting,
+    reading_clock: f64,
     kernel: StepWise,
     engine: Engine,
     at: Temperatures,
@@ -243,6 +244,7 @@ impl<'a> World<'a> {
             trip,
             governor,
             setting,
+            reading_clock: 1.0,
             kernel: StepWise::new(device),
             engine: Engine::default(),
             at,
@@ -258,7 +260,10 @@ impl<'a> World<'a> {
     fn step(&mut self, now: f64) {
         let device = &self.scenario.device;
         self.kernel.look(now, self.at.chip, self.trip, device);
-        let wanted = device.fast.top().0 * self.setting.clock + 1e-9;
+        // Whoever begins to read goes to the clock for that at once.
+        let is_reading = self.engine.is_reading();
+        let share = if is_reading { self.reading_clock } else { self.setting.clock };
+        let wanted = device.fast.top().0 * share + 1e-9;
         let set =
             device.fast.clocks.iter().filter(|(clock, _)| *clock <= wanted).count().max(1) - 1;
         let clock = set.min(device.fast.clocks.len() - 1 - self.kernel.state);
@@ -328,7 +333,7 @@ impl<'a> World<'a> {
             let observed = self.observe(now, &second);
             if let Some(governor) = &mut self.governor {
                 let decision = governor.step(Duration::from_secs_f64(now), &observed);
-                self.setting = decision.setting;
+                (self.setting, self.reading_clock) = (decision.setting, decision.reading_clock);
                 trace.position = decision.position;
                 self.outcome.events.extend(decision.event);
             }
@@ -352,6 +357,7 @@ impl<'a> World<'a> {
                 running: Some(second.running),
                 phase: work.phase(),
                 tokens_per_second: second.tokens,
+                users: self.engine.running(),
                 queued: self.engine.queued(),
                 is_interactive: self.engine.is_interactive(),
             },

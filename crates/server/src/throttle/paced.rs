@@ -12,7 +12,7 @@ use super::Throttle;
 /// so small that a pause is no longer.
 const USUAL_PAUSE: Duration = Duration::from_secs(4);
 /// The longest pause after any pass, such as one that began before the share of time was this small.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 /// A pass with so many rows more than twice those that write reads prompts, mostly.
 const READS: u64 = 16;
 
@@ -25,6 +25,8 @@ pub(crate) struct Paced {
     rows: usize,
     /// Rows that passes which read take in a second, as was seen last.
     rows_per_second: Option<f64>,
+    /// Requests that waited after the last pass.
+    waiting: usize,
     before: Counts,
     begin: Instant,
 }
@@ -36,6 +38,7 @@ impl Paced {
             version: 0,
             rows: usize::MAX,
             rows_per_second: None,
+            waiting: 0,
             before: Counts::default(),
             begin: Instant::now(),
         }
@@ -60,7 +63,12 @@ impl Paced {
             scheduler.set_pace(pace);
             (self.version, self.rows) = (version, rows);
         }
-        self.before = scheduler.counts();
+        let counts = scheduler.counts();
+        // Those that wait for a place are not read yet.
+        if counts.queued > self.waiting {
+            throttle.reads();
+        }
+        self.before = counts;
         throttle.saw(&self.before);
         throttle.begin();
         self.begin = Instant::now();
@@ -83,8 +91,11 @@ impl Paced {
             if rows > 2 * written + READS {
                 throttle.0.reading.fetch_add(micros, Ordering::Relaxed);
                 self.rows_per_second = Some(rows as f64 / took.as_secs_f64().max(1e-6));
+            } else {
+                throttle.0.reads.store(false, Ordering::Relaxed);
             }
         }
+        self.waiting = after.queued;
         throttle.passed();
         if ran {
             throttle.pause(took);

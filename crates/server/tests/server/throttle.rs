@@ -1,11 +1,13 @@
 //! A server that is told to work less does, and says so.
 
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use rushlight_server::{Governed, Throttle, Throttling};
+use rushlight_server::{Governed, ServedModel, Throttle, Throttling};
+use rushlight_testkit::tiny;
 use serde_json::{Value, json};
 
-use crate::support::Running;
+use crate::support::{Running, load, until};
 
 fn throttling(change: impl FnOnce(&mut Throttling)) -> Throttling {
     let mut throttling = Throttling::default();
@@ -66,6 +68,26 @@ fn steps_are_told_and_pauses_are_kept() {
 }
 
 #[test]
+fn a_prompt_that_comes_is_told_of_before_it_is_read() {
+    let throttle = Throttle::new();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let (own, seen, watched) = (throttle.clone(), told.clone(), throttle.clone());
+    throttle.on_reading(move || seen.lock().unwrap().push(watched.work().tokens));
+    let server = Running::start(|options| options.throttle = Some(own));
+    server.wait();
+    assert_eq!(server.post("/v1/completions", &ask(0)).status, 200);
+    let first = throttle.work();
+    assert!(!first.is_reading && first.threads == 1 && first.rows > 0, "{first:?}");
+    assert!(first.passing >= first.passes);
+    assert_eq!(server.post("/v1/completions", &ask(0)).status, 200);
+    // Once for each, before any of its tokens.
+    let (told, all) = (told.lock().unwrap(), throttle.work().tokens);
+    assert!(told.len() == 2 && told[0] == 0, "{told:?}");
+    // The last pass of an answer is counted when who asked has it already.
+    assert!(told[1] + 2 >= first.tokens && told[1] + 60 <= all + 2, "{told:?} of {all}");
+}
+
+#[test]
 fn low_priority_is_refused_first() {
     let throttle = Throttle::new();
     let own = throttle.clone();
@@ -78,6 +100,53 @@ fn low_priority_is_refused_first() {
     assert_eq!(server.post("/v1/completions", &ask(0)).status, 200);
     throttle.set(Throttling::default(), Governed::default());
     assert_eq!(server.post("/v1/completions", &ask(-1)).status, 200);
+}
+
+#[test]
+fn a_smaller_variant_answers_once_it_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = |name: &str, case: &str| {
+        let file = dir.path().join(format!("{name}.gguf"));
+        tiny::write_gguf(&tiny::case(case), &file);
+        ServedModel::new(name, move || load(&file))
+    };
+    let (mut large, mut small) = (model("large", "llama2"), model("small", "llama2"));
+    large.smaller = vec!["small".to_owned()];
+    small.pinned = false;
+    let throttle = Throttle::new();
+    let own = throttle.clone();
+    let server = Running::start_models(vec![large, small], |options| options.throttle = Some(own));
+    server.wait();
+    let answers = |name: &str| {
+        let body = json!({ "model": name, "prompt": "abc", "max_tokens": 3 });
+        let reply = server.post("/v1/completions", &body);
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        reply.json()["model"].as_str().unwrap().to_owned()
+    };
+    let is_loaded = || {
+        let health = server.get("/health").json();
+        health["models"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|m| m["model"] == "small" && m["stage"] == "loaded")
+    };
+    assert_eq!(answers("large"), "large");
+    throttle.set(throttling(|t| t.variant = 1), slowed(20));
+    // Nobody waits for the variant.
+    assert_eq!(answers("large"), "large");
+    until("the variant is there", is_loaded);
+    assert_eq!(answers("large"), "small");
+    // More variants than there are: the smallest one.
+    throttle.set(throttling(|t| t.variant = 3), slowed(21));
+    assert_eq!(answers("large"), "small");
+    // What is about the model itself is of itself.
+    let shown = server.post("/api/show", &json!({ "model": "large" }));
+    assert_eq!(shown.status, 200);
+    let tokens = json!({ "model": "large", "content": "abc" });
+    assert_eq!(server.post("/tokenize", &tokens).status, 200);
+    throttle.set(Throttling::default(), Governed::default());
+    assert_eq!(answers("large"), "large");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Holds the server to a limit of watts and heat: a thread that looks at the sensors once a second, asks
 //! the governor, and has the engines work accordingly.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -50,8 +51,7 @@ pub(super) fn start(
         quiet: govern.quiet_hours.clone(),
         battery: govern.battery,
     };
-    if limits.is_empty() {
-        anyhow::ensure!(!govern.set_clocks, "`--set-clocks` is for a limit, and there is none");
+    if limits.is_empty() && !govern.set_clocks {
         return Ok(None);
     }
     let tree = Tree::new(&govern.root);
@@ -73,11 +73,20 @@ pub(super) fn start(
     let (end, asked_to_end) = channel();
     let (alive, ended) = channel();
     let clocks = Arc::new(Mutex::new(clocks));
+    let reading_clock = Arc::new(AtomicU64::new(1.0f64.to_bits()));
+    let (to_read, clock) = (clocks.clone(), reading_clock.clone());
+    throttle.on_reading(move || {
+        let mut clocks = to_read.lock().unwrap_or_else(PoisonError::into_inner);
+        // The governor's next look says what is wrong with them.
+        let share = f64::from_bits(clock.load(Ordering::Relaxed));
+        let _ = clocks.as_mut().map(|clocks| clocks.set(share));
+    });
     let mut hand = Hand {
         governor: Governor::new(limits, Ladder::new(&shape)),
         shape,
         senses,
         clocks: clocks.clone(),
+        reading_clock,
         throttle: throttle.clone(),
         start: Instant::now(),
         last: (Instant::now(), throttle.work()),
@@ -132,7 +141,8 @@ fn told(govern: &Govern, senses: &Senses) -> String {
     });
     let quiet = (!govern.quiet_hours.is_empty()).then(|| "quiet hours".to_owned());
     let battery = govern.battery.map(|battery| format!("less below {} % charge", battery.percent));
-    let all = [watts, by, celsius, quiet, battery];
+    let clocks = govern.set_clocks.then(|| "clocks as the work needs them".to_owned());
+    let all = [watts, by, celsius, quiet, battery, clocks];
     all.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
@@ -142,6 +152,8 @@ struct Hand {
     shape: Shape,
     senses: Senses,
     clocks: SharedClocks,
+    /// The clock for prompts, as bits of a share.
+    reading_clock: Arc<AtomicU64>,
     throttle: Throttle,
     start: Instant,
     /// When the work was last looked at, and what it was.
@@ -157,6 +169,7 @@ impl Hand {
         observed.load = self.load();
         self.reshape();
         let mut decision = self.governor.step(self.start.elapsed(), &observed);
+        self.reading_clock.store(decision.reading_clock.to_bits(), Ordering::Relaxed);
         let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(clocks) = clocks.as_mut()
             && let Err(absent) = clocks.set(decision.setting.clock)
@@ -197,12 +210,16 @@ impl Hand {
                 _ => Phase::Mixed,
             };
         }
-        let running = work.running.saturating_sub(before.running).as_secs_f64();
+        let running = work.passing.saturating_sub(before.passing).as_secs_f64();
+        if work.is_reading && passes == 0.0 {
+            self.phase = Phase::Prompts;
+        }
         Load {
             running: Some((running / seconds).min(1.0)),
             busy: (work.busy.saturating_sub(before.busy).as_secs_f64() / seconds).min(1.0),
             phase: self.phase,
             tokens_per_second: work.tokens.saturating_sub(before.tokens) as f64 / seconds,
+            users: work.running,
             queued: work.queued,
             is_interactive: work.is_interactive,
         }

@@ -21,7 +21,9 @@ pub(super) fn add(
     let (asked, model) = (serve.govern.smaller.as_deref(), serve.load.model.as_str());
     if !serve.govern.has_limit() {
         if asked.is_some() {
-            bail!("`--smaller` is for a limit, and there is none");
+            bail!(
+                "`--smaller` is for a limit, and there is none: say one, such as `--max-celsius 75`"
+            );
         }
         return Ok(Vec::new());
     }
