@@ -20,8 +20,8 @@ use rushlight_server::{
 use rushlight_store::Resolved;
 use wanted::{PARALLEL, Wanted};
 
-use crate::args::{Args, Serve};
-use crate::load::Opened;
+use crate::args::{Args, Load, Serve};
+use crate::load::{Draft, Opened, ToCome};
 use crate::profile::Applied;
 use crate::{energy, load, prepare, report};
 
@@ -100,14 +100,24 @@ fn needs(args: &Args, wanted: &Wanted) -> anyhow::Result<u64> {
         load::tuned(args, &wanted.load, wanted.profile)?;
     let parallel = parallel(wanted, &profile);
     let adapters = adapters(wanted, &model)?;
-    let own = load::shared_bytes(args, &load, parallel, wanted.cache, &model, adapters)?;
-    // While weights are prepared they are there twice.
-    let own = own + unprepared.map_or(0, |unprepared| unprepared.prepared().size_bytes());
-    let Some(draft) = &wanted.draft else { return Ok(own) };
-    let flags = load::for_draft(&wanted.load, &load);
-    let (small, draft) = load::draft_load(args, &flags, draft, own)?;
-    let drafts = load::shared_bytes(args, &draft, parallel, None, &small, load::Named::new())?;
-    Ok(own + drafts)
+    let draft = draft(args, wanted, &load, parallel, &model)?;
+    // What weights are prepared of leaves memory piece by piece.
+    let to_come = ToCome { prepared: unprepared.is_some(), draft: draft.as_ref() };
+    let own = load::shared_plan(args, &load, parallel, wanted.cache, &model, adapters, to_come)?;
+    let beside = draft.map_or(Ok(0), |draft| draft.planned_bytes(args, own))?;
+    Ok(own.bytes + beside)
+}
+
+/// The model that drafts for one, if one is to.
+fn draft(
+    args: &Args,
+    wanted: &Wanted,
+    load: &Load,
+    parallel: usize,
+    target: &Model,
+) -> anyhow::Result<Option<Draft>> {
+    let (flags, least) = (load::for_draft(&wanted.load, load), load::least_bytes(load, target)?);
+    Draft::open(args, &flags, wanted.draft.as_deref(), Some(parallel), least)
 }
 
 /// Loads a model and prepares to run it, on the thread that will.
@@ -119,7 +129,10 @@ fn loaded(args: &Args, wanted: &Wanted) -> anyhow::Result<Loaded> {
     }
     let parallel = parallel(wanted, &profile);
     let adapters = adapters(wanted, &model)?;
-    let engine = load::shared_engine(args, &load, parallel, wanted.cache, model, adapters)?;
+    let draft = draft(args, wanted, &load, parallel, &model)?;
+    let to_come = ToCome { prepared: false, draft: draft.as_ref() };
+    let engine =
+        load::shared_engine(args, &load, parallel, wanted.cache, model, adapters, to_come)?;
     let needs = report::size(engine.plan().total_bytes());
     eprintln!(
         "`{}`: a context of {} tokens, {} for all requests, {} threads, {}, at most {needs} of memory",
@@ -129,9 +142,7 @@ fn loaded(args: &Args, wanted: &Wanted) -> anyhow::Result<Loaded> {
         engine.threads(),
         engine.row().name(),
     );
-    let draft = wanted.draft.as_deref();
-    let flags = load::for_draft(&wanted.load, &load);
-    let draft = load::draft(args, &flags, draft, Some(parallel), &engine)?;
+    let draft = draft.map(|draft| draft.start(args, &engine)).transpose()?;
     if let Some(draft) = &draft {
         let needs = report::size(draft.engine().plan().total_bytes());
         eprintln!("`{}`: a draft model that takes at most {needs} more", wanted.name);
