@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::Context;
 use rushlight_engine::SchedulerOptions;
 use rushlight_host::Service;
-use rushlight_model::Model;
+use rushlight_model::{AdapterFile, Model};
 use rushlight_server::{
     Degradation, Kept, Loaded, Notices, Notify, Observer, Seen, ServedModel, Server, ServerOptions,
     TlsFiles, Traces, runtime, terminated,
@@ -23,7 +23,7 @@ use wanted::{PARALLEL, Wanted};
 use crate::args::{Args, Load, Serve};
 use crate::load::{Draft, Opened, ToCome};
 use crate::profile::Applied;
-use crate::{energy, load, prepare, report};
+use crate::{energy, load, prepare, report, room};
 
 /// Serves models.
 pub(crate) fn serve(args: &'static Args, serve: &'static Serve) -> anyhow::Result<ExitCode> {
@@ -79,10 +79,12 @@ fn needed(options: &ServerOptions) -> &'static str {
 /// A model as the server has it.
 fn served(args: &'static Args, wanted: Wanted) -> ServedModel {
     let wanted = Arc::new(wanted);
-    let (to_load, to_count) = (wanted.clone(), wanted.clone());
+    let (to_load, to_count, to_copy) = (wanted.clone(), wanted.clone(), wanted.clone());
     let load = move || loaded(args, &to_load).map_err(Into::into);
     let needs = move || needs(args, &to_count).map_err(Into::into);
-    let mut model = ServedModel::new(&wanted.name, load).with_needs(needs);
+    let copies = move || copies(args, &to_copy).map_err(Into::into);
+    let model = ServedModel::new(&wanted.name, load);
+    let mut model = model.with_needs(needs).with_copies(copies);
     model.aliases.clone_from(&wanted.aliases);
     model.adapters = wanted.lora.iter().map(|(name, _)| name.clone()).collect();
     (model.pinned, model.priority, model.idle) = (wanted.pinned, wanted.priority, wanted.idle);
@@ -92,6 +94,15 @@ fn served(args: &'static Args, wanted: Wanted) -> ServedModel {
     scheduler.speculation = wanted.speculation;
     model.scheduler = Some(scheduler);
     model
+}
+
+/// The memory that it takes to look at a model and the one that drafts for it, in bytes; they are pulled
+/// if need be.
+fn copies(args: &Args, wanted: &Wanted) -> anyhow::Result<u64> {
+    let all = std::iter::once(&wanted.load.model).chain(&wanted.draft);
+    // That an adapter is no model is said when it is opened.
+    let all = all.filter(|model| !AdapterFile::is_at(model.as_ref()));
+    all.map(|model| Ok(room::copied_bytes(&load::resolve(args, model)?))).sum()
 }
 
 /// The memory that a model will take, in bytes; it is pulled if need be, but not loaded.

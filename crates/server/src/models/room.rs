@@ -160,6 +160,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_copied_to_look_at_a_model_has_room_before() {
+        let options = ServerOptions { memory_bytes: Some(1000), ..Default::default() };
+        let (asked, was_asked) = mpsc::channel();
+        let model = ServedModel::new("a", || Err("it is not loaded".into()));
+        let needs = move || {
+            asked.send(()).map_err(|_| "nobody listens")?;
+            Ok(10)
+        };
+        let mut model = model.with_needs(needs).with_copies(|| Ok(2000));
+        model.pinned = false;
+        let metrics = Metrics::new(crate::energy::Accounts::new(None));
+        let models = Models::new(vec![model], &options, &metrics).unwrap();
+        let opened = crate::runtime().unwrap().block_on(models.open(Some("a"))).map(drop);
+        assert!(opened.is_err_and(|failure| failure.message().contains("of memory")));
+        assert!(was_asked.try_recv().is_err());
+    }
+
+    #[test]
     fn a_model_counts_until_its_engine_has_ended() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("tiny.gguf");
