@@ -164,7 +164,8 @@ fn nothing_is_killed_in_a_small_control_group() {
     // A file of its own, whose pages the group is charged for.
     let copy = dir.path().join("model.gguf").to_str().unwrap().to_owned();
     fs::copy(&model, &copy).unwrap();
-    let cases: [(&[&str], bool); 5] = [
+    let cases: [(&[&str], bool); 6] = [
+        (&["tune", "--budget", "6", "--no-save"], true),
         (&["run", "Hello", "-n", "8"], true),
         (&["run", "Hello", "-n", "8", "--prepare", "memory"], true),
         (&["bench", "-p", "512", "-n", "4", "-r", "1"], true),
@@ -195,6 +196,39 @@ fn status_bytes(process: u32, field: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? << 10)
+}
+
+/// What a command prints, and its peak, in bytes.
+fn peak_of(store: &Path, args: &[&str]) -> (Output, u64) {
+    let mut command = Command::new(BINARY);
+    command.args(args).env("RUSHLIGHT_STORE", store).stdin(Stdio::null());
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (process, mut peak) = (child.id(), 0);
+    let ends = std::thread::spawn(move || child.wait_with_output().unwrap());
+    while !ends.is_finished() {
+        peak = peak.max(status_bytes(process, "VmHWM").unwrap_or(0));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    (ends.join().unwrap(), peak)
+}
+
+#[test]
+fn tune_lets_engines_and_weights_go_before_others_come() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = wide(dir.path());
+    // Once, and not the same weights for other kernels or in another layout beside.
+    let promise = needs(dir.path(), &model, "8192") + (16 << 20);
+    let memory = format!("{promise}B");
+    let args = ["tune", &model, "--budget", "8", "--memory", &memory, "--no-save", "--json"];
+    let (output, peak) = peak_of(dir.path(), &args);
+    let found = json(&output);
+    eprintln!("{} of {} MiB", peak >> 20, promise >> 20);
+    assert!(peak <= promise, "{peak} of {promise}");
+    // All layouts were measured for that.
+    let rankings = found["rankings"].as_array().unwrap();
+    let machines = rankings.iter().find(|r| r["what"] == "kernels and weights");
+    let machines = machines.unwrap()["candidates"].as_array().unwrap();
+    assert!(machines.len() > 1, "{machines:?}");
 }
 
 #[test]
