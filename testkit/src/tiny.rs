@@ -19,6 +19,7 @@ mod checkpoint;
 mod gguf;
 mod tokenizer;
 pub mod weights;
+mod wide;
 
 use serde_json::Value;
 use std::fs;
@@ -29,6 +30,7 @@ pub use checkpoint::write_hf;
 pub use gguf::{
     write_gguf, write_gguf_padded, write_gguf_q8_0, write_gguf_with, write_gguf_with_template,
 };
+pub use wide::write_gguf_wide;
 
 /// A tiny model with the input it was run on and what came out.
 #[derive(Debug, Clone)]

@@ -1,11 +1,13 @@
 //! From what the user calls a model to an engine that runs it.
 
+mod draft;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use rushlight_engine::{
-    Activations, CacheType, DraftModel, Engine, EngineOptions, ErrorKind, Plan,
+    Activations, CacheType, Engine, EngineOptions, ErrorKind, Plan, SchedulerOptions,
 };
 use rushlight_host::Cores;
 use rushlight_kernels::Row;
@@ -20,6 +22,8 @@ use crate::prepare::Unprepared;
 use crate::profile::{self, Applied};
 use crate::progress::Bars;
 use crate::room;
+
+pub(crate) use draft::{Draft, for_draft};
 
 /// The store that the command line names.
 pub(crate) fn store(args: &Args) -> anyhow::Result<Store> {
@@ -81,7 +85,8 @@ pub(crate) fn unprepared(args: &Args, load: &Load) -> anyhow::Result<(Arc<Model>
     Ok((Arc::new(model), resolved))
 }
 
-/// Uses prepared weights if they are there; else those that can be made.
+/// Uses prepared weights if they are there; else those that can be made. Where memory holds the file's
+/// alone they are not used.
 fn prepared(
     args: &Args,
     load: &Load,
@@ -89,6 +94,10 @@ fn prepared(
     resolved: &Resolved,
 ) -> anyhow::Result<Option<Unprepared>> {
     if load.prepare() != Prepare::Auto {
+        return Ok(None);
+    }
+    let least = Plan::of(model, &least(load, model)?).once_prepared(model);
+    if least.total_bytes() > memory_bytes(load) {
         return Ok(None);
     }
     let unprepared = Unprepared::of(&store(args)?, resolved, model, row(load)?);
@@ -135,6 +144,29 @@ pub(crate) fn asked(engine: &Engine) -> Option<Arc<Adapter>> {
     engine.adapter(ASKED).cloned()
 }
 
+/// What comes beside an engine later, for which its context leaves room.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct ToCome<'a> {
+    /// Whether weights are prepared, which may take more than those of the file.
+    pub(crate) prepared: bool,
+    /// A model that drafts for it.
+    pub(crate) draft: Option<&'a Draft>,
+}
+
+impl ToCome<'_> {
+    /// Bytes that prepared weights will have more than those that are there.
+    fn prepared_bytes(&self, model: &Model, options: &EngineOptions) -> u64 {
+        let plan = Plan::of(model, options);
+        let then = if self.prepared { plan.once_prepared(model) } else { plan };
+        then.total_bytes().saturating_sub(plan.total_bytes())
+    }
+
+    /// Bytes of the model that drafts for one of such a context, at least.
+    fn draft_bytes(&self, context: usize) -> u64 {
+        self.draft.map_or(0, |draft| draft.bytes(context))
+    }
+}
+
 /// Prepares to run it, with a smaller context than usual where none is asked for and the usual one
 /// does not fit.
 pub(crate) fn engine(
@@ -142,10 +174,11 @@ pub(crate) fn engine(
     load: &Load,
     model: Arc<Model>,
     adapters: Named,
+    to_come: ToCome<'_>,
 ) -> anyhow::Result<Engine> {
     let mut options = options(load)?;
     options.adapters = adapters;
-    start(args, load, model, options)
+    start(args, load, model, options, to_come)
 }
 
 /// Prepares to run it for so many requests at once, with a cache for so many positions in all.
@@ -156,9 +189,10 @@ pub(crate) fn shared_engine(
     positions: Option<usize>,
     model: Arc<Model>,
     adapters: Named,
+    to_come: ToCome<'_>,
 ) -> anyhow::Result<Engine> {
-    let options = shared_options(load, answers, positions, &model, adapters)?;
-    start(args, load, model, options)
+    let options = shared_options(load, answers, positions, &model, adapters, to_come)?;
+    start(args, load, model, options, to_come)
 }
 
 fn start(
@@ -166,8 +200,9 @@ fn start(
     load: &Load,
     model: Arc<Model>,
     mut options: EngineOptions,
+    to_come: ToCome<'_>,
 ) -> anyhow::Result<Engine> {
-    fit(load, &model, &mut options);
+    fit(load, &model, &mut options, to_come);
     let engine = Engine::new(model.clone(), &options);
     let engine = engine.map_err(|error| match error.kind() {
         ErrorKind::Memory => room::refused(args, load, &model, &options, error),
@@ -181,11 +216,14 @@ fn start(
 }
 
 /// Takes the largest context that fits where none is asked for and the usual one does not.
-fn fit(load: &Load, model: &Model, options: &mut EngineOptions) {
+fn fit(load: &Load, model: &Model, options: &mut EngineOptions, to_come: ToCome<'_>) {
     if load.ctx.is_some() {
         return;
     }
-    if let Some(context) = options.fitting_context(model).filter(|c| *c < usual(model)) {
+    let prepared = to_come.prepared_bytes(model, options);
+    let beside = |context| prepared + to_come.draft_bytes(context);
+    let fitting = options.fitting_context_beside(model, &beside);
+    if let Some(context) = fitting.filter(|context| *context < usual(model)) {
         (options.context, options.positions) = (Some(context), None);
     }
 }
@@ -205,20 +243,48 @@ pub(crate) fn shortened(load: &Load, engine: &Engine) -> Option<String> {
     })
 }
 
-/// The memory that [`shared_engine`] will have, in bytes; an error if it does not fit.
-pub(crate) fn shared_bytes(
+/// The least that a model takes which is run so, in bytes.
+pub(crate) fn least_bytes(load: &Load, model: &Model) -> anyhow::Result<u64> {
+    Ok(Plan::of(model, &least(load, model)?).total_bytes())
+}
+
+/// A model that is run so in the least memory.
+fn least(load: &Load, model: &Model) -> anyhow::Result<EngineOptions> {
+    let mut options = options(load)?;
+    options.context = Some(load.ctx.unwrap_or_else(|| EngineOptions::least_context(model)));
+    if load.beside == Beside::Answers {
+        options.answers = SchedulerOptions::default().most_running;
+        options.process_bytes = Some(ServerOptions::constraints_bytes(model.dims().v));
+    }
+    Ok(options)
+}
+
+/// What an engine will have.
+#[derive(Clone, Copy)]
+pub(crate) struct Planned {
+    pub(crate) bytes: u64,
+    /// Positions.
+    pub(crate) context: usize,
+}
+
+/// What [`shared_engine`] will have, once weights are prepared too if they are to be; an error if it
+/// does not fit.
+pub(crate) fn shared_plan(
     args: &Args,
     load: &Load,
     answers: usize,
     positions: Option<usize>,
     model: &Model,
     adapters: Named,
-) -> anyhow::Result<u64> {
-    let mut options = shared_options(load, answers, positions, model, adapters)?;
-    fit(load, model, &mut options);
+    to_come: ToCome<'_>,
+) -> anyhow::Result<Planned> {
+    let mut options = shared_options(load, answers, positions, model, adapters, to_come)?;
+    fit(load, model, &mut options, to_come);
     let plan = options.plan(model);
     let plan = plan.map_err(|error| room::refused(args, load, model, &options, error));
-    Ok(plan.with_context(|| format!("cannot run `{}`", load.model))?.total_bytes())
+    let plan = plan.with_context(|| format!("cannot run `{}`", load.model))?;
+    let bytes = plan.total_bytes() + to_come.prepared_bytes(model, &options);
+    Ok(Planned { bytes, context: options.context.unwrap_or_else(|| usual(model)) })
 }
 
 fn shared_options(
@@ -227,6 +293,7 @@ fn shared_options(
     positions: Option<usize>,
     model: &Model,
     adapters: Named,
+    to_come: ToCome<'_>,
 ) -> anyhow::Result<EngineOptions> {
     let mut options = options(load)?;
     (options.answers, options.adapters) = (answers, adapters);
@@ -235,11 +302,11 @@ fn shared_options(
     }
     let plan = Plan::of(model, &options);
     let memory = memory_bytes(load);
-    // Weights may be there twice, for a while: in the file's layout and in the kernels'.
-    let others = plan.total_bytes() - plan.cache_bytes + plan.all_weights_bytes();
+    let context = load.ctx.unwrap_or(usual(model));
+    let beside = to_come.prepared_bytes(model, &options) + to_come.draft_bytes(context);
+    let others = plan.total_bytes() - plan.cache_bytes + beside;
     let room = (memory / 4).min(memory.saturating_sub(others));
     let contexts = (room / plan.cache_bytes.max(1)).clamp(1, CONTEXTS) as usize;
-    let context = load.ctx.unwrap_or(usual(model));
     options.positions = Some(positions.unwrap_or(contexts * context));
     Ok(options)
 }
@@ -287,54 +354,6 @@ pub(crate) fn options(load: &Load) -> anyhow::Result<EngineOptions> {
     options.row = Some(row(load)?);
     options.panels_in_memory = load.prepare() == Prepare::Memory;
     Ok(options)
-}
-
-/// Loads the model `name` that drafts for the one of `target`, in the memory that this leaves; for so
-/// many answers at once.
-pub(crate) fn draft(
-    args: &Args,
-    target_load: &Load,
-    name: Option<&str>,
-    answers: Option<usize>,
-    target: &Engine,
-) -> anyhow::Result<Option<DraftModel>> {
-    let Some(name) = name else { return Ok(None) };
-    let (small, load) = draft_load(args, target_load, name, target.plan().total_bytes())?;
-    let engine = match answers {
-        None => engine(args, &load, small, Named::new())?,
-        Some(answers) => shared_engine(args, &load, answers, None, small, Named::new())?,
-    };
-    let draft = DraftModel::new(engine, target.model());
-    draft.map(Some).with_context(|| format!("`{name}` cannot draft for `{}`", target_load.model))
-}
-
-/// The flags for a model that drafts for another one, of which `tuned` is how it runs: what a profile says
-/// of layouts and sizes is of that one's shape.
-pub(crate) fn for_draft(flags: &Load, tuned: &Load) -> Load {
-    Load {
-        threads: tuned.threads,
-        decode_threads: tuned.decode_threads,
-        cores: tuned.cores,
-        ..flags.clone()
-    }
-}
-
-/// The model `name` that drafts for one that takes so many bytes, and how it runs.
-pub(crate) fn draft_load(
-    args: &Args,
-    target_load: &Load,
-    name: &str,
-    target_bytes: u64,
-) -> anyhow::Result<(Arc<Model>, Load)> {
-    let mut load = Load { model: name.to_owned(), ..target_load.clone() };
-    let (small, _) = model(args, &load)?;
-    // What it says is checked: it may round as it likes.
-    load.activations = ActivationBits::Int8;
-    load.ctx = load.ctx.map(|n| n.min(small.dims().context));
-    load.memory = Some(memory_bytes(&load).saturating_sub(target_bytes));
-    // That of the target has the process.
-    load.beside = Beside::Nothing;
-    Ok((small, load))
 }
 
 fn kernels(name: &str) -> anyhow::Result<&'static Row> {

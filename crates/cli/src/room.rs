@@ -2,6 +2,7 @@
 
 use anyhow::anyhow;
 use rushlight_engine::{EngineOptions, Error, Plan};
+use rushlight_host::Mapping;
 use rushlight_model::Model;
 use rushlight_store::{Entry, Resolved, Store};
 
@@ -145,6 +146,11 @@ fn smaller(
 fn bytes(resolved: &Resolved) -> u64 {
     let len = |path| std::fs::metadata(path).map_or(0, |meta| meta.len());
     resolved.files.iter().map(len).fold(0, u64::saturating_add)
+}
+
+/// Bytes of a model's files that are copied when it is opened.
+pub(crate) fn copied_bytes(resolved: &Resolved) -> u64 {
+    resolved.files.iter().map(|path| Mapping::copied_bytes(path)).fold(0, u64::saturating_add)
 }
 
 /// What a model is called: in the store, else as its file is.

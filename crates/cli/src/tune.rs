@@ -10,6 +10,7 @@ mod measuring;
 mod race;
 mod search;
 mod setting;
+mod shelf;
 mod space;
 mod table;
 
@@ -19,6 +20,7 @@ pub(crate) use measuring::{Measuring, Sizes};
 pub(crate) use race::{Candidate, Fate};
 pub(crate) use search::{Found, Ranking, search};
 pub(crate) use setting::{Backend, Machine, Point, Setting, Task, Weights};
+pub(crate) use shelf::{Open, Shelf};
 pub(crate) use space::{CHUNKS, Space, Team, USERS, teams};
 pub(crate) use table::{Sample, Spread, Table};
 

@@ -6,6 +6,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use rushlight_testkit::{model_path, tiny};
 use serde_json::Value;
@@ -163,7 +164,8 @@ fn nothing_is_killed_in_a_small_control_group() {
     // A file of its own, whose pages the group is charged for.
     let copy = dir.path().join("model.gguf").to_str().unwrap().to_owned();
     fs::copy(&model, &copy).unwrap();
-    let cases: [(&[&str], bool); 5] = [
+    let cases: [(&[&str], bool); 6] = [
+        (&["tune", "--budget", "6", "--no-save"], true),
         (&["run", "Hello", "-n", "8"], true),
         (&["run", "Hello", "-n", "8", "--prepare", "memory"], true),
         (&["bench", "-p", "512", "-n", "4", "-r", "1"], true),
@@ -182,6 +184,113 @@ fn nothing_is_killed_in_a_small_control_group() {
     }
 }
 
+/// A model whose weights are most of what it takes, in a folder.
+fn wide(dir: &Path) -> String {
+    let file = dir.join("wide.gguf");
+    tiny::write_gguf_wide(&file);
+    file.to_str().unwrap().to_owned()
+}
+
+/// A number of KiB of the status of a process, in bytes; `None` when it has ended.
+fn status_bytes(process: u32, field: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? << 10)
+}
+
+/// What a command prints, and its peak, in bytes.
+fn peak_of(store: &Path, args: &[&str]) -> (Output, u64) {
+    let mut command = Command::new(BINARY);
+    command.args(args).env("RUSHLIGHT_STORE", store).stdin(Stdio::null());
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (process, mut peak) = (child.id(), 0);
+    let ends = std::thread::spawn(move || child.wait_with_output().unwrap());
+    while !ends.is_finished() {
+        peak = peak.max(status_bytes(process, "VmHWM").unwrap_or(0));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    (ends.join().unwrap(), peak)
+}
+
+#[test]
+fn tune_lets_engines_and_weights_go_before_others_come() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = wide(dir.path());
+    // Once, and not the same weights for other kernels or in another layout beside.
+    let promise = needs(dir.path(), &model, "8192") + (16 << 20);
+    let memory = format!("{promise}B");
+    let args = ["tune", &model, "--budget", "8", "--memory", &memory, "--no-save", "--json"];
+    let (output, peak) = peak_of(dir.path(), &args);
+    let found = json(&output);
+    eprintln!("{} of {} MiB", peak >> 20, promise >> 20);
+    assert!(peak <= promise, "{peak} of {promise}");
+    // All layouts were measured for that.
+    let rankings = found["rankings"].as_array().unwrap();
+    let machines = rankings.iter().find(|r| r["what"] == "kernels and weights");
+    let machines = machines.unwrap()["candidates"].as_array().unwrap();
+    assert!(machines.len() > 1, "{machines:?}");
+}
+
+#[test]
+fn a_context_leaves_room_for_weights_to_be_prepared_and_for_a_draft() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, file) = (dir.path().join("store"), wide(dir.path()));
+    let args = ["import", &file, "--name", "wide", "--no-prepare"];
+    assert!(rushlight(&store, &args).status.success());
+    let draft = dir.path().join("draft.gguf").to_str().unwrap().to_owned();
+    tiny::write_gguf(&tiny::case("llama2"), Path::new(&draft));
+
+    let promise = needs(&store, "wide", "4096");
+    let args = ["run", "wide", "ab", "--raw", "-n", "4", "--json", "--no-prepare"];
+    let memory = format!("{promise}B");
+    let more = ["--draft", &draft, "--memory", &memory, "--speculate", "always"];
+    let output = rushlight(&store, &[&args[..], &more].concat());
+    let answer = json(&output);
+    assert!(stderr(&output).contains("tokens instead of"), "{}", stderr(&output));
+    assert!(answer["speculation"]["drafted_tokens"].as_u64().unwrap() > 0, "{answer}");
+    let peak = answer["peak_memory_bytes"].as_u64().unwrap();
+    assert!(peak <= promise, "{peak} of {promise}");
+
+    // What requests may take of it is three times a thirty-second.
+    let promise = promise * 32 / 29 + (1 << 20);
+    let memory = format!("{promise}B");
+    for more in [&["--draft", &draft][..], &[]] {
+        let args = [&["wide", "--memory", &memory, "--parallel", "4"], more].concat();
+        let server = Served::start_in(&store, &args);
+        let loaded = || server.health()["models"][0]["stage"] == "loaded";
+        while !loaded() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        server.write("wide");
+        let health = server.health();
+        let context = health["models"][0]["context"].as_u64().unwrap();
+        assert!((512..8192).contains(&context), "{health}");
+        let peak = status_bytes(server.child.id(), "VmHWM").unwrap();
+        eprintln!("{more:?}: {} of {} MiB, {context} tokens", peak >> 20, promise >> 20);
+        assert!(peak <= promise, "{peak} of {promise}");
+        drop(server);
+        // They were prepared: again, before.
+        fs::remove_dir_all(store.join("prepared")).unwrap();
+    }
+}
+
+#[test]
+fn prepared_weights_are_not_used_where_only_those_of_the_file_fit() {
+    let Some(model) = model_path() else { return };
+    let (dir, model) = (tempfile::tempdir().unwrap(), model.to_str().unwrap().to_owned());
+    assert!(rushlight(dir.path(), &["import", &model, "--name", "small"]).status.success());
+    // The matrix of embeddings and output is there twice, with 28.7 MiB.
+    let both = needs(dir.path(), "small", "512");
+    for (promise, weights) in [(both, "prepared"), (both - (8 << 20), "file")] {
+        let memory = format!("{promise}B");
+        let args = ["run", "small", "Hello", "-n", "2", "--json", "--memory", &memory];
+        let answer = json(&rushlight(dir.path(), &args));
+        assert_eq!(answer["weights"], weights, "{answer}");
+        let peak = answer["peak_memory_bytes"].as_u64().unwrap();
+        assert!(peak <= promise, "{weights}: {peak} of {promise}");
+    }
+}
+
 /// A server that is ended when it is dropped.
 struct Served {
     child: Child,
@@ -190,7 +299,16 @@ struct Served {
 
 impl Served {
     fn start(args: &[&str]) -> Self {
+        Self::of(Command::new(BINARY), args)
+    }
+
+    fn start_in(store: &Path, args: &[&str]) -> Self {
         let mut command = Command::new(BINARY);
+        command.env("RUSHLIGHT_STORE", store);
+        Self::of(command, args)
+    }
+
+    fn of(mut command: Command, args: &[&str]) -> Self {
         command.args(["serve", "--address", "127.0.0.1:0", "--no-pin", "--threads", "1"]);
         let mut child = command.args(args).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -230,9 +348,7 @@ impl Served {
     }
 
     fn anonymous_kib(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
-        line.split_whitespace().next().unwrap().parse().unwrap()
+        status_bytes(self.child.id(), "RssAnon").unwrap() >> 10
     }
 }
 

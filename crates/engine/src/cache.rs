@@ -60,6 +60,8 @@ pub(crate) struct Cache {
     free: Vec<usize>,
     /// How many hold each page.
     holders: Vec<u32>,
+    /// Which pages somebody has held since their memory was last given back.
+    written: Vec<bool>,
     /// Pages at most.
     capacity: usize,
     /// `None` for a place that is free.
@@ -98,6 +100,7 @@ impl Cache {
             chunk,
             free: Vec::new(),
             holders: Vec::new(),
+            written: Vec::new(),
             capacity,
             sequences: Vec::new(),
             #[cfg(test)]
@@ -123,22 +126,36 @@ impl Cache {
         (chunks * cache.chunk) as u64 * Self::page_bytes(dims, kind) as u64
     }
 
+    /// Bytes of one of its pages.
+    pub(crate) fn bytes_of_page(&self) -> u64 {
+        (self.layers * self.layer_bytes()) as u64
+    }
+
+    /// Bytes of pages that nobody holds and that have memory, at most.
+    pub(crate) fn idle_bytes(&self) -> u64 {
+        let idle = self.free.iter().filter(|page| self.written[**page]).count();
+        idle as u64 * self.bytes_of_page()
+    }
+
     /// Gives the memory of pages that nobody holds back to the kernel; they are as free as before.
     /// Returns the bytes, at most.
     pub(crate) fn give_back(&mut self) -> u64 {
+        let given = self.idle_bytes();
+        if given == 0 {
+            return 0;
+        }
         let mut free = self.free.clone();
         free.sort_unstable();
         let layer_bytes = self.layer_bytes();
-        let mut given = 0;
         // Neighbours together: a page of the kernel may have parts of both.
         for run in free.chunk_by(|a, b| a + 1 == *b && a / self.chunk == b / self.chunk) {
             for layer in 0..self.layers {
                 let (chunk, first) = self.place(layer, run[0]);
                 let bytes = first.start..first.start + run.len() * layer_bytes;
-                given += bytes.len() as u64;
                 self.chunks[chunk].give_back(bytes);
             }
         }
+        free.iter().for_each(|page| self.written[*page] = false);
         given
     }
 
@@ -267,7 +284,7 @@ impl Cache {
             self.allocate()?;
         }
         let mut pages = self.free.split_off(self.free.len() - need);
-        pages.iter().for_each(|page| self.holders[*page] = 1);
+        pages.iter().for_each(|page| (self.holders[*page], self.written[*page]) = (1, true));
         let shared = self.sequences[sequence.0].as_ref().and_then(|s| self.shared_last(s));
         if let Some(last) = shared.filter(|_| more > 0) {
             let page = pages.pop().expect("it was counted");
@@ -311,6 +328,7 @@ impl Cache {
         self.chunks.push(memory);
         let end = self.capacity.min(first + self.chunk);
         self.holders.resize(end, 0);
+        self.written.resize(end, false);
         self.free.extend((first..end).rev());
         Ok(())
     }
@@ -323,7 +341,7 @@ impl Cache {
         let page = self.free.pop();
         let page =
             page.ok_or_else(|| Error::new(ErrorKind::Context, "the cache has no free page"))?;
-        self.holders[page] = 1;
+        (self.holders[page], self.written[page]) = (1, true);
         Ok(page)
     }
 
@@ -479,7 +497,9 @@ mod tests {
             cache.release(*page);
         }
         let page_bytes = Cache::page_bytes(model.dims(), CacheType::F16) as u64;
+        assert_eq!(cache.idle_bytes(), 56 * page_bytes);
         assert_eq!(cache.give_back(), 56 * page_bytes);
+        assert_eq!((cache.idle_bytes(), cache.give_back()), (0, 0));
         assert_eq!(cache.available(), 56);
         let ones = |bytes: &[u8]| bytes.chunks(2).all(|b| b == f16::from_f32(1.0).to_le_bytes());
         for page in all.iter().filter(stay) {

@@ -182,6 +182,23 @@ impl Engine {
         &mut self.cache
     }
 
+    /// Bytes that [`Engine::give_back`] would give back, at most.
+    pub(crate) fn idle_bytes(&self, rests: bool) -> u64 {
+        self.cache.idle_bytes() + if rests { self.buffers.bytes() } else { 0 }
+    }
+
+    /// Gives back the memory of all pages that no sequence has. Of an engine that rests also what passes
+    /// work with: the next one takes it anew, and the output of the last one is gone. Returns the bytes, at
+    /// most.
+    pub(crate) fn give_back(&mut self, rests: bool) -> u64 {
+        let bytes = self.idle_bytes(rests);
+        self.cache.give_back();
+        if rests {
+            (self.buffers, self.wanted) = (Buffers::default(), 0);
+        }
+        bytes
+    }
+
     /// Calls `f(index, item)` once for each item, on any thread.
     pub(crate) fn each<T: Send>(&self, items: &mut [T], f: impl Fn(usize, &mut T) + Sync) {
         self.machine.pool.each(items, |_, i, item| f(i, item));

@@ -57,6 +57,15 @@ pub(crate) struct Buffers {
     experts: experts::Buffers,
 }
 
+impl Buffers {
+    /// Bytes of what a pass has made of every row.
+    pub(crate) fn bytes(&self) -> u64 {
+        let Self { x, h, q, k, v, attended, gate, up, out, states, .. } = self;
+        let all = [x, h, q, k, v, attended, gate, up, out, states];
+        all.iter().map(|floats| size_of::<f32>() as u64 * floats.capacity() as u64).sum()
+    }
+}
+
 /// Everything that one pass reads and writes.
 pub(crate) struct Pass<'a> {
     pub(crate) model: &'a Model,

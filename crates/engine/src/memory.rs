@@ -119,6 +119,14 @@ impl Plan {
         sources.fold(self, |plan, source| plan.with(source, WeightsFrom::Memory))
     }
 
+    /// The plan once prepared weights that are still to be made are there.
+    #[must_use]
+    pub fn once_prepared(self, model: &Model) -> Self {
+        let sources = model.panel_sources().iter();
+        let missing = sources.filter(|source| source.from() == WeightsFrom::File);
+        missing.fold(self, |plan, source| plan.with(source, WeightsFrom::Prepared))
+    }
+
     /// The plan when products with a tensor read it from there.
     fn with(mut self, source: &PanelSource, from: WeightsFrom) -> Self {
         match from {
@@ -249,6 +257,17 @@ mod tests {
         let error = check(&Plan::of(&model, &options), 1000, &model, &options).unwrap_err();
         assert!(error.hint().unwrap().contains("smaller quantisation"), "{error:?}");
         assert_eq!(fitting(1000), None);
+        // What is to come beside takes its part of it.
+        let options = EngineOptions {
+            memory_bytes: Some(total(usual, CacheType::F16)),
+            ..EngineOptions::default()
+        };
+        let beside = |context: usize| 1_000_000 * context as u64;
+        assert_ne!(options.fitting_context_beside(&model, &beside), Some(usual));
+        let room = total(usual, CacheType::F16) + beside(2 * PAGE);
+        let found = fit::largest(&model, &options, room, usual, &beside).unwrap();
+        let all = |context| total(context, CacheType::F16) + beside(context);
+        assert!(all(found) <= room && all(found + PAGE) > room, "{found}");
         // A context below 512 is not taken unless nobody would take more.
         assert_eq!(fitting(two), (2 * PAGE >= 512.min(usual)).then_some(2 * PAGE));
     }

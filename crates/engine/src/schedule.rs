@@ -172,6 +172,8 @@ pub struct Counts {
     pub pages_used: usize,
     /// Pages of earlier texts.
     pub pages_cached: usize,
+    /// Bytes that [`Scheduler::give_back`] would give back, at most.
+    pub idle_bytes: u64,
     /// Passes so far.
     pub passes: u64,
     /// Their rows, in all.
@@ -275,6 +277,7 @@ impl Scheduler {
             pages: cache.capacity(),
             pages_used: cache.capacity() - cache.available(),
             pages_cached: self.prefixes.pages(),
+            idle_bytes: self.idle_bytes(),
             draft_passes: self.guesser.draft_passes(),
             drafting: self.guesser.drafting(),
             ..self.counts
@@ -371,11 +374,18 @@ impl Scheduler {
     }
 
     /// Gives up what the cache has of earlier texts and no answer uses, and gives the memory of all
-    /// pages that are free then back to the kernel. Returns the bytes, at most: some of them may never
-    /// have been used.
+    /// pages that are free then back to the kernel, those of the draft model too; where there is nothing
+    /// to do also what passes work with. Returns the bytes, at most.
     pub fn give_back(&mut self) -> u64 {
         while self.prefixes.evict(self.engine.cache_mut()) {}
-        self.engine.cache_mut().give_back()
+        let rests = self.is_idle();
+        self.engine.give_back(rests) + self.guesser.give_back(rests)
+    }
+
+    fn idle_bytes(&self) -> u64 {
+        let (cache, rests) = (self.engine.cache(), self.is_idle());
+        let kept = self.prefixes.idle_pages(cache) as u64 * cache.bytes_of_page();
+        kept + self.engine.idle_bytes(rests) + self.guesser.idle_bytes(rests)
     }
 
     /// Ends every request with an error that `why` makes.

@@ -477,3 +477,19 @@ fn what_cannot_be_embedded_is_refused_by_name() {
     while scheduler.step().unwrap() {}
     assert_eq!(first.heard().vectors[0].len(), 5);
 }
+
+#[test]
+fn an_embedder_gives_back_what_it_works_with_and_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tiny.gguf");
+    let tiny = case("minilm");
+    write_gguf(&tiny, &path);
+    let mut scheduler = scheduler(&path, 64, 64);
+    let first = embed(&mut scheduler, vec![text(&tiny.ids[..40])], raw());
+    let counts = scheduler.counts();
+    assert!(counts.pages_cached == 0 && counts.idle_bytes > 0, "{counts:?}");
+    assert_eq!(scheduler.give_back(), counts.idle_bytes);
+    assert_eq!(scheduler.counts().idle_bytes, 0);
+    let again = embed(&mut scheduler, vec![text(&tiny.ids[..40])], raw());
+    assert_eq!(again.vectors, first.vectors);
+}

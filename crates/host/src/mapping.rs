@@ -77,13 +77,16 @@ impl Mapping {
     /// As [`Mapping::open`] and [`Mapping::open_private`].
     pub fn open_guarded(path: &Path) -> Result<Self, Error> {
         let (file, stat) = open_regular(path)?;
-        let others_can_write = stat.mode() & (Mode::WGRP | Mode::WOTH).bits() != 0;
-        let ours = [0, rustix::process::geteuid().as_raw()].contains(&stat.uid());
-        if ours && !others_can_write {
-            Self::shared(file, &stat, path)
-        } else {
-            Self::private(file, &stat, path)
+        match others_can_write(&stat) {
+            false => Self::shared(file, &stat, path),
+            true => Self::private(file, &stat, path),
         }
+    }
+
+    /// Bytes that [`Mapping::open_guarded`] copies: none of a file that it maps, or that is not there.
+    pub fn copied_bytes(path: &Path) -> u64 {
+        let stat = std::fs::metadata(path).ok();
+        stat.filter(others_can_write).map_or(0, |stat| stat.len())
     }
 
     fn shared(file: File, stat: &Metadata, path: &Path) -> Result<Self, Error> {
@@ -229,6 +232,12 @@ impl Seen {
     }
 }
 
+/// Whether others than root and this user can write a file.
+fn others_can_write(stat: &Metadata) -> bool {
+    let ours = [0, rustix::process::geteuid().as_raw()].contains(&stat.uid());
+    !ours || stat.mode() & (Mode::WGRP | Mode::WOTH).bits() != 0
+}
+
 /// Opens without waiting for the other end of a FIFO, and proves by `fstat` of what was opened (not
 /// of what the path names a moment later) that it is a regular file.
 fn open_regular(path: &Path) -> Result<(File, Metadata), Error> {
@@ -358,7 +367,9 @@ mod tests {
         for (mode, private) in [(0o644, false), (0o600, false), (0o664, true), (0o646, true)] {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
             assert_eq!(Mapping::open_guarded(&path).unwrap().is_private(), private, "{mode:o}");
+            assert_eq!(Mapping::copied_bytes(&path), if private { 3 } else { 0 }, "{mode:o}");
         }
+        assert_eq!(Mapping::copied_bytes(&dir.path().join("none")), 0);
     }
 
     #[test]

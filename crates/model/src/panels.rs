@@ -176,11 +176,13 @@ impl PanelSource {
         self.bytes.release(rows);
     }
 
-    /// Gives the products these panels from now on; the first ones given stay.
+    /// Gives the products these panels from now on; the first ones given stay. What they are made of
+    /// leaves this process's memory: it may have been read while they were made.
     pub(crate) fn attach(&self, panels: Bytes) {
         assert_eq!(panels.len(), self.packed_bytes(), "panels of `{}`", self.name);
         // Panels of the same tensor are the same bytes: whose they are does not matter.
         let _ = self.slot.set(panels);
+        self.bytes.release(0..self.bytes.len());
     }
 }
 

@@ -29,6 +29,7 @@ use entry::Opened;
 pub(crate) use entry::Entry;
 pub(crate) use lease::Lease;
 use lease::Names;
+use served_model::Needs;
 pub use served_model::ServedModel;
 use shed::Shed;
 
@@ -244,11 +245,11 @@ impl Models {
     }
 
     async fn load_now(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<(), Error> {
-        let model = entry.model.clone();
-        let needs = tokio::task::spawn_blocking(move || (model.needs)()).await;
-        let cannot = || Error::new(ErrorKind::Load, "the model cannot be loaded");
-        let needs = needs.map_err(|panic| cannot().because(panic))?;
-        let needs = needs.map_err(|error| cannot().because(error))?;
+        let copies = bytes(&entry.model.copies).await?;
+        if copies > 0 {
+            self.make_room(entry, copies).await?;
+        }
+        let needs = bytes(&entry.model.needs).await?;
         self.make_room(entry, needs).await?;
         let (load, passes) = (entry.model.load.clone(), self.passes.clone());
         let scheduler = entry.model.scheduler.as_ref().unwrap_or(&self.options.scheduler);
@@ -282,4 +283,12 @@ impl Models {
             let _ = worker.stop(most).await;
         }
     }
+}
+
+/// Has something said of a model that reads its files.
+async fn bytes(of: &Needs) -> Result<u64, Error> {
+    let cannot = || Error::new(ErrorKind::Load, "the model cannot be loaded");
+    let of = of.clone();
+    let bytes = tokio::task::spawn_blocking(move || of()).await;
+    bytes.map_err(|panic| cannot().because(panic))?.map_err(|error| cannot().because(error))
 }

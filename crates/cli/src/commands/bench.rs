@@ -39,7 +39,7 @@ pub(crate) fn bench(args: &Args, bench: &Bench) -> anyhow::Result<ExitCode> {
     let wanted = wanted(bench, &model);
     let decodes = !model.arch().bidirectional;
     let adapters = load::adapters(&model, &bench.adapters)?;
-    let mut engine = load::engine(args, &load, model, adapters)?;
+    let mut engine = load::engine(args, &load, model, adapters, load::ToCome::default())?;
     let load_time = begin.elapsed();
     let idle_watts = energy::idle_watts(&meter, SETTLE, REST);
     let power = Power { meter, idle_watts };

@@ -27,7 +27,8 @@ pub(crate) fn embed(args: &Args, options: &Embed) -> anyhow::Result<ExitCode> {
     if model.ranks() && options.query.is_none() {
         bail!("`{}` scores texts for a query, expected `--query`", options.load.model);
     }
-    let engine = load::shared_engine(args, &options.load, 1, None, model.clone(), Vec::new())?;
+    let (none, load) = (load::ToCome::default(), &options.load);
+    let engine = load::shared_engine(args, load, 1, None, model.clone(), Vec::new(), none)?;
     let mut scheduler = Scheduler::new(engine, &SchedulerOptions::default());
     let mut encoded = Vec::with_capacity(texts.len() + 1);
     // Vectors are compared with the query's, which comes first.

@@ -24,7 +24,8 @@ pub(crate) fn perplexity(args: &Args, options: &Perplexity) -> anyhow::Result<Ex
         .with_context(|| format!("cannot read `{}`", options.file.display()))?;
     let (model, unprepared) = load::model(args, &options.load)?;
     let adapters = load::adapters(&model, &options.adapters)?;
-    let mut engine = load::engine(args, &options.load, model.clone(), adapters)?;
+    let none = load::ToCome::default();
+    let mut engine = load::engine(args, &options.load, model.clone(), adapters, none)?;
     let window = options.window;
     if window < 4 || window > engine.context() {
         bail!("a window of `{window}` tokens, expected 4 to the context of `{}`", engine.context());

@@ -18,6 +18,7 @@ use super::chat;
 use crate::args::{Args, Run, Sampling, Speculate};
 use crate::energy::{self, Spent};
 use crate::interrupt::Interrupt;
+use crate::load::{Draft, ToCome};
 use crate::{load, prepare, prompt, report};
 
 /// A prompt from standard input is no larger than this.
@@ -39,8 +40,10 @@ pub(crate) fn run(args: &Args, run: &Run) -> anyhow::Result<ExitCode> {
         profile.say(None);
     }
     let adapters = load::adapters(&model, &run.adapters)?;
-    let drafts = load::for_draft(&run.load, &load);
-    let mut engine = load::engine(args, &load, model, adapters)?;
+    let (flags, least) = (load::for_draft(&run.load, &load), load::least_bytes(&load, &model)?);
+    let draft = Draft::open(args, &flags, run.draft.as_deref(), None, least)?;
+    let to_come = ToCome { prepared: unprepared.is_some(), draft: draft.as_ref() };
+    let mut engine = load::engine(args, &load, model, adapters, to_come)?;
     if !run.raw && !run.quiet && !engine.model().has_chat_template() {
         eprintln!(
             "the model has no chat template, a built-in one is used; if it was not trained to chat, \
@@ -50,8 +53,8 @@ pub(crate) fn run(args: &Args, run: &Run) -> anyhow::Result<ExitCode> {
     let mut session = Session::new(&mut engine);
     let adapter = load::asked(&engine);
     session.set_adapter(&mut engine, adapter)?;
-    if let Some(draft) = load::draft(args, &drafts, run.draft.as_deref(), None, &engine)? {
-        session.set_draft(draft);
+    if let Some(draft) = draft {
+        session.set_draft(draft.start(args, &engine)?);
     }
     match text {
         Some(text) => {

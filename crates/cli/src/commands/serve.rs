@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::Context;
 use rushlight_engine::SchedulerOptions;
 use rushlight_host::Service;
-use rushlight_model::Model;
+use rushlight_model::{AdapterFile, Model};
 use rushlight_server::{
     Degradation, Kept, Loaded, Notices, Notify, Observer, Seen, ServedModel, Server, ServerOptions,
     TlsFiles, Traces, runtime, terminated,
@@ -21,10 +21,10 @@ use rushlight_server::{
 use rushlight_store::Resolved;
 use wanted::{PARALLEL, Wanted};
 
-use crate::args::{Args, Serve};
-use crate::load::Opened;
+use crate::args::{Args, Load, Serve};
+use crate::load::{Draft, Opened, ToCome};
 use crate::profile::Applied;
-use crate::{energy, load, prepare, report};
+use crate::{energy, load, prepare, report, room};
 
 /// Serves models.
 pub(crate) fn serve(args: &'static Args, serve: &'static Serve) -> anyhow::Result<ExitCode> {
@@ -81,10 +81,12 @@ fn needed(options: &ServerOptions) -> &'static str {
 /// A model as the server has it.
 fn served(args: &'static Args, wanted: Wanted) -> ServedModel {
     let wanted = Arc::new(wanted);
-    let (to_load, to_count) = (wanted.clone(), wanted.clone());
+    let (to_load, to_count, to_copy) = (wanted.clone(), wanted.clone(), wanted.clone());
     let load = move || loaded(args, &to_load).map_err(Into::into);
     let needs = move || needs(args, &to_count).map_err(Into::into);
-    let mut model = ServedModel::new(&wanted.name, load).with_needs(needs);
+    let copies = move || copies(args, &to_copy).map_err(Into::into);
+    let model = ServedModel::new(&wanted.name, load);
+    let mut model = model.with_needs(needs).with_copies(copies);
     model.aliases.clone_from(&wanted.aliases);
     model.smaller.clone_from(&wanted.smaller);
     model.adapters = wanted.lora.iter().map(|(name, _)| name.clone()).collect();
@@ -97,20 +99,39 @@ fn served(args: &'static Args, wanted: Wanted) -> ServedModel {
     model
 }
 
+/// The memory that it takes to look at a model and the one that drafts for it, in bytes; they are pulled
+/// if need be.
+fn copies(args: &Args, wanted: &Wanted) -> anyhow::Result<u64> {
+    let all = std::iter::once(&wanted.load.model).chain(&wanted.draft);
+    // That an adapter is no model is said when it is opened.
+    let all = all.filter(|model| !AdapterFile::is_at(model.as_ref()));
+    all.map(|model| Ok(room::copied_bytes(&load::resolve(args, model)?))).sum()
+}
+
 /// The memory that a model will take, in bytes; it is pulled if need be, but not loaded.
 fn needs(args: &Args, wanted: &Wanted) -> anyhow::Result<u64> {
     let Opened { model, unprepared, load, profile } =
         load::tuned(args, &wanted.load, wanted.profile)?;
     let parallel = parallel(wanted, &profile);
     let adapters = adapters(wanted, &model)?;
-    let own = load::shared_bytes(args, &load, parallel, wanted.cache, &model, adapters)?;
-    // While weights are prepared they are there twice.
-    let own = own + unprepared.map_or(0, |unprepared| unprepared.prepared().size_bytes());
-    let Some(draft) = &wanted.draft else { return Ok(own) };
-    let flags = load::for_draft(&wanted.load, &load);
-    let (small, draft) = load::draft_load(args, &flags, draft, own)?;
-    let drafts = load::shared_bytes(args, &draft, parallel, None, &small, load::Named::new())?;
-    Ok(own + drafts)
+    let draft = draft(args, wanted, &load, parallel, &model)?;
+    // What weights are prepared of leaves memory piece by piece.
+    let to_come = ToCome { prepared: unprepared.is_some(), draft: draft.as_ref() };
+    let own = load::shared_plan(args, &load, parallel, wanted.cache, &model, adapters, to_come)?;
+    let beside = draft.map_or(Ok(0), |draft| draft.planned_bytes(args, own))?;
+    Ok(own.bytes + beside)
+}
+
+/// The model that drafts for one, if one is to.
+fn draft(
+    args: &Args,
+    wanted: &Wanted,
+    load: &Load,
+    parallel: usize,
+    target: &Model,
+) -> anyhow::Result<Option<Draft>> {
+    let (flags, least) = (load::for_draft(&wanted.load, load), load::least_bytes(load, target)?);
+    Draft::open(args, &flags, wanted.draft.as_deref(), Some(parallel), least)
 }
 
 /// Loads a model and prepares to run it, on the thread that will.
@@ -122,7 +143,10 @@ fn loaded(args: &Args, wanted: &Wanted) -> anyhow::Result<Loaded> {
     }
     let parallel = parallel(wanted, &profile);
     let adapters = adapters(wanted, &model)?;
-    let engine = load::shared_engine(args, &load, parallel, wanted.cache, model, adapters)?;
+    let draft = draft(args, wanted, &load, parallel, &model)?;
+    let to_come = ToCome { prepared: false, draft: draft.as_ref() };
+    let engine =
+        load::shared_engine(args, &load, parallel, wanted.cache, model, adapters, to_come)?;
     let needs = report::size(engine.plan().total_bytes());
     eprintln!(
         "`{}`: a context of {} tokens, {} for all requests, {} threads, {}, at most {needs} of memory",
@@ -132,9 +156,7 @@ fn loaded(args: &Args, wanted: &Wanted) -> anyhow::Result<Loaded> {
         engine.threads(),
         engine.row().name(),
     );
-    let draft = wanted.draft.as_deref();
-    let flags = load::for_draft(&wanted.load, &load);
-    let draft = load::draft(args, &flags, draft, Some(parallel), &engine)?;
+    let draft = draft.map(|draft| draft.start(args, &engine)).transpose()?;
     if let Some(draft) = &draft {
         let needs = report::size(draft.engine().plan().total_bytes());
         eprintln!("`{}`: a draft model that takes at most {needs} more", wanted.name);

@@ -4,7 +4,6 @@ mod choices;
 mod print;
 
 use std::io::Write;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -13,7 +12,7 @@ use rushlight_host::PowerMeter;
 use rushlight_host::probe::Tree;
 
 use crate::args::{Args, KvType, Tune};
-use crate::profile::{self, Figures, Key, Profile, Settings};
+use crate::profile::{self, Figures, Profile, Settings};
 use crate::tune::{Goal, Measuring, Table, Task, exhaustive, search};
 use crate::{load, report};
 use choices::Choices;
@@ -29,9 +28,9 @@ pub(crate) fn tune(args: &Args, tune: &Tune) -> anyhow::Result<ExitCode> {
         Goal { objective: tune.objective, most_watts: tune.watts, memory_bytes: tune.load.memory };
     let meter = meter(tune, &goal)?;
     let source = meter.as_ref().and_then(|meter| Some(meter.source().ok()?.name.clone()));
-    let Choices { file, models, mut space } = choices::choices(args, tune)?;
+    let Choices { key, shelf, mut space } = choices::choices(args, tune)?;
     eprintln!("measuring for {} s at most …", tune.budget);
-    let mut device = Measuring::new(&tune.load, models, &space, meter, begin, budget)?;
+    let mut device = Measuring::new(&tune.load, shelf, &space, meter, begin, budget)?;
     let mut untried = choices::chunks(&mut space, &tune.load, device.sizes());
     let mut table = Table::default();
     let found = search(&mut device, &mut table, &space, &goal, budget)?;
@@ -51,7 +50,7 @@ pub(crate) fn tune(args: &Args, tune: &Tune) -> anyhow::Result<ExitCode> {
         // It would change what is written where there is memory.
         settings.kv = KvType::F16.name().to_owned();
     }
-    let mut profile = Profile::new(Key::of(Path::new("/"), &file), goal.objective.name(), settings);
+    let mut profile = Profile::new(key, goal.objective.name(), settings);
     let figures = |task| table.rates(&found.setting.point(task)).as_ref().map(Figures::of);
     (profile.prompt, profile.answer) = (figures(Task::Prompt), figures(Task::Answer));
     let mut kept = None;

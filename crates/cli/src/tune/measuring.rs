@@ -3,21 +3,18 @@
 //! Weights are loaded once for each layout; engines that differ in anything else share them. An engine
 //! is started with all threads that a team on its cores can have, and works with some of them.
 
-use std::sync::Arc;
+mod engines;
+
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use rushlight_engine::{Batch, Engine, EngineOptions, ErrorKind, Plan, Sequence};
+use rushlight_engine::{Batch, Engine, EngineOptions, Sequence};
 use rushlight_host::{Cores, PowerMeter};
 use rushlight_kernels::PAGE;
-use rushlight_model::Model;
 
-use super::{Device, Machine, Point, Sample, Setting, Space, Task, Weights};
-use crate::args::{CoreSet, KvType, Load, Prepare};
-use crate::load;
+use super::{Device, Point, Sample, Setting, Shelf, Space, Task};
+use crate::args::Load;
+use engines::{Engines, Running};
 
-/// Engines that are kept at once.
-const MOST_ENGINES: usize = 6;
 /// How many measurements a search makes at least, if its time is to suffice.
 const MEASUREMENTS: f64 = 300.0;
 /// How long one takes, so that it is not all noise, and no longer than tells more; in seconds.
@@ -58,36 +55,22 @@ impl Sizes {
     }
 }
 
-/// What an engine is made of.
-type Made = (Machine, Cores, KvType, usize);
-
-struct Running {
-    made: Made,
-    engine: Engine,
-    /// A sequence to which answers are appended, and how many positions it has before.
-    answer: Option<(Sequence, usize)>,
-}
-
 /// Measures engines.
 pub(crate) struct Measuring {
-    load: Load,
-    models: Vec<((&'static str, Weights), Arc<Model>)>,
-    engines: Vec<Running>,
+    engines: Engines,
     begin: Instant,
     meter: Option<PowerMeter>,
-    most_threads: [usize; 3],
-    chunk: usize,
     sizes: Sizes,
     context: usize,
 }
 
 impl Measuring {
-    /// Prepares to measure the models of `space`, which are loaded for kernels and layouts, and looks how
+    /// Prepares to measure the kernels and layouts of `space`, which are on the shelf, and looks how
     /// fast the usual setting is, by which the sizes of all measurements are chosen. `begin` is when
     /// the time began that `budget` limits. With a meter each sample has joules.
     pub(crate) fn new(
         load: &Load,
-        models: Vec<((&'static str, Weights), Arc<Model>)>,
+        shelf: Shelf,
         space: &Space,
         meter: Option<PowerMeter>,
         begin: Instant,
@@ -98,20 +81,11 @@ impl Measuring {
             let on = teams.filter(|team| space.is_on(**team, cores));
             on.map(|team| team.1).max().unwrap_or(1)
         };
-        let context = models.first().map_or(0, |(_, model)| model.dims().context);
+        let context = shelf.context();
         let (usual, has_power) = (space.usual, meter.is_some());
         let sizes = Sizes { prompt: 16.min(context / 2), long: 0, answer: 2, deep: 0 };
-        let mut measuring = Self {
-            load: load.clone(),
-            models,
-            engines: Vec::new(),
-            begin,
-            meter,
-            most_threads: Cores::EACH.map(most),
-            chunk: usual.chunk,
-            sizes,
-            context,
-        };
+        let engines = Engines::new(load, shelf, Cores::EACH.map(most), usual.chunk);
+        let mut measuring = Self { engines, begin, meter, sizes, context };
         let mut rates = [1.0; 2];
         // The first passes map the weights and wake the threads.
         for _ in 0..2 {
@@ -145,91 +119,13 @@ impl Measuring {
         self.sizes.long = self.sizes.long.max(long.min(self.context / 2));
         self.engines.clear();
     }
-
-    fn model(&self, machine: &Machine) -> Option<&Arc<Model>> {
-        let of = (machine.kernels, machine.weights);
-        self.models.iter().find(|(key, _)| *key == of).map(|(_, model)| model)
-    }
-
-    /// The flags with which a setting runs.
-    fn flags(&self, setting: &Setting) -> Load {
-        Load {
-            threads: Some(setting.threads),
-            decode_threads: Some(setting.decode_threads),
-            cores: Some(match setting.cores {
-                Cores::Fast => CoreSet::Fast,
-                Cores::Slow => CoreSet::Slow,
-                _ => CoreSet::All,
-            }),
-            kv: Some(setting.kv),
-            chunk: Some(setting.chunk),
-            kernels: Some(setting.machine.kernels.to_owned()),
-            prepare: Some(match setting.machine.weights {
-                Weights::Memory => Prepare::Memory,
-                Weights::File | Weights::Prepared => Prepare::Never,
-            }),
-            ..self.load.clone()
-        }
-    }
-
-    /// The engine of a point; `None` if the machine has no memory for it.
-    fn running(&mut self, point: &Point) -> anyhow::Result<Option<&mut Running>> {
-        let fits = |made: &Made| {
-            (made.0, made.1, made.2) == (point.machine, point.cores, point.kv)
-                && point.chunk.is_none_or(|chunk| chunk == made.3)
-        };
-        if let Some(at) = self.engines.iter().position(|running| fits(&running.made)) {
-            // The last one used is the last one to go.
-            let running = self.engines.remove(at);
-            self.engines.push(running);
-            return Ok(self.engines.last_mut());
-        }
-        if self.engines.len() >= MOST_ENGINES {
-            self.engines.remove(0);
-        }
-        let chunk = point.chunk.unwrap_or(self.chunk);
-        let made = (point.machine, point.cores, point.kv, chunk);
-        let Some(engine) = self.engine(&made)? else { return Ok(None) };
-        self.engines.push(Running { made, engine, answer: None });
-        let running = self.engines.last_mut();
-        if let Some(running) = running {
-            warm(&mut running.engine)?;
-            return Ok(Some(running));
-        }
-        Ok(None)
-    }
-
-    fn engine(&self, made: &Made) -> anyhow::Result<Option<Engine>> {
-        let &(machine, cores, kv, chunk) = made;
-        let Some(model) = self.model(&machine) else { return Ok(None) };
-        let [all, fast, slow] = self.most_threads;
-        let threads = match cores {
-            Cores::Fast => fast,
-            Cores::Slow => slow,
-            _ => all,
-        };
-        let decode_threads = threads;
-        let setting = Setting { machine, cores, threads, decode_threads, kv, chunk };
-        let mut options = load::options(&self.flags(&setting))?;
-        let Sizes { prompt, long, answer, deep } = self.sizes;
-        let longest = (long.max(prompt).max(deep) + 2 * answer + 16).min(self.context);
-        options.context = Some(longest);
-        // Answers at once are short, and each has pages of its own.
-        let users = super::space::USERS.into_iter().max().unwrap_or(1);
-        options.positions = Some(longest + (users + 1) * 2 * PAGE);
-        match Engine::new(model.clone(), &options) {
-            Ok(engine) => Ok(Some(engine)),
-            Err(error) if error.kind() == ErrorKind::Memory => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("cannot run `{}`", self.load.model)),
-        }
-    }
 }
 
 impl Device for Measuring {
     fn sample(&mut self, point: &Point) -> anyhow::Result<Option<Sample>> {
         let sizes = self.sizes;
         let meter = self.meter.clone();
-        let Some(running) = self.running(point)? else { return Ok(None) };
+        let Some(running) = self.engines.of(point, sizes)? else { return Ok(None) };
         running.engine.limit_threads(usize::MAX);
         let time = Timed { meter, threads: point.threads };
         let sample = match point.task {
@@ -247,9 +143,7 @@ impl Device for Measuring {
     }
 
     fn memory_bytes(&self, setting: &Setting) -> u64 {
-        let Some(model) = self.model(&setting.machine) else { return u64::MAX };
-        load::options(&self.flags(setting))
-            .map_or(u64::MAX, |options| Plan::of(model, &options).total_bytes())
+        self.engines.shelf().total_bytes(setting).unwrap_or(u64::MAX)
     }
 }
 
@@ -317,11 +211,11 @@ fn answer(
     n: usize,
     time: Timed,
 ) -> anyhow::Result<Option<Sample>> {
+    if running.answer.is_none_or(|(_, before)| before != depth) {
+        running.end_answer();
+    }
     let Running { engine, answer, .. } = running;
-    if answer.is_none_or(|(_, before)| before != depth) {
-        if let Some((sequence, _)) = answer.take() {
-            engine.end(sequence);
-        }
+    if answer.is_none() {
         let sequence = engine.start();
         engine.prefill(sequence, &filler(engine, depth))?;
         *answer = Some((sequence, depth));

@@ -13,20 +13,43 @@ impl EngineOptions {
     /// largest that memory holds. `None` where not even 512 positions, or the usual ones if these are
     /// fewer, fit. A cache that is larger than a context becomes smaller with it.
     pub fn fitting_context(&self, model: &Model) -> Option<usize> {
+        self.fitting_context_beside(model, &|_| 0)
+    }
+
+    /// As [`EngineOptions::fitting_context`], where so many bytes are to be left for what comes beside, by
+    /// the context.
+    pub fn fitting_context_beside(
+        &self,
+        model: &Model,
+        beside: &dyn Fn(usize) -> u64,
+    ) -> Option<usize> {
         let usual = model.dims().context.min(Self::DEFAULT_CONTEXT);
-        largest(model, self, available(self), usual).filter(|found| *found >= LEAST.min(usual))
+        let found = largest(model, self, available(self), usual, beside);
+        found.filter(|found| *found >= Self::least_context(model))
+    }
+
+    /// The least context that a model gets where none is asked for and memory is short.
+    pub fn least_context(model: &Model) -> usize {
+        LEAST.min(model.dims().context.min(Self::DEFAULT_CONTEXT))
     }
 }
 
-/// The largest context up to `most` that fits, in whole pages; `None` if none does.
-fn largest(model: &Model, options: &EngineOptions, available: u64, most: usize) -> Option<usize> {
+/// The largest context up to `most` that fits beside what takes so many bytes with it, in whole pages;
+/// `None` if none does.
+pub(super) fn largest(
+    model: &Model,
+    options: &EngineOptions,
+    available: u64,
+    most: usize,
+    beside: &dyn Fn(usize) -> u64,
+) -> Option<usize> {
     let fits = |context: usize| {
         let mut options = options.clone();
         options.context = Some(context);
         if context < most {
             options.positions = None;
         }
-        Plan::of(model, &options).total_bytes() <= available
+        Plan::of(model, &options).total_bytes().saturating_add(beside(context)) <= available
     };
     if fits(most) {
         return Some(most);
@@ -49,7 +72,7 @@ pub(super) fn hint(available: u64, model: &Model, options: &EngineOptions) -> St
     let with = |kind: CacheType| {
         let mut options = options.clone();
         options.cache = kind;
-        largest(model, &options, available, most).unwrap_or(0)
+        largest(model, &options, available, most, &|_| 0).unwrap_or(0)
     };
     match (with(options.cache), with(CacheType::Q8_0)) {
         (0, 0) => {

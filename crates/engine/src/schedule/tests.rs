@@ -158,3 +158,24 @@ fn earlier_texts_are_given_up_before_anybody_fails() {
         assert!(scheduler.counts().pages_cached > 1);
     }
 }
+
+#[test]
+fn what_a_draft_model_has_of_earlier_texts_is_given_back_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tiny.gguf");
+    write_gguf(&case("llama2"), &path);
+    let mut scheduler = scheduler(&path, 32);
+    let heard = |scheduler: &mut Scheduler| {
+        let ear = submit(scheduler, &prompts()[0], Speculation::Always);
+        run(scheduler);
+        ear.heard()
+    };
+    let whole = heard(&mut scheduler);
+    let page = scheduler.engine().cache().bytes_of_page();
+    // Three pages of each model, and what passes work with.
+    let idle = scheduler.counts().idle_bytes;
+    assert!(scheduler.guesser.idle_bytes(true) > 3 * page && idle > 6 * page, "{idle} of {page}");
+    assert_eq!(scheduler.give_back(), idle);
+    assert_eq!((scheduler.counts().idle_bytes, scheduler.give_back()), (0, 0));
+    assert_eq!(heard(&mut scheduler), whole);
+}

@@ -76,6 +76,23 @@ impl DraftModel {
         &self.engine
     }
 
+    /// Bytes that [`DraftModel::give_back`] would give back, at most.
+    pub(super) fn idle_bytes(&self, rests: bool) -> u64 {
+        let cache = self.engine.cache();
+        let kept = self.texts.iter().map(|read| cache.pages(read.sequence).len() as u64);
+        let kept = if rests { kept.sum::<u64>() * cache.bytes_of_page() } else { 0 };
+        self.engine.idle_bytes(rests) + kept
+    }
+
+    /// Gives back the memory of what its cache has of no text; where nobody asks it also what it read of
+    /// those before, and what passes work with. Returns the bytes, at most.
+    pub(super) fn give_back(&mut self, rests: bool) -> u64 {
+        if rests {
+            self.keep_only(|_| false);
+        }
+        self.engine.give_back(rests)
+    }
+
     /// Passes so far.
     pub(super) fn passes(&self) -> u64 {
         self.passes

@@ -109,6 +109,17 @@ impl Guesser {
         }
     }
 
+    /// Bytes that [`Guesser::give_back`] would give back, at most.
+    pub(crate) fn idle_bytes(&self, rests: bool) -> u64 {
+        self.draft.as_ref().map_or(0, |draft| draft.idle_bytes(rests))
+    }
+
+    /// Gives back what memory the draft model has for no text, or where nobody asks it at all. Returns the
+    /// bytes, at most.
+    pub(crate) fn give_back(&mut self, rests: bool) -> u64 {
+        self.draft.as_mut().map_or(0, |draft| draft.give_back(rests))
+    }
+
     /// Guesses for the texts of a pass. Before it the draft model may read so many tokens that it
     /// has missed, where it might pay.
     ///

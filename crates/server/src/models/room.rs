@@ -1,6 +1,5 @@
 //! Room for a model that is to be loaded.
 
-use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -68,10 +67,10 @@ impl Models {
     }
 
     /// Bytes that another model may take beside those that are taken: of the budget, and of what the
-    /// machine has now.
+    /// machine and the control groups of the process leave now.
     fn free(&self, taken: u64) -> u64 {
-        let machine = rushlight_host::memory(Path::new("/")).available_bytes;
-        self.budget.saturating_sub(taken).min(machine)
+        let left = rushlight_host::memory(&self.options.machine).usable_bytes();
+        self.budget.saturating_sub(taken).min(left)
     }
 
     /// Ends the engine of a model that nobody uses, which frees its memory.
@@ -136,6 +135,46 @@ mod tests {
             self.0.recv().unwrap_or_default();
             false
         }
+    }
+
+    #[test]
+    fn a_control_group_that_leaves_less_than_the_machine_bounds_what_is_free() {
+        let root = tempfile::tempdir().unwrap();
+        let group = "sys/fs/cgroup/app";
+        let put = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        put("proc/meminfo", "MemTotal: 8000000 kB\nMemAvailable: 4000000 kB\n");
+        put("proc/self/cgroup", "0::/app\n");
+        put("proc/self/mountinfo", "31 23 0:28 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+        put(&format!("{group}/memory.max"), "1000000\n");
+        put(&format!("{group}/memory.current"), "400000\n");
+        let mut options = ServerOptions { memory_bytes: Some(900_000), ..Default::default() };
+        options.machine = root.path().to_owned();
+        let model = ServedModel::new("a", || Err("it is not loaded".into()));
+        let metrics = Metrics::new(crate::energy::Accounts::new(None));
+        let models = Models::new(vec![model], &options, &metrics).unwrap();
+        assert_eq!([0, 500_000].map(|taken| models.free(taken)), [600_000, 400_000]);
+    }
+
+    #[test]
+    fn what_is_copied_to_look_at_a_model_has_room_before() {
+        let options = ServerOptions { memory_bytes: Some(1000), ..Default::default() };
+        let (asked, was_asked) = mpsc::channel();
+        let model = ServedModel::new("a", || Err("it is not loaded".into()));
+        let needs = move || {
+            asked.send(()).map_err(|_| "nobody listens")?;
+            Ok(10)
+        };
+        let mut model = model.with_needs(needs).with_copies(|| Ok(2000));
+        model.pinned = false;
+        let metrics = Metrics::new(crate::energy::Accounts::new(None));
+        let models = Models::new(vec![model], &options, &metrics).unwrap();
+        let opened = crate::runtime().unwrap().block_on(models.open(Some("a"))).map(drop);
+        assert!(opened.is_err_and(|failure| failure.message().contains("of memory")));
+        assert!(was_asked.try_recv().is_err());
     }
 
     #[test]

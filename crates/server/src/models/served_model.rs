@@ -9,7 +9,7 @@ use crate::worker::Load;
 use crate::{Loaded, worker};
 
 /// Says how many bytes a model will take.
-type Needs = Arc<dyn Fn() -> Result<u64, worker::BoxError> + Send + Sync>;
+pub(super) type Needs = Arc<dyn Fn() -> Result<u64, worker::BoxError> + Send + Sync>;
 
 /// A model that clients may ask for.
 #[derive(Clone)]
@@ -37,6 +37,7 @@ pub struct ServedModel {
     /// Loads it, on the thread that then runs it; each time that it is asked for and not there.
     pub(super) load: Load,
     pub(super) needs: Needs,
+    pub(super) copies: Needs,
 }
 
 impl ServedModel {
@@ -56,6 +57,7 @@ impl ServedModel {
             scheduler: None,
             load: Arc::new(load),
             needs: Arc::new(|| Ok(0)),
+            copies: Arc::new(|| Ok(0)),
         }
     }
 
@@ -67,6 +69,17 @@ impl ServedModel {
         needs: impl Fn() -> Result<u64, worker::BoxError> + Send + Sync + 'static,
     ) -> Self {
         self.needs = Arc::new(needs);
+        self
+    }
+
+    /// How many bytes of memory it takes to find out what it needs: those of files that are copied when
+    /// they are opened. Room is made for them before.
+    #[must_use]
+    pub fn with_copies(
+        mut self,
+        copies: impl Fn() -> Result<u64, worker::BoxError> + Send + Sync + 'static,
+    ) -> Self {
+        self.copies = Arc::new(copies);
         self
     }
 

@@ -181,10 +181,11 @@ impl Models {
         self.take_step(Step::Queue, &strain);
     }
 
-    /// Has all engines give up what they keep of earlier texts; whether any keeps something.
+    /// Has all engines give up what they keep of earlier texts and what memory they have to no use, those
+    /// that draft or embed too; whether any has something.
     fn give_back(&self) -> bool {
         let handles = self.entries.iter().filter_map(|entry| entry.handle());
-        let keeping: Vec<_> = handles.filter(|handle| handle.counts().pages_cached > 0).collect();
+        let keeping: Vec<_> = handles.filter(|handle| handle.counts().idle_bytes > 0).collect();
         keeping.iter().for_each(|handle| handle.give_back());
         !keeping.is_empty()
     }

@@ -1,17 +1,22 @@
 //! What there is to choose from for a model on this machine, as far as no flag says.
 
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use rushlight_host::{Cores, Topology};
 use rushlight_kernels::{Row, rows};
 use rushlight_model::{Model, WeightsFrom};
+use rushlight_store::{Resolved, Store};
 
 use crate::args::{Args, CoreSet, KvType, Load, Prepare, Tune};
 use crate::load;
 use crate::prepare::{self, Unprepared};
-use crate::tune::{Backend, CHUNKS, Machine, Setting, Sizes, Space, Team, USERS, Weights, teams};
+use crate::profile::Key;
+use crate::tune::{
+    Backend, CHUNKS, Machine, Open, Setting, Shelf, Sizes, Space, Team, USERS, Weights, teams,
+};
 
 /// Rows of kernels that are measured: the next best may be faster where a processor lowers its clock
 /// for the widest instructions.
@@ -19,13 +24,13 @@ const KERNELS: usize = 2;
 
 /// A model in all layouts, and what there is to choose from.
 pub(super) struct Choices {
-    /// As its file has it.
-    pub(super) file: Arc<Model>,
-    pub(super) models: Vec<((&'static str, Weights), Arc<Model>)>,
+    /// What it is measured for.
+    pub(super) key: Key,
+    pub(super) shelf: Shelf,
     pub(super) space: Space,
 }
 
-/// Loads a model in all layouts that come into question. Prepared weights of a model in the store are
+/// Looks which layouts of a model come into question. Prepared weights of a model in the store are
 /// made, if they are not there.
 pub(super) fn choices(args: &Args, tune: &Tune) -> anyhow::Result<Choices> {
     let load = &tune.load;
@@ -34,39 +39,32 @@ pub(super) fn choices(args: &Args, tune: &Tune) -> anyhow::Result<Choices> {
         bail!("`{}` writes no text: there are no answers to measure", load.model);
     }
     let topology = Topology::read(Path::new("/"));
-    let mut models = Vec::new();
-    let open = || -> anyhow::Result<Arc<Model>> {
-        let model = Model::open(&resolved.path);
-        Ok(Arc::new(model.with_context(|| format!("cannot load `{}`", load.model))?))
-    };
+    let key = Key::of(Path::new("/"), &file);
+    let opening = Opening { store: load::store(args)?, resolved, name: load.model.clone() };
+    let opening = Rc::new(opening);
+    let mut shelf = Shelf::default();
     for row in kernels(load)? {
         let takes = file.panel_sources().iter().any(|s| row.takes_panels(s.format(), s.cols()));
-        let is_stored = resolved.digest.is_some();
-        for weights in layouts(load, takes, is_stored) {
-            let model = match weights {
-                Weights::File => file.clone(),
-                Weights::Memory => open()?,
-                Weights::Prepared => {
-                    let model = open()?;
-                    let unprepared = Unprepared::of(&load::store(args)?, &resolved, &model, row);
-                    if let Some(unprepared) = unprepared.filter(|unprepared| !unprepared.attach()) {
-                        prepare::before(&unprepared);
-                    }
-                    if model.weights_from() != WeightsFrom::Prepared {
-                        continue;
-                    }
-                    model
-                }
+        for weights in layouts(load, takes, opening.resolved.digest.is_some()) {
+            let machine = Machine { backend: Backend::Cpu, kernels: row.name(), weights };
+            let opening = opening.clone();
+            let open: Open = match weights {
+                Weights::Prepared => Box::new(move || opening.prepared(row)),
+                Weights::File | Weights::Memory => Box::new(move || opening.file()),
             };
-            models.push(((row.name(), weights), model));
+            shelf.add(load, &file, machine, open)?;
         }
     }
-    let of = |&((kernels, weights), _): &((&'static str, Weights), _)| Machine {
-        backend: Backend::Cpu,
-        kernels,
-        weights,
-    };
-    let machines: Vec<Machine> = models.iter().map(of).collect();
+    // One at a time: each may be a copy.
+    drop(file);
+    let prepared = |machine: &Machine| machine.weights == Weights::Prepared;
+    if let Some(machine) = shelf.machines().into_iter().find(prepared) {
+        let row = load::row(&Load { kernels: Some(machine.kernels.to_owned()), ..load.clone() })?;
+        if opening.prepared(row)?.weights_from() != WeightsFrom::Prepared {
+            shelf.remove(Weights::Prepared);
+        }
+    }
+    let machines = shelf.machines();
     // Without flags a model in the store has prepared weights, others have not.
     let prepared = machines.iter().find(|machine| machine.weights == Weights::Prepared);
     let Some(&machine) = prepared.or(machines.first()) else {
@@ -97,7 +95,32 @@ pub(super) fn choices(args: &Args, tune: &Tune) -> anyhow::Result<Choices> {
         usual,
         fast_cores,
     };
-    Ok(Choices { file, models, space })
+    Ok(Choices { key, shelf, space })
+}
+
+/// Opens a model in its layouts.
+struct Opening {
+    store: Store,
+    resolved: Resolved,
+    /// As the user calls it.
+    name: String,
+}
+
+impl Opening {
+    fn file(&self) -> anyhow::Result<Arc<Model>> {
+        let model = Model::open(&self.resolved.path);
+        Ok(Arc::new(model.with_context(|| format!("cannot load `{}`", self.name))?))
+    }
+
+    /// With prepared weights, which are made if they are not there; without where that cannot be.
+    fn prepared(&self, row: &Row) -> anyhow::Result<Arc<Model>> {
+        let model = self.file()?;
+        let unprepared = Unprepared::of(&self.store, &self.resolved, &model, row);
+        if let Some(unprepared) = unprepared.filter(|unprepared| !unprepared.attach()) {
+            prepare::before(&unprepared);
+        }
+        Ok(model)
+    }
 }
 
 /// The rows of kernels, the fastest first. The plain one only where there is no other.
