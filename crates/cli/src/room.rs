@@ -71,13 +71,9 @@ pub(crate) fn refused(
     let others = || -> anyhow::Result<Vec<String>> {
         let resolved = load::resolve(args, &load.model)?;
         let fits = |_: &Resolved, other: &Model| {
-            let (a, b) = (model.dims(), other.dims());
-            let alike = model.arch().name == other.arch().name
-                && (a.d, a.h, a.g, a.k, a.f, a.v) == (b.d, b.h, b.g, b.k, b.f, b.v)
-                && a.layers.len() == b.layers.len();
             let mut options = options.clone();
             options.adapters.clear();
-            alike && options.plan(other).is_ok()
+            alike(model, other) && options.plan(other).is_ok()
         };
         let found = smaller(args, &name_of(&load.model, &resolved), bytes(&resolved), &fits)?;
         Ok(found.into_iter().map(|(name, _)| name).collect())
@@ -94,22 +90,43 @@ fn hint(mut hint: String, others: &[String]) -> String {
     hint
 }
 
+/// Whether two models differ in nothing but how their weights are stored, as far as their shapes say.
+fn alike(model: &Model, other: &Model) -> bool {
+    let (a, b) = (model.dims(), other.dims());
+    model.arch().name == other.arch().name
+        && (a.d, a.h, a.g, a.k, a.f, a.v) == (b.d, b.h, b.g, b.k, b.f, b.v)
+        && a.layers.len() == b.layers.len()
+}
+
 /// Models of the store that are the same as the one asked for but for a smaller quantisation: their names,
 /// and their sizes as shares of its. Only what is there is looked at: nothing is pulled.
 pub(crate) fn variants(args: &Args, asked: &str) -> anyhow::Result<Vec<(String, f64)>> {
     let path = std::path::Path::new(asked);
-    let entries = load::store(args)?.list()?;
+    let store = load::store(args)?;
+    let entries = store.list()?;
     let known =
         |entry: &&Entry| entry.name.to_string() == asked || entry.source.as_deref() == Some(asked);
-    let (name, bytes) = match (std::fs::metadata(path), entries.iter().find(known)) {
+    // A name without a tag is that of the only one there is.
+    let alone = || {
+        let is_of = |entry: &&Entry| entry.name.to_string().split(':').next() == Some(asked);
+        let mut all = entries.iter().filter(is_of);
+        all.next().filter(|_| all.next().is_none())
+    };
+    let entry = entries.iter().find(known).or_else(alone);
+    let (name, bytes, model) = match (std::fs::metadata(path), entry) {
         (Ok(meta), _) if meta.is_file() => {
-            (path.file_name().unwrap_or_default().to_string_lossy().into_owned(), meta.len())
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            (name, meta.len(), Model::open(path)?)
         }
-        (_, Some(entry)) => (entry.name.to_string(), entry.size_bytes),
+        (_, Some(entry)) => {
+            let name = entry.name.to_string();
+            let model = Model::open(&store.resolve(&name, &())?.path)?;
+            (name, entry.size_bytes, model)
+        }
         _ => return Ok(Vec::new()),
     };
     let most = (bytes as f64 * WORTH_IT) as u64;
-    let found = smaller(args, &name, most, &|_, _| true)?;
+    let found = smaller(args, &name, most, &|_, other| alike(&model, other))?;
     Ok(found.into_iter().map(|(name, size)| (name, size as f64 / bytes.max(1) as f64)).collect())
 }
 

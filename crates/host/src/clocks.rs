@@ -23,8 +23,6 @@ pub struct Clocks {
     journal: PathBuf,
     /// Whether they are lower than they were.
     lowered: bool,
-    /// The share that was set last.
-    share: f64,
 }
 
 /// Processors that have one clock.
@@ -62,13 +60,7 @@ impl Clocks {
             let detail = format!("the kernel shows no clocks in `{CPUFREQ}`");
             return Err(Absent { reason: Reason::NotFound, detail });
         }
-        Ok(Self {
-            tree: tree.clone(),
-            policies,
-            journal: journal.to_owned(),
-            lowered: false,
-            share: 1.0,
-        })
+        Ok(Self { tree: tree.clone(), policies, journal: journal.to_owned(), lowered: false })
     }
 
     /// The lowest clock that may be set, as a share of what it was; of the policy that goes least low.
@@ -86,18 +78,18 @@ impl Clocks {
         if share >= 1.0 {
             return self.restore();
         }
-        if self.lowered && (share - self.share).abs() < f64::EPSILON {
-            return Ok(());
-        }
         if !self.lowered {
             note(&self.journal, &self.policies).map_err(|e| cannot(&self.journal, &e))?;
             self.lowered = true;
         }
         for policy in &self.policies {
             let khz = ((policy.before as f64 * share) as u64).max(policy.lowest).min(policy.before);
-            write(&self.tree, &policy.name, khz)?;
+            // Who else sets clocks is not followed; what is as it should be is not written again.
+            let path = format!("{CPUFREQ}/{}/scaling_max_freq", policy.name);
+            if self.tree.number::<u64>(path, Unit::Hertz).value != Ok(khz) {
+                write(&self.tree, &policy.name, khz)?;
+            }
         }
-        self.share = share;
         Ok(())
     }
 

@@ -163,7 +163,8 @@ impl Models {
             match entry.open()? {
                 Opened::Ready(handle, served) => {
                     let adapter = served.adapters.get(known).cloned();
-                    let names = Names { asked: name.unwrap_or(known).to_owned(), adapter };
+                    let asked = name.unwrap_or(known).to_owned();
+                    let names = Names { asked, adapter, stands_in: false };
                     return Ok(Lease::new(self.clone(), entry.clone(), *handle, served, names));
                 }
                 Opened::Absent | Opened::Loading if entry.model.pinned => {
@@ -190,6 +191,9 @@ impl Models {
         name: Option<&str>,
     ) -> Option<Lease> {
         let variant = self.options.throttle.as_ref()?.variant().checked_sub(1)?;
+        if self.stopping.load(Ordering::Acquire) {
+            return None;
+        }
         // An adapter is one of the model itself.
         if entry.model.adapters.iter().any(|adapter| adapter == known) {
             return None;
@@ -198,11 +202,20 @@ impl Models {
         let (smaller, _) = self.find(Some(smaller)).ok()?;
         match smaller.open().ok()? {
             Opened::Ready(handle, served) => {
-                let names = Names { asked: name.unwrap_or(known).to_owned(), adapter: None };
-                Some(Lease::new(self.clone(), smaller.clone(), *handle, served, names))
+                let names = Names {
+                    asked: name.unwrap_or(known).to_owned(),
+                    adapter: None,
+                    stands_in: true,
+                };
+                let writes = served.check_writes().is_ok();
+                let lease = Lease::new(self.clone(), smaller.clone(), *handle, served, names);
+                writes.then_some(lease)
             }
             Opened::Absent => {
-                self.load_aside(smaller);
+                // What is short of memory may just have let it go.
+                if self.degradation().is_none() {
+                    self.load_aside(smaller);
+                }
                 None
             }
             Opened::Loading => None,

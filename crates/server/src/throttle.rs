@@ -60,6 +60,10 @@ pub struct WorkDone {
     pub busy: Duration,
     /// How long passes took that mostly read prompts.
     pub reading: Duration,
+    /// How long passes took that did nothing but write.
+    pub writing: Duration,
+    /// Tokens that these wrote.
+    pub written: u64,
     /// How long passes took.
     pub passes: Duration,
     /// The same with the time so far of the pass that runs.
@@ -91,8 +95,10 @@ struct Inner {
     /// All in microseconds.
     busy: AtomicU64,
     reading: AtomicU64,
+    writing: AtomicU64,
     passes: AtomicU64,
     tokens: AtomicU64,
+    written: AtomicU64,
     /// When the present pass or pause began, since the start and one; 0 without one.
     since: AtomicU64,
     /// The same of a pass alone.
@@ -156,6 +162,8 @@ impl Throttle {
             changed: Condvar::new(),
             busy: AtomicU64::new(0),
             reading: AtomicU64::new(0),
+            writing: AtomicU64::new(0),
+            written: AtomicU64::new(0),
             passes: AtomicU64::new(0),
             tokens: AtomicU64::new(0),
             since: AtomicU64::new(0),
@@ -179,8 +187,9 @@ impl Throttle {
             std::cmp::Ordering::Less => told.moves[1] += 1,
             std::cmp::Ordering::Equal => {}
         }
+        // A pause that silence made longer ends.
+        let is_new = told.throttling != throttling || self.silent().is_some();
         self.0.heard.store(self.now_us(), Ordering::Relaxed);
-        let is_new = told.throttling != throttling;
         told.governed = governed;
         if is_new {
             told.throttling = throttling;
@@ -207,6 +216,8 @@ impl Throttle {
         WorkDone {
             busy: micros(&self.0.busy) + so_far(&self.0.since),
             reading: micros(&self.0.reading),
+            writing: micros(&self.0.writing),
+            written: self.0.written.load(Ordering::Relaxed),
             passes: micros(&self.0.passes),
             passing: micros(&self.0.passes) + so_far(&self.0.pass_since),
             tokens: self.0.tokens.load(Ordering::Relaxed),

@@ -39,8 +39,6 @@ const ANSWERS_TO_PROMPTS: f64 = 0.6;
 const LONGEST_STEP: f64 = 10.0;
 /// A step with so much work in it tells what a position does.
 const FULL_WORK: f64 = 0.9;
-/// Passes must run for such a share of a step that it tells how fast answers are written.
-const LEAST_WRITING: f64 = 0.3;
 
 /// What the server is to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,9 +96,7 @@ impl Governor {
     /// A governor that has seen nothing yet.
     pub fn new(limits: Limits, ladder: Ladder) -> Self {
         let measured = Measured::new(&ladder);
-        let mut clocks: Vec<f64> = ladder.positions().iter().map(|p| p.setting.clock).collect();
-        clocks.dedup();
-        let writing = Writing::new(clocks.into_iter().filter(|clock| *clock < 1.0).collect());
+        let writing = Writing::of(&ladder);
         Self {
             limits,
             ladder,
@@ -116,6 +112,17 @@ impl Governor {
             writing,
             limited_by: None,
         }
+    }
+
+    /// Has another ladder from now on, as the engine is another one: at its first position that draws no
+    /// more than the present one. What was learnt of heat and sensors stays.
+    pub fn set_ladder(&mut self, ladder: Ladder) {
+        let power = self.position().power;
+        let fits = |position: &Position| position.power <= power;
+        self.position = ladder.positions().iter().position(fits).unwrap_or(ladder.bottom());
+        self.measured = Measured::new(&ladder);
+        self.writing = Writing::of(&ladder);
+        self.ladder = ladder;
     }
 
     /// Its ladder.
@@ -165,10 +172,10 @@ impl Governor {
     /// The clock for the work that was seen, no higher than `most`.
     fn clock(&mut self, load: &Load, most: f64, has_moved: bool) -> f64 {
         let is_writing = load.phase == Phase::Answers;
-        let running = load.running.map_or(0.0, |running| clean(running, 1.0));
-        let tells = is_writing && !has_moved && load.busy >= FULL_WORK && running >= LEAST_WRITING;
-        let second = tells.then(|| Second {
-            tokens_per_second: clean(load.tokens_per_second, f64::MAX) / running,
+        let tells = is_writing && !has_moved && load.busy >= FULL_WORK;
+        let second = load.wrote.filter(|_| tells).map(|(tokens, seconds)| Second {
+            tokens: clean(tokens, f64::MAX),
+            seconds: clean(seconds, LONGEST_STEP),
             users: load.users,
         });
         let clock = self.writing.step(second, most);
@@ -196,7 +203,9 @@ impl Governor {
             budget.cap(*share, why.clone());
         }
         // It is followed where nothing is limited too: quiet hours may come.
-        let watts = self.watts.take(now, observed.watts, asked);
+        // Over pauses, which a reading is too slow to follow.
+        let expected = busy * self.position().power;
+        let watts = self.watts.take(now, observed.watts, expected);
         if let Ok((watts, true)) = watts {
             self.draw.learn(seconds, watts, asked, observed.load.phase);
             if busy >= FULL_WORK {
@@ -217,7 +226,7 @@ impl Governor {
             }
         }
         if let Some(limit) = holds.celsius {
-            match self.celsius.take(now, observed.celsius, asked) {
+            match self.celsius.take(now, observed.celsius, expected) {
                 Ok((celsius, is_fresh)) => {
                     let limits = (limit, observed.trip_celsius);
                     let allowed = self.heat.allow(now, seconds, celsius, limits, busy);

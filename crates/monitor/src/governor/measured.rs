@@ -7,7 +7,9 @@ use super::{Ladder, Phase, Position};
 /// After so many seconds of work a measurement is believed.
 const BELIEVED: f64 = 4.0;
 /// The share of a step in which passes must run for the step to tell anything.
-const LEAST_RUNNING: f64 = 0.03;
+const LEAST_RUNNING: f64 = 1e-3;
+/// The share from which on more watts are believed at once: those of a moment are uncertain.
+const QUICK_RUNNING: f64 = 0.3;
 /// Seconds over which measurements are averaged.
 const AVERAGE: f64 = 8.0;
 /// Seconds after which a measurement counts little: the load may be another one by then.
@@ -59,18 +61,21 @@ impl Measured {
         let Some(index) = index(phase) else { return };
         let Some(entry) = self.entries[index].get_mut(position.base) else { return };
         // Of a pause nothing is learnt.
-        if running < LEAST_RUNNING {
+        let duty = running.min(1.0);
+        let seconds = seconds * duty;
+        if duty < LEAST_RUNNING {
             return;
         }
-        let duty = running.min(1.0);
         let (watts, tokens_per_second) = (watts.max(0.0) / duty, tokens_per_second / duty);
         let fresh = entry.seconds == 0.0 || age(now, entry.at) > STALE;
         if fresh {
             *entry = Entry { watts, tokens_per_second, seconds: 0.0, at: now };
         }
         // What draws more than was known is believed at once: a limit may be near.
-        let share = seconds / (seconds + AVERAGE);
-        let quick = if watts > entry.watts { share.max(0.5) } else { share };
+        // Each second of passes counts alike at first: the tokens of a long one come at its end.
+        let share = seconds / (seconds + entry.seconds.min(AVERAGE));
+        let is_sure = watts > entry.watts && running >= QUICK_RUNNING;
+        let quick = if is_sure { share.max(0.5) } else { share };
         entry.watts += (watts - entry.watts) * quick;
         entry.tokens_per_second += (tokens_per_second - entry.tokens_per_second) * share;
         entry.seconds += seconds;
@@ -141,10 +146,14 @@ mod tests {
         measured.note(second(2000), 1.0, (Phase::Prompts, full), (5.0, 50.0), 1.0);
         let anew = measured.get(second(2000), Phase::Prompts, full).unwrap();
         assert_eq!((anew.watts, anew.tokens_per_second), (5.0, 50.0));
-        // A step that was one long pass though half of the time was to be paused, and one of pause alone.
-        measured.note(second(5000), 1.0, (Phase::Prompts, paused), (9.0, 100.0), 1.0);
-        measured.note(second(5001), 1.0, (Phase::Prompts, paused), (0.1, 0.0), 0.0);
-        let passes = measured.get(second(5001), Phase::Prompts, full).unwrap();
-        assert_eq!((passes.watts, passes.tokens_per_second), (9.0, 100.0));
+        // A pass of two seconds and a bit whose tokens come at its end, and a pause.
+        let pass = [(9.0, 0.0, 1.0), (9.0, 0.0, 1.0), (0.9, 210.0, 0.1), (0.0, 0.0, 0.0)];
+        for (n, (watts, tokens, running)) in pass.into_iter().enumerate() {
+            let (now, place) = (second(5000 + n as u64), (Phase::Prompts, paused));
+            measured.note(now, 1.0, place, (watts, tokens), running);
+        }
+        let passes = measured.get(second(5003), Phase::Prompts, full).unwrap();
+        assert!((passes.watts - 9.0).abs() < 1e-9, "{passes:?}");
+        assert!((passes.tokens_per_second - 100.0).abs() < 1e-9, "{passes:?}");
     }
 }

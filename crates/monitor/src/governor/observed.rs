@@ -39,6 +39,9 @@ pub struct Load {
     pub phase: Phase,
     /// Tokens read and written per second since the last step.
     pub tokens_per_second: f64,
+    /// Tokens and seconds of the passes that ended since the last step, if all of them did nothing but
+    /// write.
+    pub wrote: Option<(f64, f64)>,
     /// Answers that were written at once.
     pub users: usize,
     /// Requests that wait.

@@ -357,6 +357,8 @@ impl<'a> World<'a> {
                 running: Some(second.running),
                 phase: work.phase(),
                 tokens_per_second: second.tokens,
+                wrote: (second.prompts == 0.0 && second.running > 0.0)
+                    .then_some((second.tokens, second.running)),
                 users: self.engine.running(),
                 queued: self.engine.queued(),
                 is_interactive: self.engine.is_interactive(),

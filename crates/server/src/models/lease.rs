@@ -29,6 +29,8 @@ pub(super) struct Names {
     pub(super) asked: String,
     /// The adapter that is meant, and its name.
     pub(super) adapter: Option<(String, Arc<Adapter>)>,
+    /// Whether another model than the one that was asked for answers.
+    pub(super) stands_in: bool,
 }
 
 impl Lease {
@@ -76,7 +78,9 @@ impl Lease {
 
     /// How long the model stays when nobody uses it any more; `None` is for good.
     pub(crate) fn keep(&self, idle: Option<Duration>) {
-        self.0.entry.set_idle(idle);
+        if !self.0.names.stands_in {
+            self.0.entry.set_idle(idle);
+        }
     }
 }
 

@@ -172,7 +172,8 @@ mod tests {
         model.pinned = false;
         let metrics = Metrics::new(crate::energy::Accounts::new(None));
         let models = Models::new(vec![model], &options, &metrics).unwrap();
-        let opened = crate::runtime().unwrap().block_on(models.open(Some("a"))).map(drop);
+        let opened =
+            crate::runtime().unwrap().block_on(models.open(Some("a"), Purpose::Itself)).map(drop);
         assert!(opened.is_err_and(|failure| failure.message().contains("of memory")));
         assert!(was_asked.try_recv().is_err());
     }

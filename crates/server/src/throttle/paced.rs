@@ -13,8 +13,11 @@ use super::Throttle;
 const USUAL_PAUSE: Duration = Duration::from_secs(4);
 /// The longest pause after any pass, such as one that began before the share of time was this small.
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
-/// A pass with so many rows more than twice those that write reads prompts, mostly.
+/// A pass with so many rows of prompts, or more than those that write, reads prompts, mostly. No piece of a
+/// prompt that goes on is smaller.
 const READS: u64 = 16;
+/// Passes with so many rows of prompts tell how fast they are read.
+const TELLS: u64 = 8;
 
 /// The engine's side of a throttle; without one it does nothing.
 pub(crate) struct Paced {
@@ -27,6 +30,8 @@ pub(crate) struct Paced {
     rows_per_second: Option<f64>,
     /// Requests that waited after the last pass.
     waiting: usize,
+    /// Requests that ran before the last pass.
+    running: usize,
     before: Counts,
     begin: Instant,
 }
@@ -39,6 +44,7 @@ impl Paced {
             rows: usize::MAX,
             rows_per_second: None,
             waiting: 0,
+            running: 0,
             before: Counts::default(),
             begin: Instant::now(),
         }
@@ -65,9 +71,11 @@ impl Paced {
         }
         let counts = scheduler.counts();
         // Those that wait for a place are not read yet.
-        if counts.queued > self.waiting {
+        let has_room = counts.running < self.running;
+        if counts.queued > self.waiting || (counts.queued > 0 && has_room) {
             throttle.reads();
         }
+        self.running = counts.running;
         self.before = counts;
         throttle.saw(&self.before);
         throttle.begin();
@@ -88,12 +96,22 @@ impl Paced {
         if ran {
             throttle.0.passes.fetch_add(micros, Ordering::Relaxed);
             throttle.0.tokens.fetch_add(rows.saturating_sub(wrong), Ordering::Relaxed);
-            if rows > 2 * written + READS {
+            let prompts = rows.saturating_sub(written + wrong);
+            if prompts >= READS || prompts > written {
                 throttle.0.reading.fetch_add(micros, Ordering::Relaxed);
-                self.rows_per_second = Some(rows as f64 / took.as_secs_f64().max(1e-6));
             } else {
                 throttle.0.reads.store(false, Ordering::Relaxed);
             }
+            if prompts >= TELLS {
+                self.rows_per_second = Some(rows as f64 / took.as_secs_f64().max(1e-6));
+            }
+            if prompts == 0 {
+                throttle.0.writing.fetch_add(micros, Ordering::Relaxed);
+                throttle.0.written.fetch_add(written, Ordering::Relaxed);
+            }
+        }
+        if scheduler.is_idle() {
+            throttle.0.reads.store(false, Ordering::Relaxed);
         }
         self.waiting = after.queued;
         throttle.passed();

@@ -148,10 +148,11 @@ fn serve(
         let turned = turn.take();
         paced.before(scheduler);
         state.begin_step();
-        let ran = scheduler.step()?;
+        let stepped = scheduler.step();
         state.end_step();
         // The pause is all engines'.
-        paced.after(scheduler, ran);
+        paced.after(scheduler, matches!(stepped, Ok(true)));
+        let ran = stepped?;
         drop(turned);
         state.set_counts(scheduler.counts());
         if !ran && !scheduler.is_idle() {

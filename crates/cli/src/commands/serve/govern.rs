@@ -172,7 +172,10 @@ impl Hand {
         self.reading_clock.store(decision.reading_clock.to_bits(), Ordering::Relaxed);
         let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(clocks) = clocks.as_mut()
-            && let Err(absent) = clocks.set(decision.setting.clock)
+            && let Err(absent) = clocks.set(match self.throttle.work().is_reading {
+                true => decision.reading_clock,
+                false => decision.setting.clock,
+            })
         {
             decision.faults.push(format!("clocks: {absent}"));
         }
@@ -192,7 +195,7 @@ impl Hand {
             return;
         }
         (self.shape.threads, self.shape.chunk) = (threads, chunk);
-        self.governor = Governor::new(self.governor.limits().clone(), Ladder::new(&self.shape));
+        self.governor.set_ladder(Ladder::new(&self.shape));
     }
 
     /// What the engines did since the last time.
@@ -211,14 +214,20 @@ impl Hand {
             };
         }
         let running = work.passing.saturating_sub(before.passing).as_secs_f64();
-        if work.is_reading && passes == 0.0 {
+        // One that has just come is known before its first pass has ended.
+        if work.is_reading {
             self.phase = Phase::Prompts;
         }
+        let writing = work.writing.saturating_sub(before.writing).as_secs_f64();
+        // Nothing else ran.
+        let wrote = writing > 0.0 && writing >= passes && !work.is_reading;
+        let written = (work.written.saturating_sub(before.written) as f64, writing);
         Load {
             running: Some((running / seconds).min(1.0)),
             busy: (work.busy.saturating_sub(before.busy).as_secs_f64() / seconds).min(1.0),
             phase: self.phase,
             tokens_per_second: work.tokens.saturating_sub(before.tokens) as f64 / seconds,
+            wrote: wrote.then_some(written),
             users: work.running,
             queued: work.queued,
             is_interactive: work.is_interactive,

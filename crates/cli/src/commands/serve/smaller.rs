@@ -9,6 +9,8 @@ use crate::room;
 
 /// What is said for none.
 const OFF: &str = "off";
+/// What a name may end with that means the same.
+const LATEST: &str = ":latest";
 /// The size of a variant, as a share of the model's, where it is not known yet.
 const UNKNOWN: f64 = 0.5;
 
@@ -41,15 +43,20 @@ pub(super) fn add(
     };
     let mut shares = Vec::new();
     for (source, share) in found {
-        let small = Wanted { pinned: false, ..Wanted::of(serve, &source) };
+        let small = Wanted { pinned: false, priority: i32::MIN, ..Wanted::of(serve, &source) };
         let name = small.name.clone();
-        if wanted.first().is_some_and(|first| first.name == name) {
-            bail!(
-                "the smaller variant is called `{name}`, as MODEL is: `--name` gives MODEL another"
-            );
-        }
-        if wanted.iter().all(|other| other.name != name) {
-            wanted.push(small);
+        let plain = |name: &str| name.strip_suffix(LATEST).unwrap_or(name).to_owned();
+        let has_name = |other: &Wanted| {
+            let adapters = other.lora.iter().map(|(name, _)| name);
+            let mut names = std::iter::once(&other.name).chain(&other.aliases).chain(adapters);
+            names.any(|other| plain(other) == plain(&name))
+        };
+        match wanted.iter().find(|other| has_name(other)) {
+            None => wanted.push(small),
+            // One that is served anyway.
+            Some(other) if other.load.model == source && other.name == name => {}
+            Some(_) if asked.is_none() => continue,
+            Some(_) => bail!("another model is called `{name}`, as the smaller variant is"),
         }
         if let Some(first) = wanted.first_mut() {
             first.smaller.push(name.clone());
