@@ -4,7 +4,7 @@ use anyhow::anyhow;
 use rushlight_engine::{EngineOptions, Error, Plan};
 use rushlight_host::Mapping;
 use rushlight_model::Model;
-use rushlight_store::{Entry, Resolved, Store};
+use rushlight_store::{Resolved, Store};
 
 use crate::args::{Args, Beside, Load};
 use crate::load;
@@ -101,30 +101,13 @@ fn alike(model: &Model, other: &Model) -> bool {
 /// Models of the store that are the same as the one asked for but for a smaller quantisation: their names,
 /// and their sizes as shares of its. Only what is there is looked at: nothing is pulled.
 pub(crate) fn variants(args: &Args, asked: &str) -> anyhow::Result<Vec<(String, f64)>> {
-    let path = std::path::Path::new(asked);
-    let store = load::store(args)?;
-    let entries = store.list()?;
-    let known =
-        |entry: &&Entry| entry.name.to_string() == asked || entry.source.as_deref() == Some(asked);
-    // A name without a tag is that of the only one there is.
-    let alone = || {
-        let is_of = |entry: &&Entry| entry.name.to_string().split(':').next() == Some(asked);
-        let mut all = entries.iter().filter(is_of);
-        all.next().filter(|_| all.next().is_none())
-    };
-    let entry = entries.iter().find(known).or_else(alone);
-    let (name, bytes, model) = match (std::fs::metadata(path), entry) {
-        (Ok(meta), _) if meta.is_file() => {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            (name, meta.len(), Model::open(path)?)
-        }
-        (_, Some(entry)) => {
-            let name = entry.name.to_string();
-            let model = Model::open(&store.resolve(&name, &())?.path)?;
-            (name, entry.size_bytes, model)
-        }
-        _ => return Ok(Vec::new()),
-    };
+    let Some(resolved) = load::store(args)?.resolve_local(asked)? else { return Ok(Vec::new()) };
+    // To look at one that is copied takes the memory that it will need.
+    if copied_bytes(&resolved) > 0 {
+        return Ok(Vec::new());
+    }
+    let (model, name) = (Model::open(&resolved.path)?, name_of(asked, &resolved));
+    let bytes = bytes(&resolved);
     let most = (bytes as f64 * WORTH_IT) as u64;
     let found = smaller(args, &name, most, &|_, other| alike(&model, other))?;
     Ok(found.into_iter().map(|(name, size)| (name, size as f64 / bytes.max(1) as f64)).collect())

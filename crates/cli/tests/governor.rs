@@ -271,6 +271,15 @@ fn the_store_s_smaller_variant_answers_when_nothing_else_is_left() {
     assert!(told.contains("the smallest model"), "{told}");
     machine.set(TEMPERATURE, "45000\n");
     until("the model itself answers", || answers("f32").then_some(()));
+    drop(server);
+
+    // A name that clients use for the model stays its own, and so does what is not to be.
+    for args in [["--alias", "tiny:1m-q8_0"], ["--smaller", "off"]] {
+        let all = [&["--max-celsius", "70"], &args[..]].concat();
+        let server = Served::spawn(machine.command_of("tiny:1m-f32", &all), &store);
+        let said = server.said.lock().unwrap();
+        assert!(!said.contains("answers when nothing else is left"), "{args:?}: {said}");
+    }
 }
 
 #[test]

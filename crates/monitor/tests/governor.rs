@@ -362,6 +362,33 @@ fn people_who_wait_are_slowed_last() {
 }
 
 #[test]
+fn another_ladder_keeps_what_was_learnt() {
+    let ladder = |threads| Ladder::new(&Shape::new(threads, 512));
+    let mut governor = Governor::new(heat(70.0), ladder(4));
+    let load = Busy { busy: 1.0, phase: Phase::Prompts, ..Busy::default() };
+    let step = |governor: &mut Governor, second: u64, celsius| {
+        let observed = Observed { celsius, load, ..Observed::default() };
+        governor.step(Duration::from_secs(second), &observed)
+    };
+    // The sensor is gone.
+    for second in 0..30 {
+        step(&mut governor, second, None);
+    }
+    let power = governor.position().power;
+    assert!(power <= SAFE_SHARE, "{power}");
+    governor.set_ladder(ladder(8));
+    let draws = governor.position().power;
+    assert!(draws <= power && draws > power / 2.0, "{draws} after {power}");
+    let after = step(&mut governor, 30, None);
+    assert!(!after.faults.is_empty() && governor.position().power <= SAFE_SHARE, "{after:?}");
+    // At full speed it stays there.
+    let mut idle = Governor::new(heat(70.0), ladder(4));
+    step(&mut idle, 0, Some(40.0));
+    idle.set_ladder(ladder(8));
+    assert_eq!((idle.position().setting.threads, idle.position().setting.duty), (8, 1.0));
+}
+
+#[test]
 fn nothing_that_is_read_upsets_it() {
     let odd = [
         f64::NAN,

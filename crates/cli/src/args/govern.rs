@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use rushlight_monitor::governor::{BatteryPolicy, QuietHours};
+use rushlight_monitor::governor::{BatteryPolicy, Limits, QuietHours};
 
 /// What may be drawn, and how hot the device may get.
 #[derive(Clone, Debug, ClapArgs)]
@@ -41,10 +41,14 @@ pub(crate) struct Govern {
 }
 
 impl Govern {
-    /// Whether anything is to be held.
-    pub(crate) fn has_limit(&self) -> bool {
-        let none = self.watts.is_none() && self.max_celsius.is_none() && self.battery.is_none();
-        !none || !self.quiet_hours.is_empty()
+    /// What is to be held.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            watts: self.watts,
+            max_celsius: self.max_celsius,
+            quiet: self.quiet_hours.clone(),
+            battery: self.battery,
+        }
     }
 }
 

@@ -329,10 +329,14 @@ impl Governor {
         let from = self.position;
         let is_over = !self.fits((now, phase), budget, from, (1.0, KEPT_ABOVE));
         let is_wary = target < from && self.pace.is_wary();
-        // One step at a time, of those that fit: a step between may have been measured to draw more.
-        let fits = |index: &usize| self.fits((now, phase), budget, *index, (UP_TO, 0.0));
-        let next = (target..from).rev().find(fits).unwrap_or(target);
-        let target = if is_wary && !is_over { next } else { target };
+        let target = match is_wary && !is_over {
+            // The next step that fits: one between may have been measured to draw more.
+            true => {
+                let fits = |index: &usize| self.fits((now, phase), budget, *index, (UP_TO, 0.0));
+                (target..from).rev().find(fits).unwrap_or(target)
+            }
+            false => target,
+        };
         let may = if is_over {
             budget.is_urgent || self.pace.may_slow(now)
         } else {

@@ -11,7 +11,7 @@ use rushlight_engine::Pace;
 use rushlight_host::probe::Tree;
 use rushlight_host::{Clocks, PowerMeter, Topology};
 use rushlight_monitor::governor::{
-    Batch, Decision, Governor, Ladder, Limits, Load, Observed, Phase, Senses, Setting, Shape,
+    Batch, Decision, Governor, Ladder, Load, Observed, Phase, Senses, Setting, Shape,
 };
 use rushlight_server::{Governed, Throttle, Throttling, WorkDone};
 
@@ -45,12 +45,7 @@ pub(super) fn start(
     meter: Option<&PowerMeter>,
 ) -> anyhow::Result<Option<(Throttle, Governing)>> {
     let govern = &serve.govern;
-    let limits = Limits {
-        watts: govern.watts,
-        max_celsius: govern.max_celsius,
-        quiet: govern.quiet_hours.clone(),
-        battery: govern.battery,
-    };
+    let limits = govern.limits();
     if limits.is_empty() && !govern.set_clocks {
         return Ok(None);
     }

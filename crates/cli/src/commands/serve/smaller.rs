@@ -21,7 +21,7 @@ pub(super) fn add(
     wanted: &mut Vec<Wanted>,
 ) -> anyhow::Result<Vec<f64>> {
     let (asked, model) = (serve.govern.smaller.as_deref(), serve.load.model.as_str());
-    if !serve.govern.has_limit() {
+    if serve.govern.limits().is_empty() {
         if asked.is_some() {
             bail!(
                 "`--smaller` is for a limit, and there is none: say one, such as `--max-celsius 75`"
