@@ -220,6 +220,15 @@ mod tests {
         assert_eq!(clocks(&tree), [2_400_000, 1_800_000]);
         assert!(!journal.exists());
         set.set(0.75).unwrap();
+        // Somebody else sets one: it is lowered again, and the other is not written.
+        let path = |n| tree.path(format!("{CPUFREQ}/policy{n}/scaling_max_freq"));
+        let written = |n| fs::metadata(path(n)).unwrap().modified().unwrap();
+        let before = written(1);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        fs::write(path(0), "2400000").unwrap();
+        set.set(0.75).unwrap();
+        assert_eq!(clocks(&tree), [1_800_000, 1_350_000]);
+        assert_eq!(written(1), before);
         drop(set);
         assert_eq!(clocks(&tree), [2_400_000, 1_800_000]);
         assert!(!journal.exists());
