@@ -243,6 +243,39 @@ fn clocks_alone_need_no_limit() {
 }
 
 #[test]
+fn the_kernel_holds_the_watts_too_and_lowers_clocks_where_it_shows_none() {
+    let machine = Machine::new();
+    fs::remove_dir_all(machine.path("sys/devices/system/cpu/cpufreq")).unwrap();
+    write_entries(
+        "sys/class/powercap/intel-rapl:0/name = package-0\n\
+         sys/class/powercap/intel-rapl:0/enabled = 1\n\
+         sys/class/powercap/intel-rapl:0/energy_uj = 1000000\n\
+         sys/class/powercap/intel-rapl:0/max_energy_range_uj = 262143328850\n\
+         sys/class/powercap/intel-rapl:0/constraint_0_name = long_term\n\
+         sys/class/powercap/intel-rapl:0/constraint_0_power_limit_uw = 28000000\n",
+        machine.dir.path(),
+    );
+    let limit = || {
+        let path = machine.path("sys/class/powercap/intel-rapl:0/constraint_0_power_limit_uw");
+        fs::read_to_string(path).unwrap().trim().parse::<u64>().unwrap()
+    };
+    let mut server = Served::start(&machine, &["--watts", "9", "--set-clocks"]);
+    until("the kernel holds it", || (limit() == 9_000_000).then_some(()));
+    let said = server.said.lock().unwrap().clone();
+    assert!(said.contains("by the power that processors may draw, the kernel holds"), "{said}");
+    server.signal("-TERM");
+    assert_eq!((limit(), machine.path("journal").exists()), (28_000_000, false));
+
+    // The ladder's clocks are the processor's power.
+    let mut server = Served::start(&machine, &["--max-celsius", "70", "--set-clocks"]);
+    machine.set(TEMPERATURE, "71500\n");
+    server.governor("it slows down", |governor| step(governor) > 0);
+    until("the processor may draw less", || (limit() < 28_000_000).then_some(()));
+    server.signal("-TERM");
+    assert_eq!(limit(), 28_000_000);
+}
+
+#[test]
 fn the_store_s_smaller_variant_answers_when_nothing_else_is_left() {
     let machine = Machine::new();
     let store = machine.path("store");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rushlight_engine::{
     EmbedEvent, EmbedOptions, EmbedRequest, EmbedSink, EmbedText, Engine, EngineOptions, Error,
-    ErrorKind, Event, Finish, GenerateOptions, Request, Scheduler, SchedulerOptions, Sink,
+    ErrorKind, Event, Finish, GenerateOptions, Pace, Request, Scheduler, SchedulerOptions, Sink,
 };
 use rushlight_model::{Model, Pooling};
 use rushlight_testkit::tiny::{Case, case, write_gguf, write_gguf_with, write_hf};
@@ -242,6 +242,28 @@ fn many_texts_together_are_what_each_is_alone() {
         assert_eq!(scheduler.counts().pages_used, 0, "{name}");
         assert_eq!(scheduler.counts().embedded_texts, 48, "{name}");
     }
+}
+
+#[test]
+fn a_pace_has_fewer_texts_in_a_pass_and_whole_ones_still() {
+    let dir = tempfile::tempdir().unwrap();
+    let (tiny, path) = (case("minilm"), dir.path().join("minilm.gguf"));
+    write_gguf(&tiny, &path);
+    let mut scheduler = roomy(&path, 64, 96, 1024);
+    // The fifth has to be read whole.
+    let all: Vec<_> = [8, 8, 8, 8, 60, 8, 8].map(|n| text(&tiny.ids.repeat(8)[..n])).into();
+    let free = embed(&mut scheduler, all.clone(), EmbedOptions::default());
+    assert_eq!(scheduler.counts().passes, 2);
+    let mut pace = Pace::default();
+    pace.prompt_rows = 16;
+    scheduler.set_pace(pace);
+    let paced = embed(&mut scheduler, all, EmbedOptions::default());
+    // Two and two, the one, and two.
+    assert_eq!(scheduler.counts().passes, 2 + 4);
+    for (free, paced) in free.vectors.iter().zip(&paced.vectors) {
+        assert!(cosine(free, paced) > 0.9999);
+    }
+    assert_eq!(paced.vectors.len(), 7);
 }
 
 #[test]

@@ -2,37 +2,41 @@
 //!
 //! The kernel lets root set them, below what the hardware allows, in
 //! `sys/devices/system/cpu/cpufreq/policy*/scaling_max_freq` (Documentation/admin-guide/pm/cpufreq.rst).
+//! Where it shows no clocks, as to guests and to some drivers, it may still bound the power of whole
+//! processors, which lower their clocks by themselves then (Documentation/power/powercap/powercap.rst).
 //! What they were is written to a file first: where a process ends without putting them back, the next
 //! one does.
 
+mod journal;
+mod knob;
+mod power;
+
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::probe::{Absent, Reason, Tree, Unit};
-
-const CPUFREQ: &str = "sys/devices/system/cpu/cpufreq";
-/// Policies, at most.
-const MOST: usize = 4096;
+use crate::probe::{Absent, Reason, Tree};
+use knob::{Kind, Knob, cannot};
+use power::Draw;
 
 /// The highest clocks of the processors; dropping it puts them back.
 #[derive(Debug)]
 pub struct Clocks {
     tree: Tree,
-    policies: Vec<Policy>,
+    /// What the clocks are set by: all of a kind.
+    clocks: Vec<Knob>,
+    /// Limits of power, where they are not what the clocks are set by.
+    powers: Vec<Knob>,
+    /// What processors draw, where limits of power are what the clocks are set by.
+    draws: Vec<Draw>,
+    /// Processors whose power may be bounded.
+    zones: usize,
     journal: PathBuf,
-    /// Whether they are lower than they were.
+    /// The share that is set.
+    share: f64,
+    /// Watts that all processors together may draw, beside that.
+    watts: Option<f64>,
+    /// Whether anything is lower than it was.
     lowered: bool,
-}
-
-/// Processors that have one clock.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Policy {
-    name: String,
-    /// The lowest clock that may be set, in kHz.
-    lowest: u64,
-    /// The highest clock that was set when we came, in kHz.
-    before: u64,
 }
 
 impl Clocks {
@@ -40,32 +44,48 @@ impl Clocks {
     /// that has ended says so.
     ///
     /// # Errors
-    /// If the kernel shows no clocks, or does not let this user set them, or another process that runs
-    /// has lowered them, or the journal cannot be written.
+    /// If the kernel shows neither clocks nor limits of power, or does not let this user set them, or
+    /// another process that runs has lowered them, or the journal cannot be written.
     pub fn open(tree: &Tree, journal: &Path) -> Result<Self, Absent> {
-        recover(tree, journal)?;
-        let mut policies = Vec::new();
-        for name in tree.names(CPUFREQ).into_iter().filter(|n| n.starts_with("policy")).take(MOST) {
-            let khz = |file| {
-                let reading = tree.number::<u64>(format!("{CPUFREQ}/{name}/{file}"), Unit::Hertz);
-                reading.value
-            };
-            let (lowest, before) = (khz("cpuinfo_min_freq")?, khz("scaling_max_freq")?);
-            let policy = Policy { name, lowest, before };
-            // That it may be written is known only by writing: what is there.
-            write(tree, &policy.name, before)?;
-            policies.push(policy);
-        }
-        if policies.is_empty() {
-            let detail = format!("the kernel shows no clocks in `{CPUFREQ}`");
-            return Err(Absent { reason: Reason::NotFound, detail });
-        }
-        Ok(Self { tree: tree.clone(), policies, journal: journal.to_owned(), lowered: false })
+        journal::recover(tree, journal)?;
+        // Beside clocks they are welcome, not needed.
+        let powers = Knob::powers(tree);
+        let (clocks, powers) = match Knob::clocks(tree) {
+            Ok(clocks) => (clocks, powers.unwrap_or_default()),
+            Err(absent) if absent.reason == Reason::NotFound => {
+                let powers = powers?;
+                if !powers.iter().any(|knob| power::is_counted(tree, knob.zone())) {
+                    let detail = format!("{}, nor limits of power", absent.detail);
+                    return Err(Absent { detail, ..absent });
+                }
+                (powers, Vec::new())
+            }
+            Err(absent) => return Err(absent),
+        };
+        let all = clocks.iter().chain(&powers).filter(|knob| knob.kind == Kind::Power);
+        let mut zones: Vec<&str> = all.map(Knob::zone).collect();
+        zones.dedup();
+        let is_power = clocks.iter().all(|knob| knob.kind == Kind::Power);
+        let draws = zones.iter().filter(|_| is_power).map(|zone| Draw::new(zone)).collect();
+        let (zones, tree, journal) = (zones.len(), tree.clone(), journal.to_owned());
+        let (share, watts, lowered) = (1.0, None, false);
+        Ok(Self { tree, clocks, powers, draws, zones, journal, share, watts, lowered })
+    }
+
+    /// Whether they are set by bounding the power of processors, which is coarser.
+    pub fn are_of_power(&self) -> bool {
+        !self.draws.is_empty()
+    }
+
+    /// Whether the kernel can hold processors to watts.
+    pub fn bound_power(&self) -> bool {
+        self.are_of_power() || !self.powers.is_empty()
     }
 
     /// The lowest clock that may be set, as a share of what it was; of the policy that goes least low.
     pub fn lowest(&self) -> f64 {
-        let shares = self.policies.iter().map(|p| p.lowest as f64 / p.before.max(1) as f64);
+        let clocks = self.clocks.iter().filter(|knob| knob.kind == Kind::Clock);
+        let shares = clocks.map(|knob| knob.lowest as f64 / knob.before.max(1) as f64);
         shares.fold(0.0, f64::max).min(1.0)
     }
 
@@ -75,25 +95,56 @@ impl Clocks {
     /// If the kernel does not take one, or the journal cannot be written.
     pub fn set(&mut self, share: f64) -> Result<(), Absent> {
         let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 1.0 };
-        if share >= 1.0 {
+        let is_full = self.share >= 1.0;
+        self.draws.iter_mut().for_each(|draw| draw.look(&self.tree, is_full));
+        if share != self.share {
+            self.draws.iter_mut().for_each(Draw::forget);
+        }
+        self.share = share;
+        self.apply()
+    }
+
+    /// Has the kernel hold all processors together to so many watts too, each to the same part of them;
+    /// `None` to what they were. It does so within moments, where who looks once a second comes late.
+    /// Without limits of power it does nothing.
+    ///
+    /// # Errors
+    /// If the kernel does not take one, or the journal cannot be written.
+    pub fn hold(&mut self, watts: Option<f64>) -> Result<(), Absent> {
+        self.watts = watts.filter(|watts| watts.is_finite() && self.bound_power());
+        self.apply()
+    }
+
+    fn apply(&mut self) -> Result<(), Absent> {
+        if self.share >= 1.0 && self.watts.is_none() {
             return self.restore();
         }
         if !self.lowered {
-            note(&self.journal, &self.policies).map_err(|e| cannot(&self.journal, &e))?;
+            let all = self.clocks.iter().chain(&self.powers);
+            journal::note(&self.journal, all).map_err(|e| cannot(&self.journal, &e))?;
             self.lowered = true;
         }
-        for policy in &self.policies {
-            let khz = ((policy.before as f64 * share) as u64).max(policy.lowest).min(policy.before);
-            // Who else sets clocks is not followed; what is as it should be is not written again.
-            let path = format!("{CPUFREQ}/{}/scaling_max_freq", policy.name);
-            if self.tree.number::<u64>(path, Unit::Hertz).value != Ok(khz) {
-                write(&self.tree, &policy.name, khz)?;
-            }
+        for knob in self.clocks.iter().chain(&self.powers) {
+            knob.set(&self.tree, self.value(knob))?;
         }
         Ok(())
     }
 
-    /// Puts the clocks back to what they were.
+    /// What a knob is to be at.
+    fn value(&self, knob: &Knob) -> u64 {
+        if knob.kind == Kind::Clock {
+            return (knob.before as f64 * self.share) as u64;
+        }
+        let part = |watts: f64| (watts.max(0.0) / self.zones.max(1) as f64 * 1e6) as u64;
+        let held = self.watts.map_or(knob.before, part);
+        // Before anything was seen the share is of what the processor may draw.
+        let of_limit = (knob.before as f64 * self.share) as u64;
+        let draw = self.draws.iter().find(|draw| draw.zone() == knob.zone());
+        let lowered = draw.filter(|_| self.share < 1.0);
+        lowered.map_or(knob.before, |draw| draw.at(self.share).unwrap_or(of_limit)).min(held)
+    }
+
+    /// Puts all back to what it was.
     ///
     /// # Errors
     /// If the kernel does not take one; the journal stays then.
@@ -101,8 +152,8 @@ impl Clocks {
         if !self.lowered {
             return Ok(());
         }
-        let outcomes: Vec<_> =
-            self.policies.iter().map(|p| write(&self.tree, &p.name, p.before)).collect();
+        let knobs = self.clocks.iter().chain(&self.powers);
+        let outcomes: Vec<_> = knobs.map(|knob| knob.restore(&self.tree)).collect();
         outcomes.into_iter().collect::<Result<(), Absent>>()?;
         self.lowered = false;
         // One that stays is put back to the same values.
@@ -118,72 +169,15 @@ impl Drop for Clocks {
     }
 }
 
-/// Puts back what a process lowered that has ended without doing so.
-fn recover(tree: &Tree, journal: &Path) -> Result<(), Absent> {
-    let Ok(text) = fs::read_to_string(journal) else { return Ok(()) };
-    let mut lines = text.lines();
-    let process = lines.next().and_then(|line| line.strip_prefix("process "));
-    let process = process.and_then(|id| id.parse::<u32>().ok());
-    let lives = process.is_some_and(|id| id != std::process::id() && is_ours(id));
-    if lives {
-        let detail = format!("another process holds the clocks, as `{}` says", journal.display());
-        return Err(Absent { reason: Reason::Permission, detail });
-    }
-    let mut outcome = Ok(());
-    for line in lines {
-        let parsed = line.split_once(' ').and_then(|(name, khz)| Some((name, khz.parse().ok()?)));
-        // A name is no path.
-        let Some((name, khz)) = parsed.filter(|(name, _)| {
-            name.strip_prefix("policy").is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()))
-        }) else {
-            continue;
-        };
-        // A processor may be off since; the others are put back all the same.
-        match write(tree, name, khz) {
-            Err(absent) if absent.reason != Reason::NotFound => outcome = outcome.and(Err(absent)),
-            _ => {}
-        }
-    }
-    outcome?;
-    fs::remove_file(journal).map_err(|e| cannot(journal, &e))
-}
-
-/// Whether a process of our name runs with this number.
-fn is_ours(id: u32) -> bool {
-    let name = |id: &str| fs::read_to_string(format!("/proc/{id}/comm")).ok();
-    name(&id.to_string()).is_some_and(|comm| Some(comm) == name("self"))
-}
-
-/// Writes what the clocks are, before they are others.
-fn note(journal: &Path, policies: &[Policy]) -> std::io::Result<()> {
-    let mut text = format!("process {}\n", std::process::id());
-    for policy in policies {
-        text += &format!("{} {}\n", policy.name, policy.before);
-    }
-    let mut file = fs::File::create(journal)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
-}
-
-fn write(tree: &Tree, policy: &str, khz: u64) -> Result<(), Absent> {
-    let path = format!("{CPUFREQ}/{policy}/scaling_max_freq");
-    // Nothing is made that is not there.
-    let file = fs::OpenOptions::new().write(true).truncate(true).open(tree.path(&path));
-    let written = file.and_then(|mut file| file.write_all(khz.to_string().as_bytes()));
-    written.map_err(|e| cannot(Path::new(&path), &e))
-}
-
-fn cannot(path: &Path, error: &std::io::Error) -> Absent {
-    let mut absent = Absent::from_io(error);
-    absent.detail = format!("`{}` cannot be written: {}", path.display(), absent.detail);
-    absent
-}
-
 #[cfg(test)]
 mod tests {
     use rushlight_testkit::made_up::write_entries;
 
     use super::*;
+    use crate::probe::Unit;
+
+    const CPUFREQ: &str = "sys/devices/system/cpu/cpufreq";
+    const POWERCAP: &str = "sys/class/powercap";
 
     fn tree() -> (tempfile::TempDir, Tree, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
@@ -262,5 +256,111 @@ mod tests {
         let (_dir, tree, journal) = tree();
         fs::remove_file(tree.path(format!("{CPUFREQ}/policy1/scaling_max_freq"))).unwrap();
         assert_eq!(Clocks::open(&tree, &journal).unwrap_err().reason, Reason::NotFound);
+    }
+
+    /// A processor of two limits and a counter, a part of it, one that is switched off, and one whose zone
+    /// has no limits, as AMD's.
+    const ZONES: &str = "\
+        sys/class/powercap/intel-rapl:0/name = package-0\n\
+        sys/class/powercap/intel-rapl:0/enabled = 1\n\
+        sys/class/powercap/intel-rapl:0/energy_uj = 1000000\n\
+        sys/class/powercap/intel-rapl:0/constraint_0_name = long_term\n\
+        sys/class/powercap/intel-rapl:0/constraint_0_power_limit_uw = 28000000\n\
+        sys/class/powercap/intel-rapl:0/constraint_1_name = short_term\n\
+        sys/class/powercap/intel-rapl:0/constraint_1_power_limit_uw = 64000000\n\
+        sys/class/powercap/intel-rapl:0/constraint_2_name = peak_power\n\
+        sys/class/powercap/intel-rapl:0/constraint_2_power_limit_uw = 121000000\n\
+        sys/class/powercap/intel-rapl:0:0/name = core\n\
+        sys/class/powercap/intel-rapl:0:0/constraint_0_name = long_term\n\
+        sys/class/powercap/intel-rapl:0:0/constraint_0_power_limit_uw = 1000000\n\
+        sys/class/powercap/intel-rapl:1/name = package-1\n\
+        sys/class/powercap/intel-rapl:1/enabled = 0\n\
+        sys/class/powercap/intel-rapl:1/constraint_0_name = long_term\n\
+        sys/class/powercap/intel-rapl:1/constraint_0_power_limit_uw = 28000000\n\
+        sys/class/powercap/intel-rapl:2/name = package-2\n\
+        sys/class/powercap/intel-rapl:2/energy_uj = 1\n";
+
+    /// The limits of the processor's, and that of its part and of the one that is off, which stay.
+    fn limits(tree: &Tree) -> [u64; 3] {
+        let uw = |zone: &str, at| {
+            let path = format!("{POWERCAP}/{zone}/constraint_{at}_power_limit_uw");
+            tree.number::<u64>(path, Unit::Watts).value.unwrap()
+        };
+        assert_eq!((uw("intel-rapl:0:0", 0), uw("intel-rapl:1", 0)), (1_000_000, 28_000_000));
+        [0, 1, 2].map(|at| uw("intel-rapl:0", at))
+    }
+
+    const FULL: [u64; 3] = [28_000_000, 64_000_000, 121_000_000];
+
+    #[test]
+    fn watts_are_held_beside_clocks() {
+        let (dir, tree, journal) = tree();
+        write_entries(ZONES, dir.path());
+        let mut set = Clocks::open(&tree, &journal).unwrap();
+        assert!(set.bound_power() && !set.are_of_power());
+        set.set(0.5).unwrap();
+        assert_eq!((clocks(&tree), limits(&tree)), ([1_200_000, 900_000], FULL));
+        set.hold(Some(15.0)).unwrap();
+        assert_eq!(limits(&tree), [15_000_000, 15_000_000, 121_000_000]);
+        // What the processor made of it is near enough.
+        let path = tree.path(format!("{POWERCAP}/intel-rapl:0/constraint_0_power_limit_uw"));
+        fs::write(&path, "14875000").unwrap();
+        set.hold(Some(15.0)).unwrap();
+        assert_eq!(limits(&tree)[0], 14_875_000);
+        // No higher than it was, and no lower than a tenth.
+        set.hold(Some(40.0)).unwrap();
+        assert_eq!(limits(&tree), [28_000_000, 40_000_000, 121_000_000]);
+        set.hold(Some(0.5)).unwrap();
+        assert_eq!(limits(&tree), [2_800_000, 2_800_000, 121_000_000]);
+        set.hold(None).unwrap();
+        assert_eq!((clocks(&tree), limits(&tree)), ([1_200_000, 900_000], FULL));
+        set.set(1.0).unwrap();
+        assert!(!journal.exists());
+        set.hold(Some(15.0)).unwrap();
+        assert_eq!(clocks(&tree), [2_400_000, 1_800_000]);
+        std::mem::forget(set);
+        let text = fs::read_to_string(&journal).unwrap();
+        let own = format!("process {}", std::process::id());
+        fs::write(&journal, text.replace(&own, "process 4194305")).unwrap();
+        drop(Clocks::open(&tree, &journal).unwrap());
+        assert_eq!((limits(&tree), journal.exists()), (FULL, false));
+    }
+
+    #[test]
+    fn without_clocks_the_power_is_lowered() {
+        let dir = tempfile::tempdir().unwrap();
+        write_entries(ZONES, dir.path());
+        let (tree, journal) = (Tree::new(dir.path()), dir.path().join("clocks"));
+        let mut set = Clocks::open(&tree, &journal).unwrap();
+        assert!(set.are_of_power());
+        assert_eq!(set.lowest(), 0.0);
+        // Nothing is known of what it draws.
+        set.set(0.5).unwrap();
+        assert_eq!(limits(&tree), [14_000_000, 32_000_000, 121_000_000]);
+        set.set(1.0).unwrap();
+        assert_eq!((limits(&tree), journal.exists()), (FULL, false));
+        // At rest, and then at work: 10 J in half a second and a bit.
+        let mut counter = 1_000_000;
+        for joules in [0, 0, 10] {
+            counter += joules * 1_000_000;
+            let path = tree.path(format!("{POWERCAP}/intel-rapl:0/energy_uj"));
+            fs::write(path, counter.to_string()).unwrap();
+            set.set(1.0).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(520));
+        }
+        set.set(0.5).unwrap();
+        let [long, short, _] = limits(&tree);
+        // Less than a third of some 19 W: the voltage falls too.
+        assert!(long == short && (3_000_000..6_000_000).contains(&long), "{long} {short}");
+        set.hold(Some(3.0)).unwrap();
+        assert_eq!(limits(&tree)[0], 3_000_000);
+        drop(set);
+        assert_eq!(limits(&tree), FULL);
+        // A journal of nonsense writes nowhere.
+        let nonsense =
+            "process 4194305\nintel-rapl:0:0/0 5\nintel-rapl:0/../x 5\nintel-rapl:/0 5\n";
+        fs::write(&journal, nonsense).unwrap();
+        drop(Clocks::open(&tree, &journal).unwrap());
+        assert_eq!(limits(&tree), FULL);
     }
 }

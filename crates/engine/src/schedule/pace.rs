@@ -12,8 +12,8 @@ pub struct Pace {
     pub threads: usize,
     /// Whether they are on efficient cores, where there are some.
     pub efficient: bool,
-    /// Tokens of prompts in one pass, at most. Models that read in both directions read whole texts
-    /// still.
+    /// Tokens of prompts in one pass, at most. Models that read in both directions read at least one
+    /// whole text still.
     pub prompt_rows: usize,
     /// Whether tokens may be guessed.
     pub guesses: bool,
@@ -53,10 +53,7 @@ impl Scheduler {
 
     /// Tokens of prompts in one pass that the pace allows.
     pub(super) fn paced_rows(&self, most: usize) -> usize {
-        match self.engine.model().arch().bidirectional {
-            true => most,
-            false => most.min(self.pace.prompt_rows.max(FINE)),
-        }
+        most.min(self.pace.prompt_rows.max(FINE))
     }
 
     /// Whether those of a priority wait in this pass. Never all of those who run do.

@@ -151,7 +151,8 @@ impl Scheduler {
         let mut parts = Vec::new();
         let read: usize = rows.iter().filter(|rows| **rows > 1).sum();
         let reading = self.reading_rows(rows.contains(&1)).saturating_sub(read);
-        let mut left = reading.min(self.engine.chunk().saturating_sub(batch.len()));
+        let room = self.engine.chunk().saturating_sub(batch.len());
+        let mut left = reading.min(room);
         let cache = self.engine.cache();
         let answers = self.running.iter().zip(rows);
         let mut pages: usize = answers
@@ -169,7 +170,9 @@ impl Scheduler {
                 let count = self.embeddings[at].request.texts[text].tokens.len();
                 let begun = self.embeddings[at].begun.take();
                 let read = begun.as_ref().map_or(0, |begun| begun.read);
-                let more = piece(count - read, left, parts.is_empty(), whole);
+                // One that has to be read whole may take more than the pace allows.
+                let left_here = if whole && parts.is_empty() { room } else { left };
+                let more = piece(count - read, left_here, parts.is_empty(), whole);
                 let need = match &begun {
                     Some(begun) => self.engine.cache().needed(begun.sequence, more),
                     None => more.div_ceil(rushlight_kernels::PAGE),
@@ -183,7 +186,7 @@ impl Scheduler {
                     return parts;
                 }
                 pages += need;
-                left -= more;
+                left = left.saturating_sub(more);
                 let adapter = self.embeddings[at].request.adapter.clone();
                 let mut begun = begun.unwrap_or_else(|| Begun {
                     sequence: self.engine.cache_mut().start(adapter),

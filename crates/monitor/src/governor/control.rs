@@ -50,6 +50,8 @@ pub struct Decision {
     pub setting: Setting,
     /// The clock while prompts are read, as a share of the highest: to be set as soon as one comes.
     pub reading_clock: f64,
+    /// The watts that hold now, of limits, hours and battery.
+    pub watts: Option<f64>,
     /// What limits the speed, while anything does.
     pub limited_by: Option<String>,
     /// Sensors that are not believed, and why.
@@ -154,6 +156,7 @@ impl Governor {
             self.pace.forget();
         }
         let budget = self.budget(now, seconds, observed, &holds);
+        let watts = holds.watts.as_ref().map(|(watts, _)| *watts);
         self.holds = holds;
         let phase = phase(observed);
         let target = self.target(now, phase, &budget);
@@ -166,7 +169,7 @@ impl Governor {
         setting.clock = self.clock(&observed.load, reading_clock, event.is_some());
         let limited_by = self.limited_by.clone().filter(|_| self.position > 0);
         let (position, faults) = (self.position, budget.faults);
-        Decision { position, setting, reading_clock, limited_by, faults, event }
+        Decision { position, setting, reading_clock, watts, limited_by, faults, event }
     }
 
     /// The clock for the work that was seen, no higher than `most`.

@@ -56,9 +56,9 @@ impl Lease {
         adapter.map_or(&self.0.entry.model.name, |(name, _)| name)
     }
 
-    /// What it was called in the request.
+    /// What it was called in the request; of one that stands in for another its own name.
     pub(crate) fn asked(&self) -> &str {
-        &self.0.names.asked
+        if self.0.names.stands_in { self.name() } else { &self.0.names.asked }
     }
 
     /// Has all of these answered, or none if they are too many. The answers keep the model.

@@ -1,13 +1,13 @@
 //! A server that is told to work less does, and says so.
 
-use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
 
 use rushlight_server::{Governed, ServedModel, Throttle, Throttling};
 use rushlight_testkit::tiny;
 use serde_json::{Value, json};
 
-use crate::support::{Running, load, until};
+use crate::support::{PATIENCE, Running, load, until};
 
 fn throttling(change: impl FnOnce(&mut Throttling)) -> Throttling {
     let mut throttling = Throttling::default();
@@ -88,6 +88,27 @@ fn a_prompt_that_comes_is_told_of_before_it_is_read() {
 }
 
 #[test]
+fn a_prompt_that_waits_for_a_place_is_told_of_again_when_it_gets_one() {
+    let throttle = Throttle::new();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let (own, seen, watched) = (throttle.clone(), told.clone(), throttle.clone());
+    throttle.on_reading(move || seen.lock().unwrap().push(watched.work().tokens));
+    let server = Running::start(|options| {
+        options.throttle = Some(own);
+        options.scheduler.most_running = 1;
+    });
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| assert_eq!(server.post("/v1/completions", &ask(0)).status, 200));
+        }
+    });
+    // The answer before it has ended, but for its last pass at most, and nothing of it was read.
+    until("its last pass is counted", || throttle.work().tokens >= 2 * 60);
+    let (last, all) = (*told.lock().unwrap().last().unwrap(), throttle.work().tokens);
+    assert!((59..=all - 60).contains(&last), "{last} of {all}");
+}
+
+#[test]
 fn low_priority_is_refused_first() {
     let throttle = Throttle::new();
     let own = throttle.clone();
@@ -145,8 +166,40 @@ fn a_smaller_variant_answers_once_it_is_there() {
     assert_eq!(shown.status, 200);
     let tokens = json!({ "model": "large", "content": "abc" });
     assert_eq!(server.post("/tokenize", &tokens).status, 200);
+    // How long to keep a model is said of the one that was asked for.
+    let chat = json!({ "model": "large", "prompt": "abc", "keep_alive": 0, "stream": false });
+    assert_eq!(server.post("/api/generate", &chat).json()["model"], "small");
+    assert_eq!(answers("large"), "small");
+    assert!(is_loaded());
     throttle.set(Throttling::default(), Governed::default());
     assert_eq!(answers("large"), "large");
+}
+
+#[test]
+fn a_server_stops_while_a_variant_is_loaded() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("tiny.gguf");
+    tiny::write_gguf(&tiny::case("llama2"), &file);
+    let (begun, has_begun) = mpsc::channel();
+    let of_large = file.clone();
+    let mut large = ServedModel::new("large", move || load(&of_large));
+    let mut small = ServedModel::new("small", move || {
+        begun.send(()).unwrap();
+        std::thread::sleep(Duration::from_secs(1));
+        load(&file)
+    });
+    large.smaller = vec!["small".to_owned()];
+    small.pinned = false;
+    let throttle = Throttle::new();
+    throttle.set(throttling(|t| t.variant = 1), slowed(20));
+    let mut server =
+        Running::start_models(vec![large, small], |options| options.throttle = Some(throttle));
+    server.wait();
+    let body = json!({ "model": "large", "prompt": "abc", "max_tokens": 3 });
+    assert_eq!(server.post("/v1/completions", &body).json()["model"], "large");
+    has_begun.recv_timeout(PATIENCE).unwrap();
+    server.tell_to_stop();
+    server.end().unwrap();
 }
 
 #[test]

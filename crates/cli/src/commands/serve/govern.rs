@@ -63,7 +63,7 @@ pub(super) fn start(
     };
     let mut shape = shape(serve, clocks.as_ref());
     shape.variants = variants;
-    say(&format!("governor: {}", told(govern, &senses)));
+    say(&format!("governor: {}", told(govern, &senses, clocks.as_ref())));
     let throttle = Throttle::watched(SILENCE);
     let (end, asked_to_end) = channel();
     let (alive, ended) = channel();
@@ -128,7 +128,7 @@ fn shape(serve: &Serve, clocks: Option<&Clocks>) -> Shape {
 }
 
 /// What is held, and by which sensors.
-fn told(govern: &Govern, senses: &Senses) -> String {
+fn told(govern: &Govern, senses: &Senses, clocks: Option<&Clocks>) -> String {
     let watts = govern.watts.map(|watts| format!("at most {watts} W"));
     let by = senses.watts_source().map(|source| format!("by {source}"));
     let celsius = govern.max_celsius.map(|celsius| {
@@ -136,8 +136,13 @@ fn told(govern: &Govern, senses: &Senses) -> String {
     });
     let quiet = (!govern.quiet_hours.is_empty()).then(|| "quiet hours".to_owned());
     let battery = govern.battery.map(|battery| format!("less below {} % charge", battery.percent));
-    let clocks = govern.set_clocks.then(|| "clocks as the work needs them".to_owned());
-    let all = [watts, by, celsius, quiet, battery, clocks];
+    let set = clocks.map(|clocks| match clocks.are_of_power() {
+        true => "clocks as the work needs them, by the power that processors may draw".to_owned(),
+        false => "clocks as the work needs them".to_owned(),
+    });
+    let held = clocks.filter(|clocks| clocks.bound_power() && govern.limits().needs_watts());
+    let held = held.map(|_| "the kernel holds processors to the watts too".to_owned());
+    let all = [watts, by, celsius, quiet, battery, set, held];
     all.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
@@ -166,11 +171,12 @@ impl Hand {
         let mut decision = self.governor.step(self.start.elapsed(), &observed);
         self.reading_clock.store(decision.reading_clock.to_bits(), Ordering::Relaxed);
         let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let clock = match self.throttle.work().is_reading {
+            true => decision.reading_clock,
+            false => decision.setting.clock,
+        };
         if let Some(clocks) = clocks.as_mut()
-            && let Err(absent) = clocks.set(match self.throttle.work().is_reading {
-                true => decision.reading_clock,
-                false => decision.setting.clock,
-            })
+            && let Err(absent) = clocks.set(clock).and_then(|()| clocks.hold(decision.watts))
         {
             decision.faults.push(format!("clocks: {absent}"));
         }
