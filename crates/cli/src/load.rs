@@ -65,7 +65,12 @@ pub(crate) fn tuned(args: &Args, load: &Load, use_profile: UseProfile) -> anyhow
     let mut load = load.clone();
     let profile = match use_profile.no_profile {
         true => Applied::default(),
-        false => profile::apply(store(args)?.dir(), &model, &mut load),
+        false => {
+            let fits = |load: &Load| {
+                least_bytes(load, &model).is_ok_and(|bytes| bytes <= memory_bytes(load))
+            };
+            profile::apply(store(args)?.dir(), &model, &mut load, &fits)
+        }
     };
     let unprepared = prepared(args, &load, &model, &resolved)?;
     Ok(Opened { model, unprepared, load, profile })

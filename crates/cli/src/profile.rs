@@ -48,19 +48,33 @@ impl Applied {
     }
 }
 
-/// Sets what no flag says as the profile of the model in the store at `store` has it.
-pub(crate) fn apply(store: &Path, model: &Model, load: &mut Load) -> Applied {
+/// Sets what no flag says as the profile of the model in the store at `store` has it, as far as that
+/// `fits` the memory that there is now.
+pub(crate) fn apply(
+    store: &Path,
+    model: &Model,
+    load: &mut Load,
+    fits: &dyn Fn(&Load) -> bool,
+) -> Applied {
     let key = Key::of(Path::new("/"), model);
     let profile = match file::read(store, &key) {
         Ok(Some(profile)) => profile,
         Ok(None) => return Applied::default(),
         Err(note) => return Applied { tuned: None, note: Some(note) },
     };
-    Applied { tuned: Some(set(load, &profile)), note: None }
+    let mut all = load.clone();
+    // Who says how much memory there is has it planned by the defaults, which take the least.
+    let tuned = set(&mut all, &profile, load.memory.is_some());
+    if fits(&all) {
+        *load = all;
+        return Applied { tuned: Some(tuned), note: None };
+    }
+    let tuned = set(load, &profile, true);
+    Applied { tuned: Some(tuned), note: None }
 }
 
-/// Sets what no flag says.
-fn set(load: &mut Load, profile: &Profile) -> Tuned {
+/// Sets what no flag says; what takes memory only if that is not limited.
+fn set(load: &mut Load, profile: &Profile, is_limited: bool) -> Tuned {
     let settings = &profile.settings;
     let mut said = Vec::new();
     // Threads are of the cores: who says one of these means all of them.
@@ -82,8 +96,6 @@ fn set(load: &mut Load, profile: &Profile) -> Tuned {
         load.kernels = Some(settings.kernels.clone());
         said.push(format!("kernels {}", settings.kernels));
     }
-    // Who says how much memory there is has it planned by the defaults, which take the least.
-    let is_limited = load.memory.is_some();
     if load.prepare.is_none() && !load.no_prepare.no_prepare && !is_limited {
         let (prepare, word) = match &*settings.weights {
             "memory" => (Prepare::Memory, "weights prepared in memory"),
@@ -114,6 +126,7 @@ fn best() -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use rushlight_testkit::tiny;
 
     use super::*;
     use crate::args::{Args, Command};
@@ -127,12 +140,34 @@ mod tests {
     }
 
     #[test]
+    fn what_memory_does_not_hold_is_not_taken_from_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tiny.gguf");
+        tiny::write_gguf(&tiny::case("llama2"), &file);
+        let model = Model::open(&file).unwrap();
+        let mut profile = file::tests::profile();
+        profile.key = Key::of(Path::new("/"), &model);
+        profile.settings.chunk = 256;
+        profile.settings.kernels = best().unwrap().to_owned();
+        write(dir.path(), &profile).unwrap();
+        let usual = load(&[]);
+        let is_large = |load: &Load| load.chunk() == 256 && load.prepare() == Prepare::Memory;
+        for (room, large) in [(true, true), (false, false)] {
+            let mut load = load(&[]);
+            let applied = apply(dir.path(), &model, &mut load, &|load| room || !is_large(load));
+            assert!(applied.tuned.is_some(), "{applied:?}");
+            assert_eq!((load.threads, is_large(&load)), (Some(4), large));
+            assert!(large || (load.chunk(), load.prepare()) == (usual.chunk(), usual.prepare()));
+        }
+    }
+
+    #[test]
     fn flags_are_worth_more_setting_by_setting() {
         let mut profile = file::tests::profile();
         profile.settings.chunk = 256;
         profile.settings.parallel = Some(300);
         let mut plain = load(&[]);
-        let tuned = set(&mut plain, &profile);
+        let tuned = set(&mut plain, &profile, false);
         assert_eq!((plain.threads, plain.decode_threads), (Some(4), Some(2)));
         assert_eq!((plain.cores, plain.chunk()), (Some(CoreSet::Fast), 256));
         assert_eq!(plain.prepare(), Prepare::Memory);
@@ -146,12 +181,12 @@ mod tests {
         for flags in [["--threads", "1"], ["--decode-threads", "1"], ["--cores", "all"]] {
             let mut load = load(&flags);
             let before = (load.threads, load.decode_threads, load.cores);
-            set(&mut load, &profile);
+            set(&mut load, &profile, false);
             assert_eq!((load.threads, load.decode_threads, load.cores), before, "{flags:?}");
             assert_eq!(load.chunk(), 256);
         }
         let mut most = load(&["--threads", "1", "--chunk", "64", "--kv", "q8_0", "--no-prepare"]);
-        let tuned = set(&mut most, &profile);
+        let tuned = set(&mut most, &profile, false);
         assert_eq!((most.chunk(), most.kv()), (64, KvType::Q8_0));
         assert_eq!(most.prepare(), Prepare::Never);
         assert_eq!(tuned.line, "tuned: all set by flags; 2026-11-26");

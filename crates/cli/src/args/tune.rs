@@ -27,7 +27,7 @@ pub(crate) struct Tune {
     /// Measures every combination too, however long it takes, and says how the choice compares.
     #[arg(long)]
     pub(crate) exhaustive: bool,
-    /// Keeps nothing: only prints.
+    /// Keeps no profile: only prints.
     #[arg(long)]
     pub(crate) no_save: bool,
     /// Prints JSON.
