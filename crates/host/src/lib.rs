@@ -47,7 +47,7 @@ pub use mapping::Mapping;
 pub use memory::{Limit, MemoryBudget, memory};
 pub use meter::{Candidate, Covers, Energy, Measurement, PowerMeter, PowerSensor, Sample, Source};
 pub use pool::{CoreClass, Pool, PoolOptions};
-pub use pressure::memory_pressure;
+pub use pressure::{PressureAlarm, memory_pressure};
 pub use resident::{Resident, peak_rss_bytes, resident, resident_bytes};
 pub use service::{Activated, Service, monotonic_time};
 pub use strain::{MemoryWatch, Strain};

@@ -1,19 +1,27 @@
 //! How short of memory this process is, by the kernel's own measure.
 
-use std::path::Path;
+mod alarm;
+
+use std::path::{Path, PathBuf};
 
 use crate::cgroup;
 use crate::probe::read_text;
+
+pub use alarm::PressureAlarm;
 
 /// The share of the last ten seconds, in per cent, in which everything that could run waited for
 /// memory (`full`, `avg10`; Documentation/accounting/psi.rst), of the machine below `root` or, if that
 /// is more, of a control group of this process. `None` where the kernel does not measure it.
 pub fn memory_pressure(root: &Path) -> Option<f32> {
+    files(root).filter_map(|file| full(&read_text(&file)?)).max_by(f32::total_cmp)
+}
+
+/// Where the pressure is told.
+fn files(root: &Path) -> impl Iterator<Item = PathBuf> {
     let groups = cgroup::groups(root, "memory").into_iter().filter(|groups| groups.unified);
     let groups = groups.flat_map(|groups| groups.directories);
     let files = groups.map(|group| group.join("memory.pressure"));
-    let all = files.chain([root.join("proc/pressure/memory")]);
-    all.filter_map(|file| full(&read_text(&file)?)).max_by(f32::total_cmp)
+    files.chain([root.join("proc/pressure/memory")])
 }
 
 /// `full avg10=0.12 avg60=…`

@@ -112,6 +112,8 @@ const RETRY: Duration = Duration::from_secs(10);
 pub(super) struct Looking {
     watch: MemoryWatch,
     every: Duration,
+    /// Until when it is looked often, since the kernel said so.
+    alert: Option<Instant>,
     /// When it was looked last, and when the last step was taken.
     looked: Option<Instant>,
     stepped: Option<Instant>,
@@ -122,13 +124,20 @@ pub(super) struct Looking {
 impl Looking {
     pub(super) fn new(machine: &Path, promise: Option<u64>, every: Duration) -> Self {
         let watch = MemoryWatch::new(machine, promise);
-        Self { watch, every, looked: None, stepped: None, calm: 0 }
+        Self { watch, every, alert: None, looked: None, stepped: None, calm: 0 }
+    }
+
+    /// The kernel says that memory has become short: it is to be looked now, and often for a while.
+    pub(super) fn alert(&mut self) {
+        self.alert = Some(Instant::now() + self.every / OFTEN * CALM);
+        self.looked = None;
     }
 
     /// How long until it is to be looked again.
     pub(super) fn due(&self, models: &Models) -> Duration {
+        let is_alert = self.alert.is_some_and(|until| Instant::now() < until);
         let every = match models.shed.now().step {
-            Step::Nothing => self.every,
+            Step::Nothing if !is_alert => self.every,
             _ => self.every / OFTEN,
         };
         self.looked.map_or(Duration::ZERO, |looked| every.saturating_sub(looked.elapsed()))
@@ -207,5 +216,31 @@ impl Models {
         if let Some(notices) = &self.options.notices {
             notices.tell(line);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::{ServedModel, ServerOptions};
+
+    #[test]
+    fn an_alarm_has_it_looked_now_and_often_for_a_while() {
+        let metrics = Metrics::new(crate::energy::Accounts::new(None));
+        let model = ServedModel::new("a", || Err("it is not loaded".into()));
+        let models = Models::new(vec![model], &ServerOptions::default(), &metrics).unwrap();
+        let every = Duration::from_millis(500);
+        let mut looking = Looking::new(Path::new("/"), None, every);
+        let due = |looking: &Looking| looking.due(&models);
+        looking.looked = Some(Instant::now());
+        assert!(due(&looking) > every / OFTEN);
+        looking.alert();
+        assert!(due(&looking).is_zero());
+        looking.looked = Some(Instant::now());
+        assert!(!due(&looking).is_zero() && due(&looking) <= every / OFTEN);
+        std::thread::sleep(every / OFTEN * CALM);
+        looking.looked = Some(Instant::now());
+        assert!(due(&looking) > every / OFTEN);
     }
 }

@@ -1,8 +1,13 @@
 //! Lets models go that nobody has used for a while, and what memory is too short for.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
+
+use futures_util::future::{Either, select};
+use rushlight_host::PressureAlarm;
+use tokio::sync::Notify;
 
 use super::shed::Looking;
 use super::{Entry, Models};
@@ -14,6 +19,9 @@ impl Models {
         let options = &self.options;
         let mut looking =
             Looking::new(&options.machine, options.promise_bytes, options.memory_look);
+        let rings = Arc::new(Notify::new());
+        let ring = rings.clone();
+        let _alarm = PressureAlarm::set(&options.machine, move || ring.notify_one());
         loop {
             let mut changed = self.changed.subscribe();
             if !self.sheds() && self.entries.iter().all(|entry| entry.handle().is_none()) {
@@ -36,7 +44,11 @@ impl Models {
             if let Some(next) = self.entries.iter().filter_map(goes).min() {
                 until = until.min(next.saturating_duration_since(now));
             }
-            let _ = tokio::time::timeout(until, changed.changed()).await;
+            let (told, ring) = (changed.changed(), rings.notified());
+            let (told, ring) = (pin!(told), pin!(ring));
+            if let Ok(Either::Right(_)) = tokio::time::timeout(until, select(told, ring)).await {
+                looking.alert();
+            }
         }
     }
 
