@@ -31,6 +31,8 @@ const COLUMNS: u16 = 100;
 const LINES: u16 = 50;
 /// Names of users, at most.
 const MOST_USERS: usize = 1 << 16;
+/// How long one sample waits for devices that are slow to start: NVML may take seconds.
+const SETTLE: Duration = Duration::from_secs(5);
 /// Bytes of a key, at most.
 const MOST_KEY: usize = 4096;
 
@@ -144,6 +146,7 @@ struct Once<'a> {
 fn once(args: &Monitor, source: &mut Source) -> anyhow::Result<ExitCode> {
     source.sample();
     std::thread::sleep(Duration::from_secs_f64(args.interval));
+    source.sampler.settle(SETTLE);
     let sample = source.sample();
     let mut out = std::io::stdout().lock();
     if args.json {

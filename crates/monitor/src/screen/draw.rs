@@ -208,6 +208,7 @@ fn draw_pane(view: &View<'_>, pane: Pane, buffer: &mut Buffer, place: Rect) {
     let most = usize::from(place.height.saturating_sub(1));
     for (line, row) in pane.lines(view, width, most).iter().zip(rows) {
         put(buffer, row, line);
+            (_, text) if text.starts_with("no answer") => look.bad(),
     }
 }
 

@@ -402,3 +402,19 @@ fn keys_order_filter_fold_and_pause() {
     assert!(text(&mut app, 80, 24).contains("replay 4/9 x2, 1 lines damaged"));
     assert_eq!(app.key(Key::Control('c')), Action::Quit);
 }
+
+#[test]
+fn what_a_silent_driver_said_last_is_marked() {
+    let mut sample = server(0);
+    for what in ["accelerators", "power", "heat"] {
+        let (reason, detail) = (Sample::STALE.to_owned(), "no answer for 12 s".to_owned());
+        sample.absent.push(Lack { what: what.to_owned(), reason, detail });
+    }
+    let mut app = app(BLOCKS, std::iter::once(sample.clone()));
+    let shown = text(&mut app, 120, 40);
+    assert!(shown.contains("Accelerators ") && shown.contains("98 %"), "{shown}");
+    assert_eq!(shown.matches("no answer for 12 s").count(), 2, "{shown}");
+    // A curve has a gap there.
+    assert!(app.history.watts.last(1).all(f32::is_nan));
+    assert!(app.history.accelerators[1].last(1).all(f32::is_nan));
+}
