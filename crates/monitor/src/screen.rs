@@ -148,14 +148,24 @@ impl App {
         }
         self.message.take_if(|(_, left)| *left == 0);
         if !self.is_paused {
-            self.sample.clone_from(sample);
-            self.arrange();
+            self.show(sample);
         }
     }
 
     /// Forgets curves and alarms, as what follows is of another time.
     pub fn forget(&mut self, alarms: Alarms) {
         self.history = History::default();
+    /// Takes a sample of another place in a recording, which is shown even while it is paused.
+    pub fn jump(&mut self, sample: &Sample) {
+        self.update(sample);
+        self.show(sample);
+    }
+
+    fn show(&mut self, sample: &Sample) {
+        self.sample.clone_from(sample);
+        self.arrange();
+    }
+
         self.alarms = alarms;
     }
 

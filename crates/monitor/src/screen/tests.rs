@@ -404,6 +404,17 @@ fn keys_order_filter_fold_and_pause() {
 }
 
 #[test]
+fn another_place_of_a_recording_is_shown_while_it_is_paused() {
+    let mut app = app(BLOCKS, std::iter::once(board(0)));
+    app.key(Key::Char(' '));
+    let mut next = board(1);
+    next.host.name = "elsewhere".to_owned();
+    app.jump(&next);
+    let shown = text(&mut app, 80, 24);
+    assert!(shown.contains("elsewhere") && shown.contains("paused"), "{shown}");
+}
+
+#[test]
 fn what_a_silent_driver_said_last_is_marked() {
     let mut sample = server(0);
     for what in ["accelerators", "power", "heat"] {
