@@ -107,6 +107,8 @@ pub struct App {
     message: Option<(String, u32)>,
     playing: Option<Playing>,
     recording: Option<String>,
+    /// Whether the last sample could not be written.
+    is_unwritten: bool,
 }
 
 impl App {
@@ -136,6 +138,7 @@ impl App {
             message: None,
             playing: None,
             recording: None,
+            is_unwritten: false,
         }
     }
 
@@ -152,9 +155,6 @@ impl App {
         }
     }
 
-    /// Forgets curves and alarms, as what follows is of another time.
-    pub fn forget(&mut self, alarms: Alarms) {
-        self.history = History::default();
     /// Takes a sample of another place in a recording, which is shown even while it is paused.
     pub fn jump(&mut self, sample: &Sample) {
         self.update(sample);
@@ -166,6 +166,9 @@ impl App {
         self.arrange();
     }
 
+    /// Forgets curves and alarms, as what follows is of another time.
+    pub fn forget(&mut self, alarms: Alarms) {
+        self.history = History::default();
         self.alarms = alarms;
     }
 
@@ -182,6 +185,16 @@ impl App {
     /// That samples are written to a file of this name.
     pub fn set_recording(&mut self, name: impl Into<String>) {
         self.recording = Some(name.into());
+    }
+
+    /// Whether the last sample was written to it, and why not. It is said once, and a mark stays.
+    pub fn set_written(&mut self, failure: Option<String>) {
+        let was_unwritten = std::mem::replace(&mut self.is_unwritten, failure.is_some());
+        match failure {
+            Some(failure) if !was_unwritten => self.say(failure),
+            None if was_unwritten => self.say("the recording goes on"),
+            _ => {}
+        }
     }
 
     /// Whether the user paused it.

@@ -67,6 +67,7 @@ impl App {
         if let Some(playing) = &self.playing {
             let damaged = match playing.damaged {
                 0 => String::new(),
+                1 => ", 1 line damaged".to_owned(),
                 count => format!(", {count} lines damaged"),
             };
             right.push(format!(
@@ -77,7 +78,8 @@ impl App {
             ));
         }
         if let Some(name) = &self.recording {
-            right.push(format!("records {}", look.text(name)));
+            let what = if self.is_unwritten { "CANNOT WRITE" } else { "records" };
+            right.push(format!("{what} {}", look.text(name)));
         }
         if self.is_paused {
             right.push("paused".to_owned());
@@ -112,7 +114,8 @@ impl App {
         let shown = length.min(width);
         // A shown text is no wider than the place.
         let x = place.right() - shown as u16;
-        buffer.set_stringn(x, place.y, right, shown, Style::new());
+        let style = if self.is_unwritten { look.bad() } else { Style::new() };
+        buffer.set_stringn(x, place.y, right, shown, style);
     }
 
     /// The alarms, if there are any.

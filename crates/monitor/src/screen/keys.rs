@@ -42,6 +42,8 @@ pub enum Key {
 impl App {
     /// Takes a key and says what is to be done.
     pub fn key(&mut self, key: Key) -> Action {
+        // It was there to be read, and the foot says what keys do.
+        self.message = None;
         match (key, self.mode.clone()) {
             (Key::Control('c'), _) => Action::Quit,
             (Key::Control('l'), _) => Action::Redraw,

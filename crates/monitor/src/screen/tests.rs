@@ -399,7 +399,7 @@ fn keys_order_filter_fold_and_pause() {
     app.set_playing(Playing { at: 3, of: 9, speed: 2.0, damaged: 1 });
     assert_eq!(app.key(Key::Left), Action::Seek(-10));
     assert_eq!(app.key(Key::Char('+')), Action::Speed(4.0));
-    assert!(text(&mut app, 80, 24).contains("replay 4/9 x2, 1 lines damaged"));
+    assert!(text(&mut app, 80, 24).contains("replay 4/9 x2, 1 line damaged"));
     assert_eq!(app.key(Key::Control('c')), Action::Quit);
 }
 
@@ -412,6 +412,23 @@ fn another_place_of_a_recording_is_shown_while_it_is_paused() {
     app.jump(&next);
     let shown = text(&mut app, 80, 24);
     assert!(shown.contains("elsewhere") && shown.contains("paused"), "{shown}");
+}
+
+#[test]
+fn a_full_disk_is_told_and_stays_marked() {
+    let mut app = app(BLOCKS, std::iter::once(board(0)));
+    app.set_recording("day.jsonl");
+    let failure = || Some("`day.jsonl` cannot be written: no space".to_owned());
+    app.set_written(failure());
+    let shown = text(&mut app, 80, 24);
+    assert!(shown.contains("CANNOT WRITE day.jsonl") && shown.contains("no space"), "{shown}");
+    // What else is said is not hidden by it, sample after sample.
+    app.say("7 was asked to end");
+    app.set_written(failure());
+    assert!(text(&mut app, 80, 24).contains("7 was asked to end"));
+    app.set_written(None);
+    let shown = text(&mut app, 80, 24);
+    assert!(shown.contains("records day.jsonl") && shown.contains("goes on"), "{shown}");
 }
 
 #[test]
