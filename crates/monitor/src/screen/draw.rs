@@ -140,18 +140,29 @@ impl App {
         let look = self.look;
         let line = match (&self.mode, &self.message) {
             (Mode::Confirm(stop), _) => {
-                let how = match stop.is_kill {
-                    true => "end at once (SIGKILL)",
-                    false => "ask to end (SIGTERM)",
+                let (how, signal) = match stop.is_kill {
+                    true => ("end at once (SIGKILL)", "SIGKILL"),
+                    false => ("ask to end (SIGTERM)", "SIGTERM"),
                 };
                 let name = look.text(&stop.name);
-                let text = format!(" {how} {} `{name}`? y yes, any other key no ", stop.pid);
+                let texts = [
+                    format!(" {how} {} `{name}`? y yes, any other key no ", stop.pid),
+                    format!(" {signal} {} `{name}`? y/n ", stop.pid),
+                ];
+                let short = format!(" {signal} {}? y/n ", stop.pid);
+                let fits = |text: &String| plain(text.as_str()).width() <= place.width.into();
+                let text = texts.into_iter().find(fits).unwrap_or(short);
                 Line::from(span(text, look.bad().patch(look.chosen())))
             }
             (Mode::Filter, _) => {
-                let text = format!("filter: {}_", look.text(&self.filter));
+                let mut filter = look.text(&self.filter);
+                // The end of it is where letters are written.
+                let room = usize::from(place.width).saturating_sub("filter: _".len());
+                while plain(filter.as_str()).width() > room {
+                    filter.remove(0);
+                }
                 Line::from(vec![
-                    span(text, look.strong()),
+                    span(format!("filter: {filter}_"), look.strong()),
                     span("  Enter keeps it, Esc clears it", look.faint()),
                 ])
             }
@@ -197,6 +208,7 @@ fn draw_pane(view: &View<'_>, pane: Pane, buffer: &mut Buffer, place: Rect) {
     if !text.is_empty() {
         let style = match (pane, text.as_str()) {
             (_, "slowed down" | "failed" | "stuck") => look.bad(),
+            (_, text) if text.starts_with("no answer") => look.bad(),
             (_, "degraded" | "loading") => look.warning(),
             _ => look.strong(),
         };
@@ -211,7 +223,6 @@ fn draw_pane(view: &View<'_>, pane: Pane, buffer: &mut Buffer, place: Rect) {
     let most = usize::from(place.height.saturating_sub(1));
     for (line, row) in pane.lines(view, width, most).iter().zip(rows) {
         put(buffer, row, line);
-            (_, text) if text.starts_with("no answer") => look.bad(),
     }
 }
 

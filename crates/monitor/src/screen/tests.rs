@@ -446,3 +446,46 @@ fn what_a_silent_driver_said_last_is_marked() {
     assert!(app.history.watts.last(1).all(f32::is_nan));
     assert!(app.history.accelerators[1].last(1).all(f32::is_nan));
 }
+
+#[test]
+fn a_long_name_of_a_model_leaves_room_for_its_queue() {
+    let mut sample = board(0);
+    for model in &mut sample.served.as_mut().unwrap().models {
+        model.name = "SmolLM2-135M-Instruct.Q4_1-of-somebody".to_owned();
+    }
+    for (width, height) in [(80, 24), (50, 60), (64, 60)] {
+        let shown = text(&mut app(BLOCKS, std::iter::once(sample.clone())), width, height);
+        assert!(shown.contains("2 run · 3 wait"), "{width}: {shown}");
+        assert!(shown.contains("SmolLM2"), "{width}: {shown}");
+        // What does not fit is left out as a whole.
+        assert!(!shown.contains("prompts 21 ") && !shown.contains("first 18 "), "{shown}");
+    }
+}
+
+#[test]
+fn questions_and_filters_are_whole_where_there_is_little_room() {
+    let mut app = app(BLOCKS, std::iter::once(board(0)));
+    app.key(Key::Down);
+    app.key(Key::Char('k'));
+    for (width, want) in [
+        (80, "(SIGTERM) 41 `rushlight`? y yes"),
+        (40, "SIGTERM 41 `rushlight`? y/n"),
+        (20, "41? y/n"),
+    ] {
+        let shown = text(&mut app, width, 10);
+        assert!(shown.contains(want), "{width}: {shown}");
+    }
+    app.key(Key::Char('n'));
+    app.key(Key::Char('/'));
+    for letter in "日本[]*\\%0123456789 to the end".chars() {
+        app.key(Key::Char(letter));
+    }
+    assert!(text(&mut app, 30, 10).contains("to the end_"));
+    app.key(Key::Escape);
+    app.key(Key::Char('/'));
+    for letter in "日本語".chars() {
+        app.key(Key::Char(letter));
+    }
+    // Wide letters take two columns: what is right of them is not pushed out.
+    assert!(text(&mut app, 80, 24).contains("`: 0 of 6\n"), "{}", text(&mut app, 80, 24));
+}
