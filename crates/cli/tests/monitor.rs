@@ -45,6 +45,18 @@ fn one_sample_as_json_and_as_text() {
 }
 
 #[test]
+fn a_reader_that_has_enough_is_no_error() {
+    for format in [&["--json"][..], &[]] {
+        let mut command = rushlight(&["--once", "--no-server", "-n", "0.1"]);
+        command.args(format).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+    }
+}
+
+#[test]
 fn what_cannot_be_done_is_said_before_anything_begins() {
     let dir = tempfile::tempdir().unwrap();
     let other = dir.path().join("other");
