@@ -102,6 +102,8 @@ pub struct App {
     first_row: usize,
     /// Rows that the last drawing had room for.
     page: usize,
+    /// The line of help that is shown first.
+    help_row: usize,
     is_paused: bool,
     asked: Vec<(u32, u64)>,
     message: Option<(String, u32)>,
@@ -133,6 +135,7 @@ impl App {
             chosen_row: 0,
             first_row: 0,
             page: 0,
+            help_row: 0,
             is_paused: false,
             asked: Vec::new(),
             message: None,

@@ -41,10 +41,11 @@ impl App {
         if body.height > 1 {
             body.height -= 1;
             let foot = Rect { y: body.bottom(), height: 1, ..body };
-            self.foot(buffer, foot);
+            self.help_row = self.help_row.min(help::last_first(body));
+            self.foot(buffer, foot, help::last_first(body) > 0);
         }
         if self.mode == Mode::Help {
-            help::draw(self.look, buffer, body);
+            help::draw(self.look, buffer, body, self.help_row);
             return;
         }
         let view = View { look: self.look, sample: &self.sample, history: &self.history };
@@ -135,8 +136,9 @@ impl App {
         (!line.is_empty()).then(|| Line::from(line))
     }
 
-    /// What was said, what is asked, or what keys do.
-    fn foot(&self, buffer: &mut Buffer, place: Rect) {
+    /// What was said, what is asked, or what keys do; `is_long` says that help has more lines than
+    /// there is room for.
+    fn foot(&self, buffer: &mut Buffer, place: Rect, is_long: bool) {
         let look = self.look;
         let line = match (&self.mode, &self.message) {
             (Mode::Confirm(stop), _) => {
@@ -166,6 +168,7 @@ impl App {
                     span("  Enter keeps it, Esc clears it", look.faint()),
                 ])
             }
+            (Mode::Help, _) if is_long => Line::from(plain("up down more  any other key closes")),
             (_, Some((message, _))) => Line::from(span(look.text(message), look.warning())),
             _ => {
                 let sort = format!("sort ({})", self.sort.name());

@@ -489,3 +489,23 @@ fn questions_and_filters_are_whole_where_there_is_little_room() {
     // Wide letters take two columns: what is right of them is not pushed out.
     assert!(text(&mut app, 80, 24).contains("`: 0 of 6\n"), "{}", text(&mut app, 80, 24));
 }
+
+#[test]
+fn all_of_the_help_can_be_read_on_a_small_screen() {
+    for (width, height) in [(40, 10), (80, 12), (30, 5)] {
+        let mut app = app(BLOCKS, std::iter::once(board(0)));
+        app.key(Key::Char('?'));
+        let mut read = String::new();
+        for _ in 0..100 {
+            read.push_str(&text(&mut app, width, height));
+            app.key(Key::Down);
+        }
+        for want in ["choose a process", "end it at once", "Ctrl-L", "by the server's sensor"] {
+            let words = |word: &str| read.contains(word);
+            assert!(want.split(' ').all(words), "{width}: {want} is not in {read}");
+        }
+        assert!(read.contains("up down more"));
+        app.key(Key::Escape);
+        assert!(text(&mut app, width, height).contains("PID"));
+    }
+}
