@@ -3,7 +3,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rushlight_testkit::made_up;
@@ -42,6 +42,18 @@ fn one_sample_as_json_and_as_text() {
     assert!(!shown.contains('\u{1b}'), "{shown}");
     let output = run(&["--once", "--root", root, "-n", "0.2", "--ascii"]);
     assert!(output.stdout.is_ascii());
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_error() {
+    for format in [&["--json"][..], &[]] {
+        let mut command = rushlight(&["--once", "--no-server", "-n", "0.1"]);
+        command.args(format).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+    }
 }
 
 #[test]
@@ -109,7 +121,52 @@ fn prometheus_is_answered_until_a_signal() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
-fn terminate(child: &std::process::Child) {
+#[test]
+fn a_full_disk_and_a_deaf_collector_are_both_told_and_neither_ends_the_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("r.jsonl");
+    // A port at which nothing listens any more.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let collector = format!("http://{free}");
+    let wait = |child: &mut Child, wanted: &[&str]| {
+        let mut wanted = wanted.to_vec();
+        let mut said = String::new();
+        for line in BufReader::new(child.stderr.take().unwrap()).lines() {
+            said.push_str(&line.unwrap());
+            wanted.retain(|one| !said.contains(one));
+            if wanted.is_empty() {
+                break;
+            }
+        }
+        assert!(wanted.is_empty(), "{wanted:?} not in {said}");
+    };
+    // The largest file that it may write has room for the first line only, as a full disk.
+    let mut full = Command::new("sh");
+    full.args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$@\"", "sh"]);
+    full.arg(env!("CARGO_BIN_EXE_rushlight")).args(["monitor", "-n", "0.1", "--no-server"]);
+    full.args(["--otlp", &collector, "--record"]).arg(&path);
+    let mut child = full.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    wait(&mut child, &["it is not recorded: `", "the collector does not take metrics: "]);
+    assert!(child.try_wait().unwrap().is_none(), "it goes on");
+    terminate(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    // With room for it, the recording goes on beside the collector.
+    std::fs::remove_file(&path).unwrap();
+    let record = path.to_str().unwrap();
+    let arguments = ["--otlp", &collector, "--record", record, "-n", "0.1", "--no-server"];
+    let mut child = rushlight(&arguments).stderr(Stdio::piped()).spawn().unwrap();
+    wait(&mut child, &["the collector does not take metrics: "]);
+    let lines = || std::fs::read_to_string(&path).unwrap_or_default().lines().count();
+    let (before, end) = (lines(), Instant::now() + Duration::from_secs(60));
+    while lines() < before + 3 && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(lines() >= before + 3);
+    terminate(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+fn terminate(child: &Child) {
     let pid = rustix::process::Pid::from_child(child);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
 }

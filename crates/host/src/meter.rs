@@ -236,6 +236,8 @@ impl Inner {
             state.integral.pause();
         }
         state.integral.read(&*self.sensor);
+        // The energy counts from here, however long a thread takes to start.
+        let begin = Instant::now();
         if !state.sampling {
             let inner = self.clone();
             let thread = thread::Builder::new().name("power".to_owned());
@@ -244,7 +246,7 @@ impl Inner {
         }
         Measurement {
             inner: self.clone(),
-            begin: Instant::now(),
+            begin,
             joules: state.integral.joules(),
             caveats: state.integral.caveats(),
         }

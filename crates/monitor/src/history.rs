@@ -65,8 +65,11 @@ impl History {
         self.disk_write.push(Some(write as f32));
         self.receive.push(Some(receive as f32));
         self.send.push(Some(send as f32));
-        self.watts.push(sample.power.watts);
-        self.celsius.push(sample.heat.hottest.as_ref().map(|hottest| hottest.celsius));
+        // A value that is old is no part of a curve.
+        let is_fresh = |what: &str| sample.stale(what).is_none();
+        self.watts.push(sample.power.watts.filter(|_| is_fresh("power")));
+        let hottest = sample.heat.hottest.as_ref().filter(|_| is_fresh("heat"));
+        self.celsius.push(hottest.map(|hottest| hottest.celsius));
         let tokens = |served: &crate::sample::Served| {
             served.models.iter().map(|model| model.tokens_per_second).sum()
         };
@@ -74,7 +77,7 @@ impl History {
         let count = sample.accelerators.len().min(MOST_ACCELERATORS);
         self.accelerators.resize_with(count, Ring::default);
         for (ring, accelerator) in self.accelerators.iter_mut().zip(&sample.accelerators) {
-            ring.push(accelerator.busy_percent);
+            ring.push(accelerator.busy_percent.filter(|_| is_fresh("accelerators")));
         }
     }
 }

@@ -38,7 +38,6 @@ struct Header {
 pub struct Recorder {
     path: PathBuf,
     file: File,
-    bytes: u64,
     most_bytes: u64,
     header: String,
     line: Vec<u8>,
@@ -62,7 +61,6 @@ impl Recorder {
         let mut recorder = Self {
             file: open(path).map_err(|e| failed(path, "written", &e))?,
             path: path.to_owned(),
-            bytes: 0,
             most_bytes,
             header,
             line: Vec::new(),
@@ -81,29 +79,29 @@ impl Recorder {
         self.line.clear();
         serde_json::to_writer(&mut self.line, &trimmed(sample)).map_err(|e| failed(e.into()))?;
         self.line.push(b'\n');
-        let length = self.line.len() as u64;
-        if self.bytes + length > self.most_bytes && self.bytes > self.header.len() as u64 {
+        let bytes = self.file.metadata().map_err(failed)?.len();
+        let is_full = bytes.saturating_add(self.line.len() as u64) > self.most_bytes;
+        if is_full && bytes > self.header.len() as u64 {
             let mut old = self.path.clone().into_os_string();
             old.push(".1");
-            std::fs::rename(&self.path, old).map_err(failed)?;
-            self.file = open(&self.path).map_err(failed)?;
+            match std::fs::rename(&self.path, old) {
+                // It was renamed before, and no new one could be begun.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+                _ => self.file = open(&self.path).map_err(failed)?,
+            }
+            self.begin()?;
+        } else if bytes == 0 {
+            // Someone emptied it, or the disk had no room for the first line.
             self.begin()?;
         }
-        let wrote = self.file.write_all(&self.line);
-        if let Err(error) = wrote {
-            // A part of a line may be there; what follows begins on a line of its own.
-            let _ = self.file.set_len(self.bytes);
-            return Err(crate::record::failed(&self.path, "written", &error));
-        }
-        self.bytes += length;
-        Ok(())
+        append(&mut self.file, &self.line)
+            .map_err(|e| crate::record::failed(&self.path, "written", &e))
     }
 
     fn begin(&mut self) -> Result<(), Error> {
         let cannot = |e: io::Error| failed(&self.path, "written", &e);
-        self.bytes = self.file.metadata().map_err(cannot)?.len();
         let mut text = String::new();
-        if self.bytes > 0 {
+        if self.file.metadata().map_err(cannot)?.len() > 0 {
             let mut start = vec![0; MAGIC.len()];
             self.file.seek(SeekFrom::Start(0)).map_err(cannot)?;
             let is_recording =
@@ -122,10 +120,17 @@ impl Recorder {
             }
         }
         text.push_str(&self.header);
-        self.file.write_all(text.as_bytes()).map_err(cannot)?;
-        self.bytes += text.len() as u64;
-        Ok(())
+        append(&mut self.file, text.as_bytes()).map_err(cannot)
     }
+}
+
+/// Writes all of it at the end, or nothing: what follows begins on a line of its own.
+fn append(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    let before = file.metadata()?.len();
+    file.write_all(bytes).inspect_err(|_| {
+        // If that fails too, the reader leaves the line out.
+        let _ = file.set_len(before);
+    })
 }
 
 fn open(path: &Path) -> io::Result<File> {

@@ -13,8 +13,9 @@ mod mounts;
 mod network;
 mod process;
 mod rate;
+mod watched;
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use rushlight_host::probe::{Absent, Reason, Tree};
 
@@ -59,7 +60,7 @@ impl Sampler {
             disks: disk::DiskState::default(),
             networks: network::NetworkState::default(),
             processes: process::ProcessState::default(),
-            devices: devices::DeviceState::new(),
+            devices: devices::DeviceState::new(files.tree()),
             last: None,
             count: 0,
             files,
@@ -88,7 +89,7 @@ impl Sampler {
             mounts::read(files, sample);
         }
         self.processes.read(files, sample, seconds);
-        self.devices.read(files.tree(), sample, now);
+        self.devices.read(sample, now, seconds);
         sample.served = match served {
             Some(Ok(served)) => Some(served),
             Some(Err(absent)) => {
@@ -98,6 +99,12 @@ impl Sampler {
             None => None,
         };
         &self.sample
+    }
+
+    /// Waits for devices that are slow to answer, but not longer than `patience`; the next sample has
+    /// what they say.
+    pub fn settle(&mut self, patience: Duration) {
+        self.devices.settle(patience);
     }
 
     /// The last sample.
@@ -112,6 +119,11 @@ impl Sample {
         let lack =
             Lack { what: what.to_owned(), reason: reason(why.reason), detail: why.detail.clone() };
         self.absent.push(lack);
+    }
+
+    /// Why what is said of `what` is old, if it is: the device that says it does not answer.
+    pub fn stale(&self, what: &str) -> Option<&Lack> {
+        self.lack(what).filter(|lack| lack.reason == Self::STALE)
     }
 
     /// Why `what` is absent, if it is.

@@ -102,11 +102,15 @@ pub struct App {
     first_row: usize,
     /// Rows that the last drawing had room for.
     page: usize,
+    /// The line of help that is shown first.
+    help_row: usize,
     is_paused: bool,
     asked: Vec<(u32, u64)>,
     message: Option<(String, u32)>,
     playing: Option<Playing>,
     recording: Option<String>,
+    /// Whether the last sample could not be written.
+    is_unwritten: bool,
 }
 
 impl App {
@@ -131,11 +135,13 @@ impl App {
             chosen_row: 0,
             first_row: 0,
             page: 0,
+            help_row: 0,
             is_paused: false,
             asked: Vec::new(),
             message: None,
             playing: None,
             recording: None,
+            is_unwritten: false,
         }
     }
 
@@ -148,9 +154,19 @@ impl App {
         }
         self.message.take_if(|(_, left)| *left == 0);
         if !self.is_paused {
-            self.sample.clone_from(sample);
-            self.arrange();
+            self.show(sample);
         }
+    }
+
+    /// Takes a sample of another place in a recording, which is shown even while it is paused.
+    pub fn jump(&mut self, sample: &Sample) {
+        self.update(sample);
+        self.show(sample);
+    }
+
+    fn show(&mut self, sample: &Sample) {
+        self.sample.clone_from(sample);
+        self.arrange();
     }
 
     /// Forgets curves and alarms, as what follows is of another time.
@@ -172,6 +188,16 @@ impl App {
     /// That samples are written to a file of this name.
     pub fn set_recording(&mut self, name: impl Into<String>) {
         self.recording = Some(name.into());
+    }
+
+    /// Whether the last sample was written to it, and why not. It is said once, and a mark stays.
+    pub fn set_written(&mut self, failure: Option<String>) {
+        let was_unwritten = std::mem::replace(&mut self.is_unwritten, failure.is_some());
+        match failure {
+            Some(failure) if !was_unwritten => self.say(failure),
+            None if was_unwritten => self.say("the recording goes on"),
+            _ => {}
+        }
     }
 
     /// Whether the user paused it.

@@ -9,7 +9,7 @@ mod signals;
 mod terminal;
 
 use std::collections::HashMap;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
@@ -31,6 +31,8 @@ const COLUMNS: u16 = 100;
 const LINES: u16 = 50;
 /// Names of users, at most.
 const MOST_USERS: usize = 1 << 16;
+/// How long one sample waits for devices that are slow to start: NVML may take seconds.
+const SETTLE: Duration = Duration::from_secs(5);
 /// Bytes of a key, at most.
 const MOST_KEY: usize = 4096;
 
@@ -144,19 +146,25 @@ struct Once<'a> {
 fn once(args: &Monitor, source: &mut Source) -> anyhow::Result<ExitCode> {
     source.sample();
     std::thread::sleep(Duration::from_secs_f64(args.interval));
+    source.sampler.settle(SETTLE);
     let sample = source.sample();
+    let mut text = Vec::new();
     let mut out = std::io::stdout().lock();
     if args.json {
-        serde_json::to_writer(&mut out, &Once { schema: Sample::SCHEMA, sample })?;
-        writeln!(out)?;
+        serde_json::to_writer(&mut text, &Once { schema: Sample::SCHEMA, sample })?;
+        text.push(b'\n');
     } else {
         let look = Look { is_plain: true, ..look(args) };
         let mut app = app(args, look)?;
         app.update(sample);
         let columns = if out.is_terminal() { terminal::size().0 } else { COLUMNS };
         for line in screen::text(&mut app, columns, LINES) {
-            writeln!(out, "{line}")?;
+            writeln!(text, "{line}")?;
         }
     }
-    Ok(ExitCode::SUCCESS)
+    match out.write_all(&text).and_then(|()| out.flush()) {
+        // Who reads it, such as `head`, has enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        written => Ok(written.map(|()| ExitCode::SUCCESS)?),
+    }
 }

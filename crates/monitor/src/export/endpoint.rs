@@ -1,7 +1,7 @@
 //! An endpoint that Prometheus reads.
 //!
-//! It answers one request after the other, each within two seconds: enough for a few collectors, and
-//! nothing that a client does makes it take more.
+//! It answers a few requests at once, and each client has two seconds to ask and two to read: enough for
+//! a few collectors, and nothing that a client does makes it take more.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,13 +14,15 @@ use crate::sample::Sample;
 
 /// Bytes of the head of a request, at most.
 const MOST_HEAD: usize = 8 << 10;
-/// How long a client may take for all of it.
+/// How long a client may take to ask, and again to read the answer.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Clients that are answered at once; the others wait until one of these is done.
+const MOST_CLIENTS: usize = 4;
 
 /// The sample that is told.
 pub type Exported = Arc<Mutex<Sample>>;
 
-/// Answers requests on a thread, as long as the program runs.
+/// Answers requests on threads of its own, as long as the program runs.
 #[derive(Debug)]
 pub struct Endpoint {
     address: SocketAddr,
@@ -49,19 +51,14 @@ impl Endpoint {
         };
         let listener = TcpListener::bind(address).map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
-        std::thread::Builder::new()
-            .name("export".to_owned())
-            .spawn(move || {
-                for stream in listener.incoming() {
-                    match stream {
-                        // That a client goes away is its own matter.
-                        Ok(stream) => drop(answer(stream, key.as_deref(), &exported)),
-                        // Such as too many open files: it passes, and must not take all time.
-                        Err(_) => std::thread::sleep(Duration::from_millis(100)),
-                    }
-                }
-            })
-            .map_err(cannot)?;
+        let shared = Arc::new((listener, key, exported));
+        for _ in 0..MOST_CLIENTS {
+            let shared = shared.clone();
+            std::thread::Builder::new()
+                .name("export".to_owned())
+                .spawn(move || serve(&shared.0, shared.1.as_deref(), &shared.2))
+                .map_err(cannot)?;
+        }
         Ok(Self { address })
     }
 
@@ -71,10 +68,20 @@ impl Endpoint {
     }
 }
 
+/// Answers one client after the other.
+fn serve(listener: &TcpListener, key: Option<&str>, exported: &Exported) {
+    for stream in listener.incoming() {
+        match stream {
+            // That a client goes away is its own matter.
+            Ok(stream) => drop(answer(stream, key, exported)),
+            // Such as too many open files: it passes, and must not take all time.
+            Err(_) => std::thread::sleep(Duration::from_millis(100)),
+        }
+    }
+}
+
 fn answer(mut stream: TcpStream, key: Option<&str>, exported: &Exported) -> io::Result<()> {
-    let end = Instant::now() + PATIENCE;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    let Some(head) = head(&mut stream, end)? else {
+    let Some(head) = head(&mut stream, Instant::now() + PATIENCE)? else {
         return reply(
             &mut stream,
             "431 Request Header Fields Too Large",
@@ -111,11 +118,7 @@ fn head(stream: &mut TcpStream, end: Instant) -> io::Result<Option<String>> {
         if head.len() > MOST_HEAD {
             return Ok(None);
         }
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        stream.set_read_timeout(Some(left))?;
+        stream.set_read_timeout(Some(left(end)?))?;
         let read = stream.read(&mut part)?;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -148,16 +151,38 @@ fn reply(
     let head = format!(
         "HTTP/1.0 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
     );
-    stream.write_all(head.as_bytes())?;
+    let end = Instant::now() + PATIENCE;
+    write(stream, head.as_bytes(), end)?;
     if has_body {
-        stream.write_all(text.as_bytes())?;
+        write(stream, text.as_bytes(), end)?;
     }
-    stream.flush()
+    Ok(())
+}
+
+/// Writes all of it until `end`, however slowly a client reads.
+fn write(stream: &mut TcpStream, mut bytes: &[u8], end: Instant) -> io::Result<()> {
+    while !bytes.is_empty() {
+        stream.set_write_timeout(Some(left(end)?))?;
+        match stream.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The time until `end`.
+fn left(end: Instant) -> io::Result<Duration> {
+    let left = end.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample::Filesystem;
 
     fn ask(address: SocketAddr, request: &str) -> String {
         let mut stream = TcpStream::connect(address).unwrap();
@@ -199,6 +224,46 @@ mod tests {
         assert!(answer.contains("\nnode_memory_MemTotal_bytes 4096\n"), "{answer}");
         assert!(begin.elapsed() < PATIENCE * 3);
         drop(silent);
+    }
+
+    #[test]
+    fn who_reads_slowly_or_not_at_all_does_not_hold_it() {
+        let exported = Exported::default();
+        // More than the sockets of both sides hold.
+        exported.lock().unwrap().filesystems = (0..60_000)
+            .map(|at| Filesystem {
+                path: format!("/{at}/{}", "x".repeat(200)),
+                ..Default::default()
+            })
+            .collect();
+        let endpoint = Endpoint::start("127.0.0.1:0".parse().unwrap(), None, exported).unwrap();
+        let address = endpoint.address();
+        let slow: Vec<_> = (0..MOST_CLIENTS)
+            .map(|_| {
+                let mut stream = TcpStream::connect(address).unwrap();
+                stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+                std::thread::spawn(move || {
+                    // A little now and then, so that no single writing takes long.
+                    let (mut all, mut part) = (0, vec![0; 64 << 10]);
+                    while let Ok(read @ 1..) = stream.read(&mut part) {
+                        all += read;
+                        std::thread::sleep(Duration::from_millis(100));
+                    }
+                    all
+                })
+            })
+            .collect();
+        std::thread::sleep(Duration::from_millis(300));
+        let begin = Instant::now();
+        let answer = ask(address, "HEAD /metrics HTTP/1.0\r\n\r\n");
+        assert!(answer.starts_with("HTTP/1.0 200 "), "{answer}");
+        // A slow machine takes a while to make the text.
+        assert!(begin.elapsed() < PATIENCE * 5, "{:?}", begin.elapsed());
+        let length = answer.split("Content-Length: ").nth(1).unwrap().split('\r').next().unwrap();
+        let length: usize = length.parse().unwrap();
+        for slow in slow {
+            assert!(slow.join().unwrap() < length, "it was left before it had all");
+        }
     }
 
     #[test]

@@ -91,8 +91,16 @@ pub(super) fn metrics(sample: &Sample) -> Vec<Metric> {
     processors(&mut all, sample);
     memory(&mut all, sample);
     devices(&mut all, sample);
-    power(&mut all, sample);
-    accelerators(&mut all, sample);
+    // What a silent device said last is not what is now.
+    if sample.stale("power").is_none() {
+        power(&mut all, sample);
+    }
+    if sample.stale("heat").is_none() {
+        heat(&mut all, sample);
+    }
+    if sample.stale("accelerators").is_none() {
+        accelerators(&mut all, sample);
+    }
     served(&mut all, sample);
     all.0
 }
@@ -195,6 +203,9 @@ fn power(all: &mut Metrics, sample: &Sample) {
     let charge = power.battery.as_ref().and_then(|battery| battery.charge_percent);
     let charge = charge.map(|percent| f64::from(percent) / 100.0);
     all.gauge(("rushlight_battery_charge_ratio", "1", "How full the battery is."), one(charge));
+}
+
+fn heat(all: &mut Metrics, sample: &Sample) {
     let heat = &sample.heat;
     let points = heat.temperatures.iter().enumerate().map(|(at, one)| {
         // Several sensors may have one name.

@@ -49,7 +49,8 @@ impl Replay {
                 interval_seconds = header(path, &line)?.interval_seconds;
             } else if at == 0 {
                 return Err(no_recording(path));
-            } else if line.starts_with(b"{") {
+            } else if !line.trim_ascii().is_empty() {
+                // Damaged ones too: they are counted when they are read.
                 lines.push(at);
             }
             at += read as u64;

@@ -49,12 +49,33 @@ fn what_a_crash_leaves_is_read_up_to_there() {
         recorder.write(&sample(at)).unwrap();
     }
     let whole = fs::read(&path).unwrap();
-    fs::write(&path, &whole[..whole.len() - 40]).unwrap();
+    let mut damaged = whole[..whole.len() - 40].to_vec();
+    damaged.extend(b"\n\xff\x00 no line of ours\n\n");
+    fs::write(&path, &damaged).unwrap();
     Recorder::create(&path, 1.0, 1 << 20).unwrap().write(&sample(9)).unwrap();
     let mut replay = Replay::open(&path).unwrap();
     let times: Vec<_> =
         (0..replay.len()).map(|at| replay.get(at).unwrap().map(|s| s.time_unix_ms)).collect();
-    assert_eq!(times, [Some(0), Some(1), None, Some(9)]);
+    assert_eq!(times, [Some(0), Some(1), None, None, Some(9)]);
+}
+
+#[test]
+fn a_file_that_was_emptied_or_lost_is_begun_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("r");
+    let mut recorder = Recorder::create(&path, 1.0, 8 << 10).unwrap();
+    recorder.write(&sample(0)).unwrap();
+    fs::write(&path, "").unwrap();
+    recorder.write(&sample(1)).unwrap();
+    let mut replay = Replay::open(&path).unwrap();
+    assert_eq!((replay.len(), replay.get(0).unwrap()), (1, Some(sample(1))));
+    fs::remove_file(&path).unwrap();
+    for at in 2..20 {
+        recorder.write(&sample(at)).unwrap();
+    }
+    let mut replay = Replay::open(&path).unwrap();
+    let last = replay.len() - 1;
+    assert_eq!(replay.get(last).unwrap(), Some(sample(19)));
 }
 
 #[test]

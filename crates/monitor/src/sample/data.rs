@@ -48,6 +48,8 @@ pub struct Sample {
 impl Sample {
     /// The version of the schema.
     pub const SCHEMA: u32 = 1;
+    /// The reason of a value that is there, but is the last one of a device that does not answer.
+    pub const STALE: &str = "stale";
 }
 
 /// Why something is absent.
@@ -56,7 +58,8 @@ impl Sample {
 pub struct Lack {
     /// What, such as `power` or `cpu.frequency`.
     pub what: String,
-    /// `not_found`, `permission`, `driver`, `unsupported` or `damaged`.
+    /// `not_found`, `permission`, `driver`, `unsupported` or `damaged`; `stale` if a device does not
+    /// answer, and what is told is the last that it said.
     pub reason: String,
     /// For a person.
     pub detail: String,

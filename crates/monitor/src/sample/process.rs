@@ -114,7 +114,10 @@ impl ProcessState {
         sample.tasks.processes = u32::try_from(sample.processes.len()).unwrap_or(u32::MAX);
         sample.tasks.threads = threads;
         if refused > 0 {
-            let detail = format!("disk bytes of {refused} processes of other users need root");
+            let detail = match refused {
+                1 => "disk bytes of a process of another user need root".to_owned(),
+                count => format!("disk bytes of {count} processes of other users need root"),
+            };
             sample.lacks("processes.io", &Absent { reason: Reason::Permission, detail });
         }
     }

@@ -41,10 +41,11 @@ impl App {
         if body.height > 1 {
             body.height -= 1;
             let foot = Rect { y: body.bottom(), height: 1, ..body };
-            self.foot(buffer, foot);
+            self.help_row = self.help_row.min(help::last_first(body));
+            self.foot(buffer, foot, help::last_first(body) > 0);
         }
         if self.mode == Mode::Help {
-            help::draw(self.look, buffer, body);
+            help::draw(self.look, buffer, body, self.help_row);
             return;
         }
         let view = View { look: self.look, sample: &self.sample, history: &self.history };
@@ -67,6 +68,7 @@ impl App {
         if let Some(playing) = &self.playing {
             let damaged = match playing.damaged {
                 0 => String::new(),
+                1 => ", 1 line damaged".to_owned(),
                 count => format!(", {count} lines damaged"),
             };
             right.push(format!(
@@ -77,7 +79,8 @@ impl App {
             ));
         }
         if let Some(name) = &self.recording {
-            right.push(format!("records {}", look.text(name)));
+            let what = if self.is_unwritten { "CANNOT WRITE" } else { "records" };
+            right.push(format!("{what} {}", look.text(name)));
         }
         if self.is_paused {
             right.push("paused".to_owned());
@@ -112,7 +115,8 @@ impl App {
         let shown = length.min(width);
         // A shown text is no wider than the place.
         let x = place.right() - shown as u16;
-        buffer.set_stringn(x, place.y, right, shown, Style::new());
+        let style = if self.is_unwritten { look.bad() } else { Style::new() };
+        buffer.set_stringn(x, place.y, right, shown, style);
     }
 
     /// The alarms, if there are any.
@@ -132,26 +136,39 @@ impl App {
         (!line.is_empty()).then(|| Line::from(line))
     }
 
-    /// What was said, what is asked, or what keys do.
-    fn foot(&self, buffer: &mut Buffer, place: Rect) {
+    /// What was said, what is asked, or what keys do; `is_long` says that help has more lines than
+    /// there is room for.
+    fn foot(&self, buffer: &mut Buffer, place: Rect, is_long: bool) {
         let look = self.look;
         let line = match (&self.mode, &self.message) {
             (Mode::Confirm(stop), _) => {
-                let how = match stop.is_kill {
-                    true => "end at once (SIGKILL)",
-                    false => "ask to end (SIGTERM)",
+                let (how, signal) = match stop.is_kill {
+                    true => ("end at once (SIGKILL)", "SIGKILL"),
+                    false => ("ask to end (SIGTERM)", "SIGTERM"),
                 };
                 let name = look.text(&stop.name);
-                let text = format!(" {how} {} `{name}`? y yes, any other key no ", stop.pid);
+                let texts = [
+                    format!(" {how} {} `{name}`? y yes, any other key no ", stop.pid),
+                    format!(" {signal} {} `{name}`? y/n ", stop.pid),
+                ];
+                let short = format!(" {signal} {}? y/n ", stop.pid);
+                let fits = |text: &String| plain(text.as_str()).width() <= place.width.into();
+                let text = texts.into_iter().find(fits).unwrap_or(short);
                 Line::from(span(text, look.bad().patch(look.chosen())))
             }
             (Mode::Filter, _) => {
-                let text = format!("filter: {}_", look.text(&self.filter));
+                let mut filter = look.text(&self.filter);
+                // The end of it is where letters are written.
+                let room = usize::from(place.width).saturating_sub("filter: _".len());
+                while plain(filter.as_str()).width() > room {
+                    filter.remove(0);
+                }
                 Line::from(vec![
-                    span(text, look.strong()),
+                    span(format!("filter: {filter}_"), look.strong()),
                     span("  Enter keeps it, Esc clears it", look.faint()),
                 ])
             }
+            (Mode::Help, _) if is_long => Line::from(plain("up down more  any other key closes")),
             (_, Some((message, _))) => Line::from(span(look.text(message), look.warning())),
             _ => {
                 let sort = format!("sort ({})", self.sort.name());
@@ -194,6 +211,7 @@ fn draw_pane(view: &View<'_>, pane: Pane, buffer: &mut Buffer, place: Rect) {
     if !text.is_empty() {
         let style = match (pane, text.as_str()) {
             (_, "slowed down" | "failed" | "stuck") => look.bad(),
+            (_, text) if text.starts_with("no answer") => look.bad(),
             (_, "degraded" | "loading") => look.warning(),
             _ => look.strong(),
         };

@@ -42,17 +42,29 @@ pub enum Key {
 impl App {
     /// Takes a key and says what is to be done.
     pub fn key(&mut self, key: Key) -> Action {
+        // It was there to be read, and the foot says what keys do.
+        self.message = None;
         match (key, self.mode.clone()) {
             (Key::Control('c'), _) => Action::Quit,
             (Key::Control('l'), _) => Action::Redraw,
             (key, Mode::Confirm(stop)) => self.confirm(key, stop),
             (key, Mode::Filter) => self.edit(key),
-            (_, Mode::Help) => {
-                self.mode = Mode::Processes;
-                Action::None
-            }
+            (key, Mode::Help) => self.read_help(key),
             (key, Mode::Processes) => self.command(key),
         }
+    }
+
+    fn read_help(&mut self, key: Key) -> Action {
+        let page = self.page.max(LEAST_PAGE);
+        match key {
+            Key::Up => self.help_row = self.help_row.saturating_sub(1),
+            // Drawing it knows where it ends.
+            Key::Down => self.help_row += 1,
+            Key::PageUp => self.help_row = self.help_row.saturating_sub(page),
+            Key::PageDown => self.help_row += page,
+            _ => (self.mode, self.help_row) = (Mode::Processes, 0),
+        }
+        Action::None
     }
 
     fn command(&mut self, key: Key) -> Action {

@@ -44,7 +44,7 @@ impl Pane {
             Self::Io => ("Disk and network", String::new()),
             Self::Models => ("Models", models::title(view)),
             Self::Power => ("Power and heat", power::title(view)),
-            Self::Accelerators => ("Accelerators", String::new()),
+            Self::Accelerators => ("Accelerators", accelerators::title(view)),
         }
     }
 

@@ -5,7 +5,7 @@ use ratatui_core::layout::Rect;
 use ratatui_core::style::Style;
 
 use super::App;
-use super::look::{bytes, percent};
+use super::look::{bytes, percent, plain};
 use super::rows::{Row, Sort};
 use crate::sample::Process;
 
@@ -151,12 +151,14 @@ fn title(app: &App, buffer: &mut Buffer, area: Rect, columns: &[Column]) {
         filter => format!("`{filter}`: {} of {}", app.rows.len(), tasks.processes),
     };
     let room = usize::from(end.saturating_sub(x));
-    if room > text.len() + about.chars().count() + 2 {
-        let fill = room - text.len() - about.chars().count();
+    let about = app.look.text(&about);
+    let about_width = plain(about.as_str()).width();
+    if room > text.len() + about_width + 2 {
+        let fill = room - text.len() - about_width;
         text = format!("{text}{}{about}", " ".repeat(fill));
     }
     if room > 0 {
-        buffer.set_stringn(x, area.y, app.look.text(&text), room, style);
+        buffer.set_stringn(x, area.y, text, room, style);
     }
 }
 

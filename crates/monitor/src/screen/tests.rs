@@ -399,6 +399,113 @@ fn keys_order_filter_fold_and_pause() {
     app.set_playing(Playing { at: 3, of: 9, speed: 2.0, damaged: 1 });
     assert_eq!(app.key(Key::Left), Action::Seek(-10));
     assert_eq!(app.key(Key::Char('+')), Action::Speed(4.0));
-    assert!(text(&mut app, 80, 24).contains("replay 4/9 x2, 1 lines damaged"));
+    assert!(text(&mut app, 80, 24).contains("replay 4/9 x2, 1 line damaged"));
     assert_eq!(app.key(Key::Control('c')), Action::Quit);
+}
+
+#[test]
+fn another_place_of_a_recording_is_shown_while_it_is_paused() {
+    let mut app = app(BLOCKS, std::iter::once(board(0)));
+    app.key(Key::Char(' '));
+    let mut next = board(1);
+    next.host.name = "elsewhere".to_owned();
+    app.jump(&next);
+    let shown = text(&mut app, 80, 24);
+    assert!(shown.contains("elsewhere") && shown.contains("paused"), "{shown}");
+}
+
+#[test]
+fn a_full_disk_is_told_and_stays_marked() {
+    let mut app = app(BLOCKS, std::iter::once(board(0)));
+    app.set_recording("day.jsonl");
+    let failure = || Some("`day.jsonl` cannot be written: no space".to_owned());
+    app.set_written(failure());
+    let shown = text(&mut app, 80, 24);
+    assert!(shown.contains("CANNOT WRITE day.jsonl") && shown.contains("no space"), "{shown}");
+    // What else is said is not hidden by it, sample after sample.
+    app.say("7 was asked to end");
+    app.set_written(failure());
+    assert!(text(&mut app, 80, 24).contains("7 was asked to end"));
+    app.set_written(None);
+    let shown = text(&mut app, 80, 24);
+    assert!(shown.contains("records day.jsonl") && shown.contains("goes on"), "{shown}");
+}
+
+#[test]
+fn what_a_silent_driver_said_last_is_marked() {
+    let mut sample = server(0);
+    for what in ["accelerators", "power", "heat"] {
+        let (reason, detail) = (Sample::STALE.to_owned(), "no answer for 12 s".to_owned());
+        sample.absent.push(Lack { what: what.to_owned(), reason, detail });
+    }
+    let mut app = app(BLOCKS, std::iter::once(sample.clone()));
+    let shown = text(&mut app, 120, 40);
+    assert!(shown.contains("Accelerators ") && shown.contains("98 %"), "{shown}");
+    assert_eq!(shown.matches("no answer for 12 s").count(), 2, "{shown}");
+    // A curve has a gap there.
+    assert!(app.history.watts.last(1).all(f32::is_nan));
+    assert!(app.history.accelerators[1].last(1).all(f32::is_nan));
+}
+
+#[test]
+fn a_long_name_of_a_model_leaves_room_for_its_queue() {
+    let mut sample = board(0);
+    for model in &mut sample.served.as_mut().unwrap().models {
+        model.name = "SmolLM2-135M-Instruct.Q4_1-of-somebody".to_owned();
+    }
+    for (width, height) in [(80, 24), (50, 60), (64, 60)] {
+        let shown = text(&mut app(BLOCKS, std::iter::once(sample.clone())), width, height);
+        assert!(shown.contains("2 run · 3 wait"), "{width}: {shown}");
+        assert!(shown.contains("SmolLM2"), "{width}: {shown}");
+        // What does not fit is left out as a whole.
+        assert!(!shown.contains("prompts 21 ") && !shown.contains("first 18 "), "{shown}");
+    }
+}
+
+#[test]
+fn questions_and_filters_are_whole_where_there_is_little_room() {
+    let mut app = app(BLOCKS, std::iter::once(board(0)));
+    app.key(Key::Down);
+    app.key(Key::Char('k'));
+    for (width, want) in [
+        (80, "(SIGTERM) 41 `rushlight`? y yes"),
+        (40, "SIGTERM 41 `rushlight`? y/n"),
+        (20, "41? y/n"),
+    ] {
+        let shown = text(&mut app, width, 10);
+        assert!(shown.contains(want), "{width}: {shown}");
+    }
+    app.key(Key::Char('n'));
+    app.key(Key::Char('/'));
+    for letter in "日本[]*\\%0123456789 to the end".chars() {
+        app.key(Key::Char(letter));
+    }
+    assert!(text(&mut app, 30, 10).contains("to the end_"));
+    app.key(Key::Escape);
+    app.key(Key::Char('/'));
+    for letter in "日本語".chars() {
+        app.key(Key::Char(letter));
+    }
+    // Wide letters take two columns: what is right of them is not pushed out.
+    assert!(text(&mut app, 80, 24).contains("`: 0 of 6\n"), "{}", text(&mut app, 80, 24));
+}
+
+#[test]
+fn all_of_the_help_can_be_read_on_a_small_screen() {
+    for (width, height) in [(40, 10), (80, 12), (30, 5)] {
+        let mut app = app(BLOCKS, std::iter::once(board(0)));
+        app.key(Key::Char('?'));
+        let mut read = String::new();
+        for _ in 0..100 {
+            read.push_str(&text(&mut app, width, height));
+            app.key(Key::Down);
+        }
+        for want in ["choose a process", "end it at once", "Ctrl-L", "by the server's sensor"] {
+            let words = |word: &str| read.contains(word);
+            assert!(want.split(' ').all(words), "{width}: {want} is not in {read}");
+        }
+        assert!(read.contains("up down more"));
+        app.key(Key::Escape);
+        assert!(text(&mut app, width, height).contains("PID"));
+    }
 }

@@ -33,7 +33,7 @@ pub(super) fn headless(
     let mut told: Vec<&'static str> = Vec::new();
     let interval = Duration::from_secs_f64(args.interval);
     let (mut next, mut collected) = (Instant::now() + interval, None);
-    let mut failure = None;
+    let (mut not_recorded, mut not_collected) = (None, None);
     loop {
         match signals.wait(next, false)? {
             Event::End => return Ok(ExitCode::SUCCESS),
@@ -44,7 +44,7 @@ pub(super) fn headless(
         let sample = source.sample();
         if let Some(recorder) = &mut recorder {
             let now = recorder.write(sample).err().map(|error| error.to_string());
-            say_once("", now, &mut failure);
+            say_once("it is not recorded: ", now, &mut not_recorded);
         }
         alarms.update(sample);
         let on: Vec<_> = alarms.on().collect();
@@ -55,14 +55,13 @@ pub(super) fn headless(
             eprintln!("alarm {name} is over");
         }
         told = on.iter().map(|alarm| alarm.name).collect();
-        let is_due = collected.is_none_or(|then: Instant| then.elapsed() >= COLLECT_EVERY);
-        if let Some(collector) = collector.as_ref().filter(|_| is_due) {
-            collected = Some(Instant::now());
-            collector.send(sample);
-            if recorder.is_none() {
-                let now = collector.state().2;
-                say_once("the collector does not take metrics: ", now, &mut failure);
+        if let Some(collector) = &collector {
+            if collected.is_none_or(|then: Instant| then.elapsed() >= COLLECT_EVERY) {
+                collected = Some(Instant::now());
+                collector.send(sample);
             }
+            let now = collector.state().2;
+            say_once("the collector does not take metrics: ", now, &mut not_collected);
         }
         exported.lock().unwrap_or_else(PoisonError::into_inner).clone_from(sample);
     }

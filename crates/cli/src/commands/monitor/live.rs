@@ -32,10 +32,9 @@ pub(super) fn live(
     loop {
         if Instant::now() >= next {
             let sample = source.sample();
-            let failure = recorder.as_mut().and_then(|recorder| recorder.write(sample).err());
             app.update(sample);
-            if let Some(failure) = failure {
-                app.say(failure.to_string());
+            if let Some(recorder) = &mut recorder {
+                app.set_written(recorder.write(sample).err().map(|error| error.to_string()));
             }
             next += if is_first { interval.min(Duration::from_millis(300)) } else { interval };
             is_first = false;

@@ -1,9 +1,13 @@
 //! Devices of made-up trees, and of a stand-in for NVML.
 
+use std::sync::mpsc::channel;
 use std::time::{Duration, SystemTime};
 
+use rushlight_host::probe::accelerators::{AcceleratorSampler, Accelerators};
+use rushlight_host::probe::nvml::{Nvml, NvmlSource};
 use rushlight_testkit::{FakeNvml, fake_nvml, made_up};
 
+use super::super::Accelerator;
 use super::*;
 use crate::sample::Sampler;
 
@@ -89,13 +93,14 @@ fn what_nvml_says_is_what_is_shown() {
     let tree = Tree::new(dir.path());
     let mut found = Accelerators::read(&tree);
     found.add_nvml(&nvml.report().unwrap());
-    let mut state = DeviceState::new();
-    state.accelerators =
-        Some(AcceleratorSampler::new(&tree, found.devices, NvmlSource::Asked(nvml)));
+    let mut reader = AcceleratorReader::new(&tree);
+    // It finds none in this tree.
+    reader.read(Instant::now());
+    reader.sampler = Some(AcceleratorSampler::new(&tree, found.devices, NvmlSource::Asked(nvml)));
     let mut sample = Sample::default();
     let process = |pid| super::super::Process { pid, ..Default::default() };
     sample.processes = vec![process(100), process(102)];
-    state.accelerators(&mut sample, Instant::now());
+    accelerators(&mut sample, Some(&reader.read(Instant::now())));
     let [l4, ada] = &sample.accelerators[..] else { panic!("{:?}", sample.accelerators) };
     // As `nvidia-smi --query-gpu=name,utilization.gpu,temperature.gpu,power.draw,clocks.sm` would.
     assert_eq!(l4.name, "NVIDIA L4");
@@ -107,4 +112,52 @@ fn what_nvml_says_is_what_is_shown() {
     assert!(ada.absent.iter().any(|lack| lack.what == "busy" && lack.reason == "driver"));
     assert_eq!(sample.processes[0].gpu_memory_bytes, Some(512 << 20));
     assert_eq!(sample.processes[1].gpu_memory_bytes, None);
+}
+
+#[test]
+fn a_driver_that_hangs_stalls_nothing_and_its_last_values_are_marked() {
+    let (go_on, wait) = channel::<()>();
+    let mut count = 0;
+    let read = move |_| {
+        count += 1;
+        // The second question hangs, as in a driver that waits for a GPU that is gone.
+        if count == 2 {
+            let _ = wait.recv();
+        }
+        let one = Accelerator { busy_percent: Some(count as f32), ..Accelerator::default() };
+        Accelerated { all: vec![one], uses: [(7, (Some(50.0), Some(1)))].into() }
+    };
+    let sensors = |_| {
+        std::thread::park();
+        Sensed::default()
+    };
+    let mut state = DeviceState {
+        accelerators: Watched::start("accelerators", read),
+        sensors: Watched::start("sensors", sensors),
+    };
+    let processes = vec![super::super::Process { pid: 7, ..Default::default() }];
+    let mut sample = Sample { processes, ..Sample::default() };
+    let begin = Instant::now();
+    let at = |second| begin + Duration::from_secs(second);
+    let mut next = |second| {
+        sample.absent.clear();
+        state.read(&mut sample, at(second), 1.0);
+        sample.clone()
+    };
+    let first = next(0);
+    assert_eq!((first.stale("accelerators"), first.processes[0].gpu_percent), (None, Some(50.0)));
+    assert_eq!(first.stale("power").unwrap().detail, "no answer yet");
+    next(1);
+    assert_eq!(next(2).stale("accelerators"), None);
+    let later = next(13);
+    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+    assert_eq!(later.accelerators[0].busy_percent, Some(1.0));
+    assert_eq!(later.stale("accelerators").unwrap().detail, "no answer for 12 s");
+    assert_eq!(later.processes[0].gpu_percent, None);
+    assert_eq!(later.stale("heat").unwrap().detail, "no answer for 13 s");
+    go_on.send(()).unwrap();
+    state.settle(Duration::from_secs(1));
+    state.read(&mut sample, at(14), 1.0);
+    // The next answer may be there already.
+    assert!(sample.accelerators[0].busy_percent >= Some(2.0));
 }

@@ -6,6 +6,11 @@ use super::super::look::{bytes, hertz, percent, plain, short, span};
 use super::{View, joined, lack};
 use crate::sample::Accelerator;
 
+/// That what is shown is old, if it is.
+pub(super) fn title(view: &View<'_>) -> String {
+    view.sample.stale("accelerators").map(|stale| view.look.text(&stale.detail)).unwrap_or_default()
+}
+
 pub(super) fn lines(view: &View<'_>, width: usize) -> Vec<Line<'static>> {
     let all = &view.sample.accelerators;
     if all.is_empty() {

@@ -6,6 +6,9 @@ use super::super::look::{percent, plain, span};
 use super::{View, curve, joined, lack};
 
 pub(super) fn title(view: &View<'_>) -> String {
+    if let Some(stale) = view.sample.stale("heat") {
+        return view.look.text(&stale.detail);
+    }
     match view.sample.heat.is_throttled {
         Some(true) => "slowed down".to_owned(),
         Some(false) => "not slowed down".to_owned(),
