@@ -11,32 +11,28 @@ mod journal;
 mod knob;
 mod power;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::Instant;
 
 use crate::probe::{Absent, Reason, Tree};
-use knob::{Kind, Knob, cannot};
+use journal::Journal;
+use knob::{Kind, Knob};
 use power::Draw;
 
 /// The highest clocks of the processors; dropping it puts them back.
 #[derive(Debug)]
 pub struct Clocks {
     tree: Tree,
-    /// What the clocks are set by: all of a kind.
-    clocks: Vec<Knob>,
-    /// Limits of power, where they are not what the clocks are set by.
-    powers: Vec<Knob>,
+    /// What the clocks are set by, all of a kind; and limits of power, where these are not what they are
+    /// set by.
+    knobs: Vec<Knob>,
     /// What processors draw, where limits of power are what the clocks are set by.
     draws: Vec<Draw>,
-    /// Processors whose power may be bounded.
-    zones: usize,
-    journal: PathBuf,
+    journal: Journal,
     /// The share that is set.
     share: f64,
-    /// Watts that all processors together may draw, beside that.
+    /// Watts that a processor may draw beside that.
     watts: Option<f64>,
-    /// Whether anything is lower than it was.
-    lowered: bool,
 }
 
 impl Clocks {
@@ -45,31 +41,36 @@ impl Clocks {
     ///
     /// # Errors
     /// If the kernel shows neither clocks nor limits of power, or does not let this user set them, or
-    /// another process that runs has lowered them, or the journal cannot be written.
+    /// another process that runs has them, or the journal cannot be written.
     pub fn open(tree: &Tree, journal: &Path) -> Result<Self, Absent> {
-        journal::recover(tree, journal)?;
-        // Beside clocks they are welcome, not needed.
+        let journal = Journal::open(tree, journal)?;
         let powers = Knob::powers(tree);
-        let (clocks, powers) = match Knob::clocks(tree) {
-            Ok(clocks) => (clocks, powers.unwrap_or_default()),
+        let (knobs, draws) = match Knob::clocks(tree) {
+            // Beside clocks limits of power are welcome, not needed.
+            Ok(clocks) => (clocks.into_iter().chain(powers.unwrap_or_default()).collect(), vec![]),
             Err(absent) if absent.reason == Reason::NotFound => {
                 let powers = powers?;
-                if !powers.iter().any(|knob| power::is_counted(tree, knob.zone())) {
+                let draws = draws(tree, &powers);
+                if draws.is_empty() {
                     let detail = format!("{}, nor limits of power", absent.detail);
                     return Err(Absent { detail, ..absent });
                 }
-                (powers, Vec::new())
+                (powers, draws)
             }
             Err(absent) => return Err(absent),
         };
-        let all = clocks.iter().chain(&powers).filter(|knob| knob.kind == Kind::Power);
-        let mut zones: Vec<&str> = all.map(Knob::zone).collect();
-        zones.dedup();
-        let is_power = clocks.iter().all(|knob| knob.kind == Kind::Power);
-        let draws = zones.iter().filter(|_| is_power).map(|zone| Draw::new(zone)).collect();
-        let (zones, tree, journal) = (zones.len(), tree.clone(), journal.to_owned());
-        let (share, watts, lowered) = (1.0, None, false);
-        Ok(Self { tree, clocks, powers, draws, zones, journal, share, watts, lowered })
+        Ok(Self { tree: tree.clone(), knobs, draws, journal, share: 1.0, watts: None })
+    }
+
+    /// Puts back what a process lowered that has ended without doing so, as the `journal` says.
+    ///
+    /// # Errors
+    /// If another process that runs has them, or the kernel does not take one.
+    pub fn recover(tree: &Tree, journal: &Path) -> Result<(), Absent> {
+        if !journal.exists() {
+            return Ok(());
+        }
+        Journal::open(tree, journal).map(drop)
     }
 
     /// Whether they are set by bounding the power of processors, which is coarser.
@@ -79,53 +80,66 @@ impl Clocks {
 
     /// Whether the kernel can hold processors to watts.
     pub fn bound_power(&self) -> bool {
-        self.are_of_power() || !self.powers.is_empty()
+        self.knobs.iter().any(|knob| knob.kind == Kind::Power)
     }
 
     /// The lowest clock that may be set, as a share of what it was; of the policy that goes least low.
     pub fn lowest(&self) -> f64 {
-        let clocks = self.clocks.iter().filter(|knob| knob.kind == Kind::Clock);
+        let clocks = self.knobs.iter().filter(|knob| knob.kind == Kind::Clock);
         let shares = clocks.map(|knob| knob.lowest as f64 / knob.before.max(1) as f64);
         shares.fold(0.0, f64::max).min(1.0)
     }
 
-    /// Sets the highest clocks to a share of what they were.
+    /// Looks at what processors draw, where that is needed to know which power is which clock. `is_busy` if
+    /// they have worked all the time since the last look.
+    pub fn look(&mut self, now: Instant, is_busy: bool) {
+        let is_full = is_busy && self.share >= 1.0 && self.watts.is_none();
+        self.draws.iter_mut().for_each(|draw| draw.look(&self.tree, now, is_full));
+    }
+
+    /// Sets the highest clocks to a share of what they were, and has the kernel hold each processor to so
+    /// many `watts` beside: it does so sooner than who looks once a second. Without limits of power these
+    /// do nothing. What others have set lower stays.
     ///
     /// # Errors
-    /// If the kernel does not take one, or the journal cannot be written.
-    pub fn set(&mut self, share: f64) -> Result<(), Absent> {
+    /// If the kernel does not take one, or the journal cannot be written. The others are set all the same.
+    pub fn set(&mut self, share: f64, watts: Option<f64>) -> Result<(), Absent> {
         let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 1.0 };
-        let is_full = self.share >= 1.0;
-        self.draws.iter_mut().for_each(|draw| draw.look(&self.tree, is_full));
-        if share != self.share {
+        let watts = watts.filter(|watts| watts.is_finite() && self.bound_power());
+        if (share, watts) != (self.share, self.watts) {
             self.draws.iter_mut().for_each(Draw::forget);
         }
-        self.share = share;
-        self.apply()
+        (self.share, self.watts) = (share, watts);
+        let values: Vec<u64> = self.knobs.iter().map(|knob| self.value(knob)).collect();
+        let is_new = |(knob, value): (&Knob, &u64)| knob.lowers(*value) && !knob.is_noted;
+        if self.knobs.iter().zip(&values).any(is_new) {
+            let lower = |(knob, value): &(&mut Knob, &u64)| knob.is_noted || knob.lowers(**value);
+            self.knobs.iter_mut().zip(&values).filter(lower).for_each(|(k, _)| k.is_noted = true);
+            let noted: Vec<_> = self.knobs.iter().filter(|knob| knob.is_noted).collect();
+            self.journal.note(&noted)?;
+        }
+        let set = |(knob, value): (&mut Knob, u64)| knob.set(&self.tree, value);
+        let outcomes: Vec<_> = self.knobs.iter_mut().zip(values).map(set).collect();
+        self.settle(outcomes)
     }
 
-    /// Has the kernel hold all processors together to so many watts too, each to the same part of them;
-    /// `None` to what they were. It does so within moments, where who looks once a second comes late.
-    /// Without limits of power it does nothing.
+    /// Puts all back to what it was.
     ///
     /// # Errors
-    /// If the kernel does not take one, or the journal cannot be written.
-    pub fn hold(&mut self, watts: Option<f64>) -> Result<(), Absent> {
-        self.watts = watts.filter(|watts| watts.is_finite() && self.bound_power());
-        self.apply()
+    /// If the kernel does not take one; the journal stays then.
+    pub fn restore(&mut self) -> Result<(), Absent> {
+        (self.share, self.watts) = (1.0, None);
+        let outcomes = self.knobs.iter_mut().map(|knob| knob.restore(&self.tree)).collect();
+        self.settle(outcomes)
     }
 
-    fn apply(&mut self) -> Result<(), Absent> {
-        if self.share >= 1.0 && self.watts.is_none() {
-            return self.restore();
-        }
-        if !self.lowered {
-            let all = self.clocks.iter().chain(&self.powers);
-            journal::note(&self.journal, all).map_err(|e| cannot(&self.journal, &e))?;
-            self.lowered = true;
-        }
-        for knob in self.clocks.iter().chain(&self.powers) {
-            knob.set(&self.tree, self.value(knob))?;
+    /// Takes the journal away once nothing is lowered; the first of the failures.
+    fn settle(&mut self, outcomes: Vec<Result<(), Absent>>) -> Result<(), Absent> {
+        outcomes.into_iter().collect::<Result<(), Absent>>()?;
+        let is_lowered = self.share < 1.0 || self.watts.is_some();
+        if !is_lowered && self.knobs.iter().any(|knob| knob.is_noted) {
+            self.knobs.iter_mut().for_each(|knob| knob.is_noted = false);
+            self.journal.clear();
         }
         Ok(())
     }
@@ -135,30 +149,10 @@ impl Clocks {
         if knob.kind == Kind::Clock {
             return (knob.before as f64 * self.share) as u64;
         }
-        let part = |watts: f64| (watts.max(0.0) / self.zones.max(1) as f64 * 1e6) as u64;
-        let held = self.watts.map_or(knob.before, part);
-        // Before anything was seen the share is of what the processor may draw.
-        let of_limit = (knob.before as f64 * self.share) as u64;
+        let held = self.watts.map_or(knob.before, |watts| (watts.max(0.0) * 1e6) as u64);
         let draw = self.draws.iter().find(|draw| draw.zone() == knob.zone());
-        let lowered = draw.filter(|_| self.share < 1.0);
-        lowered.map_or(knob.before, |draw| draw.at(self.share).unwrap_or(of_limit)).min(held)
-    }
-
-    /// Puts all back to what it was.
-    ///
-    /// # Errors
-    /// If the kernel does not take one; the journal stays then.
-    pub fn restore(&mut self) -> Result<(), Absent> {
-        if !self.lowered {
-            return Ok(());
-        }
-        let knobs = self.clocks.iter().chain(&self.powers);
-        let outcomes: Vec<_> = knobs.map(|knob| knob.restore(&self.tree)).collect();
-        outcomes.into_iter().collect::<Result<(), Absent>>()?;
-        self.lowered = false;
-        // One that stays is put back to the same values.
-        let _ = fs::remove_file(&self.journal);
-        Ok(())
+        let lowered = draw.filter(|_| self.share < 1.0).map(|draw| draw.at(self.share));
+        lowered.unwrap_or(knob.before).min(held)
     }
 }
 
@@ -169,8 +163,24 @@ impl Drop for Clocks {
     }
 }
 
+/// What processors draw whose power may be bounded and is counted.
+fn draws(tree: &Tree, powers: &[Knob]) -> Vec<Draw> {
+    let mut draws: Vec<Draw> = Vec::new();
+    for knob in powers.iter().filter(|knob| power::is_counted(tree, knob.zone())) {
+        // The limit for long comes first, and is the lower one.
+        if draws.iter().all(|draw| draw.zone() != knob.zone()) {
+            draws.push(Draw::new(knob.zone(), knob.before as f64 / 1e6));
+        }
+    }
+    draws
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
+    use std::path::PathBuf;
+    use std::time::Duration;
+
     use rushlight_testkit::made_up::write_entries;
 
     use super::*;
@@ -192,6 +202,12 @@ mod tests {
         (dir, tree, journal)
     }
 
+    /// The process ends without putting anything back.
+    fn crash(mut clocks: Clocks) {
+        clocks.journal.lock = File::open("/dev/null").unwrap();
+        std::mem::forget(clocks);
+    }
+
     fn clocks(tree: &Tree) -> [u64; 2] {
         [0, 1].map(|n| {
             let path = format!("{CPUFREQ}/policy{n}/scaling_max_freq");
@@ -205,22 +221,22 @@ mod tests {
         let mut set = Clocks::open(&tree, &journal).unwrap();
         assert!((set.lowest() - 1.0 / 3.0).abs() < 1e-9);
         assert!(!journal.exists());
-        set.set(0.5).unwrap();
+        set.set(0.5, None).unwrap();
         assert_eq!(clocks(&tree), [1_200_000, 900_000]);
         assert!(journal.exists());
-        set.set(0.0).unwrap();
+        set.set(0.0, None).unwrap();
         assert_eq!(clocks(&tree), [600_000, 600_000]);
-        set.set(1.0).unwrap();
+        set.set(1.0, None).unwrap();
         assert_eq!(clocks(&tree), [2_400_000, 1_800_000]);
         assert!(!journal.exists());
-        set.set(0.75).unwrap();
+        set.set(0.75, None).unwrap();
         // Somebody else sets one: it is lowered again, and the other is not written.
         let path = |n| tree.path(format!("{CPUFREQ}/policy{n}/scaling_max_freq"));
         let written = |n| fs::metadata(path(n)).unwrap().modified().unwrap();
         let before = written(1);
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20));
         fs::write(path(0), "2400000").unwrap();
-        set.set(0.75).unwrap();
+        set.set(0.75, None).unwrap();
         assert_eq!(clocks(&tree), [1_800_000, 1_350_000]);
         assert_eq!(written(1), before);
         drop(set);
@@ -232,12 +248,17 @@ mod tests {
     fn after_a_crash_the_next_process_puts_them_back() {
         let (_dir, tree, journal) = tree();
         let mut set = Clocks::open(&tree, &journal).unwrap();
-        set.set(0.5).unwrap();
-        std::mem::forget(set);
-        // The process of the journal is gone.
-        let text = fs::read_to_string(&journal).unwrap();
-        let own = format!("process {}", std::process::id());
-        fs::write(&journal, text.replace(&own, "process 4194305")).unwrap();
+        set.set(0.5, None).unwrap();
+        // While it runs nobody else has them.
+        let why = Clocks::open(&tree, &journal).unwrap_err();
+        assert!(why.detail.contains(&format!("process {}", std::process::id())), "{why:?}");
+        assert!(Clocks::recover(&tree, &journal).is_err());
+        crash(set);
+        Clocks::recover(&tree, &journal).unwrap();
+        assert_eq!((clocks(&tree), journal.exists()), ([2_400_000, 1_800_000], false));
+        let mut set = Clocks::open(&tree, &journal).unwrap();
+        set.set(0.5, None).unwrap();
+        crash(set);
         let set = Clocks::open(&tree, &journal).unwrap();
         assert_eq!(clocks(&tree), [2_400_000, 1_800_000]);
         assert!(!journal.exists());
@@ -255,7 +276,14 @@ mod tests {
         assert_eq!(why.reason, Reason::NotFound);
         let (_dir, tree, journal) = tree();
         fs::remove_file(tree.path(format!("{CPUFREQ}/policy1/scaling_max_freq"))).unwrap();
-        assert_eq!(Clocks::open(&tree, &journal).unwrap_err().reason, Reason::NotFound);
+        // A processor that is off is left out.
+        let mut set = Clocks::open(&tree, &journal).unwrap();
+        set.set(0.5, None).unwrap();
+        assert_eq!(fs::read_to_string(&journal).unwrap().lines().count(), 2);
+        drop(set);
+        fs::remove_file(tree.path(format!("{CPUFREQ}/policy0/scaling_max_freq"))).unwrap();
+        let why = Clocks::open(&tree, &journal).unwrap_err();
+        assert_eq!(why.reason, Reason::Unsupported, "{why:?}");
     }
 
     /// A processor of two limits and a counter, a part of it, one that is switched off, and one whose zone
@@ -298,30 +326,49 @@ mod tests {
         write_entries(ZONES, dir.path());
         let mut set = Clocks::open(&tree, &journal).unwrap();
         assert!(set.bound_power() && !set.are_of_power());
-        set.set(0.5).unwrap();
+        set.set(0.5, None).unwrap();
         assert_eq!((clocks(&tree), limits(&tree)), ([1_200_000, 900_000], FULL));
-        set.hold(Some(15.0)).unwrap();
+        // Of what is not lowered nothing is noted.
+        assert!(!fs::read_to_string(&journal).unwrap().contains("rapl"));
+        set.set(0.5, Some(15.0)).unwrap();
         assert_eq!(limits(&tree), [15_000_000, 15_000_000, 121_000_000]);
         // What the processor made of it is near enough.
-        let path = tree.path(format!("{POWERCAP}/intel-rapl:0/constraint_0_power_limit_uw"));
-        fs::write(&path, "14875000").unwrap();
-        set.hold(Some(15.0)).unwrap();
+        let limit = |uw: u64| {
+            let path = format!("{POWERCAP}/intel-rapl:0/constraint_0_power_limit_uw");
+            fs::write(tree.path(path), uw.to_string()).unwrap();
+        };
+        limit(14_875_000);
+        set.set(0.5, Some(15.0)).unwrap();
         assert_eq!(limits(&tree)[0], 14_875_000);
         // No higher than it was, and no lower than a tenth.
-        set.hold(Some(40.0)).unwrap();
+        set.set(0.5, Some(40.0)).unwrap();
         assert_eq!(limits(&tree), [28_000_000, 40_000_000, 121_000_000]);
-        set.hold(Some(0.5)).unwrap();
+        set.set(0.5, Some(0.5)).unwrap();
         assert_eq!(limits(&tree), [2_800_000, 2_800_000, 121_000_000]);
-        set.hold(None).unwrap();
+        set.set(0.5, None).unwrap();
         assert_eq!((clocks(&tree), limits(&tree)), ([1_200_000, 900_000], FULL));
-        set.set(1.0).unwrap();
+        // What others have set lower is not raised: neither while nothing is held, nor while less is.
+        limit(9_000_000);
+        set.set(0.5, None).unwrap();
+        set.set(0.5, Some(15.0)).unwrap();
+        set.set(1.0, None).unwrap();
+        assert_eq!(limits(&tree), [9_000_000, 64_000_000, 121_000_000]);
         assert!(!journal.exists());
-        set.hold(Some(15.0)).unwrap();
-        assert_eq!(clocks(&tree), [2_400_000, 1_800_000]);
-        std::mem::forget(set);
-        let text = fs::read_to_string(&journal).unwrap();
-        let own = format!("process {}", std::process::id());
-        fs::write(&journal, text.replace(&own, "process 4194305")).unwrap();
+        limit(28_000_000);
+        set.set(1.0, Some(15.0)).unwrap();
+        limit(9_000_000);
+        set.set(1.0, None).unwrap();
+        assert_eq!(limits(&tree), [9_000_000, 64_000_000, 121_000_000]);
+        limit(28_000_000);
+        // A clock that cannot be set keeps nobody from holding the watts.
+        let policy = tree.path(format!("{CPUFREQ}/policy0/scaling_max_freq"));
+        fs::rename(&policy, dir.path().join("aside")).unwrap();
+        fs::create_dir(&policy).unwrap();
+        assert!(set.set(0.5, Some(15.0)).is_err());
+        assert_eq!(limits(&tree)[0], 15_000_000);
+        fs::remove_dir(&policy).unwrap();
+        fs::rename(dir.path().join("aside"), &policy).unwrap();
+        crash(set);
         drop(Clocks::open(&tree, &journal).unwrap());
         assert_eq!((limits(&tree), journal.exists()), (FULL, false));
     }
@@ -334,25 +381,24 @@ mod tests {
         let mut set = Clocks::open(&tree, &journal).unwrap();
         assert!(set.are_of_power());
         assert_eq!(set.lowest(), 0.0);
-        // Nothing is known of what it draws.
-        set.set(0.5).unwrap();
-        assert_eq!(limits(&tree), [14_000_000, 32_000_000, 121_000_000]);
-        set.set(1.0).unwrap();
+        // Nothing is known of what it draws: 28 * 0.5 * 0.75².
+        set.set(0.5, None).unwrap();
+        assert_eq!(limits(&tree), [7_875_000, 7_875_000, 121_000_000]);
+        set.set(1.0, None).unwrap();
         assert_eq!((limits(&tree), journal.exists()), (FULL, false));
-        // At rest, and then at work: 10 J in half a second and a bit.
-        let mut counter = 1_000_000;
-        for joules in [0, 0, 10] {
+        // A second at rest, one at work, and one that is not full.
+        let (mut now, mut counter) = (Instant::now(), 1_000_000);
+        for (joules, is_busy) in [(0, false), (4, false), (20, true), (40, false)] {
             counter += joules * 1_000_000;
             let path = tree.path(format!("{POWERCAP}/intel-rapl:0/energy_uj"));
             fs::write(path, counter.to_string()).unwrap();
-            set.set(1.0).unwrap();
-            std::thread::sleep(std::time::Duration::from_millis(520));
+            set.look(now, is_busy);
+            now += Duration::from_secs(1);
         }
-        set.set(0.5).unwrap();
-        let [long, short, _] = limits(&tree);
-        // Less than a third of some 19 W: the voltage falls too.
-        assert!(long == short && (3_000_000..6_000_000).contains(&long), "{long} {short}");
-        set.hold(Some(3.0)).unwrap();
+        set.set(0.5, None).unwrap();
+        // 4 + 16 * 0.5 * 0.75².
+        assert_eq!(limits(&tree), [8_500_000, 8_500_000, 121_000_000]);
+        set.set(0.5, Some(3.0)).unwrap();
         assert_eq!(limits(&tree)[0], 3_000_000);
         drop(set);
         assert_eq!(limits(&tree), FULL);

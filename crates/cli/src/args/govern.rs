@@ -24,8 +24,9 @@ pub(crate) struct Govern {
     #[arg(long, value_name = "PERCENT[=WATTS]", value_parser = battery)]
     pub(crate) battery: Option<BatteryPolicy>,
     /// Lowers the highest clocks of the machine's processors too, which saves the most: for a limit, and
-    /// without one while answers are written, as far as they come no slower. Needs the right to set
-    /// them, and puts them back at the end.
+    /// without one while answers are written, as far as they come no slower. Where processors have limits
+    /// of power (powercap) these hold the watts while there is work. Needs the right to set them, and puts
+    /// them back at the end.
     #[arg(long)]
     pub(crate) set_clocks: bool,
     /// A smaller variant of MODEL, which answers when a limit leaves nothing else; `off` for none

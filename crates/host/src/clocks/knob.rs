@@ -4,18 +4,17 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
+use crate::probe::power::RaplZone;
 use crate::probe::{Absent, Reason, Tree, Unit};
 
 const CPUFREQ: &str = "sys/devices/system/cpu/cpufreq";
 const POWERCAP: &str = "sys/class/powercap";
-/// Knobs of a kind, at most.
+/// Policies, at most.
 const MOST: usize = 4096;
-/// Limits of a zone, at most.
-const CONSTRAINTS: u32 = 8;
 /// Microwatts by which a limit that is read may differ from what was written: processors count in
 /// fractions of a watt, mostly eighths.
 const FRACTION: u64 = 250_000;
-/// Limits of a zone that tells no least are lowered to this share of the lowest of them, at most.
+/// Limits of a zone are lowered to this share of the lowest of them, at most.
 const LEAST_SHARE: u64 = 10;
 
 /// What a knob bounds.
@@ -37,65 +36,78 @@ pub(super) struct Knob {
     pub(super) lowest: u64,
     /// What was set when we came.
     pub(super) before: u64,
+    /// What we have set it to, if it is lower.
+    lowered: Option<u64>,
+    /// Whether a journal has it.
+    pub(super) is_noted: bool,
 }
 
 impl Knob {
-    /// The clocks of all policies.
-    ///
-    /// # Errors
-    /// If the kernel shows none, or does not let this user set one.
-    pub(super) fn clocks(tree: &Tree) -> Result<Vec<Self>, Absent> {
-        let mut knobs = Vec::new();
-        for name in tree.names(CPUFREQ).into_iter().filter(|n| n.starts_with("policy")).take(MOST) {
-            let khz = |file| {
-                let reading = tree.number::<u64>(format!("{CPUFREQ}/{name}/{file}"), Unit::Hertz);
-                reading.value
-            };
-            let (lowest, before) = (khz("cpuinfo_min_freq")?, khz("scaling_max_freq")?);
-            knobs.push(Self { kind: Kind::Clock, name, lowest, before }.tried(tree)?);
-        }
-        match knobs.is_empty() {
-            true => Err(Absent {
-                reason: Reason::NotFound,
-                detail: format!("the kernel shows no clocks in `{CPUFREQ}`"),
-            }),
-            false => Ok(knobs),
-        }
+    fn new(kind: Kind, name: String, lowest: u64, before: u64) -> Self {
+        Self { kind, name, lowest: lowest.min(before), before, lowered: None, is_noted: false }
     }
 
-    /// The limits of power of all processors that hold one, over seconds and over moments
-    /// (Documentation/power/powercap/powercap.rst); empty where there are none.
+    /// The clocks of all policies; those of processors that are off are left out.
     ///
     /// # Errors
-    /// If the kernel does not let this user set one.
-    pub(super) fn powers(tree: &Tree) -> Result<Vec<Self>, Absent> {
+    /// If the kernel shows none, which is [`Reason::NotFound`], or does not let this user set one.
+    pub(super) fn clocks(tree: &Tree) -> Result<Vec<Self>, Absent> {
+        let names = tree.names(CPUFREQ).into_iter().filter(|n| n.starts_with("policy"));
+        let names: Vec<String> = names.take(MOST).collect();
+        if names.is_empty() {
+            let detail = format!("the kernel shows no clocks in `{CPUFREQ}`");
+            return Err(Absent { reason: Reason::NotFound, detail });
+        }
         let mut knobs = Vec::new();
-        for zone in tree.names(POWERCAP).into_iter().filter(|zone| is_package(zone)).take(MOST) {
-            let text = |file: String| tree.text(format!("{POWERCAP}/{zone}/{file}")).value.ok();
-            let number = |file: String| text(file)?.trim().parse::<u64>().ok();
-            let is_package = text("name".into()).is_some_and(|n| n.starts_with("package"));
-            // One that is switched off holds nothing.
-            if !is_package || number("enabled".into()) == Some(0) {
-                continue;
-            }
-            let limit = |at: u32| {
-                let name = text(format!("constraint_{at}_name"))?;
-                let before =
-                    number(format!("constraint_{at}_power_limit_uw")).filter(|n| *n > 0)?;
-                let least = number(format!("constraint_{at}_min_power_uw")).filter(|n| *n > 0);
-                let bounds = matches!(name.as_str(), "long_term" | "short_term");
-                bounds.then_some((at, before, least))
-            };
-            let limits: Vec<_> = (0..CONSTRAINTS).filter_map(limit).collect();
-            // Both are lowered to the same.
-            let longest = limits.iter().map(|(_, before, _)| *before).min().unwrap_or(0);
-            for (at, before, least) in limits {
-                let lowest = least.unwrap_or(longest / LEAST_SHARE).min(before);
-                let name = format!("{zone}/{at}");
-                knobs.push(Self { kind: Kind::Power, name, lowest, before }.tried(tree)?);
+        for name in names {
+            let khz =
+                |file| tree.number::<u64>(format!("{CPUFREQ}/{name}/{file}"), Unit::Hertz).value;
+            if let (Ok(lowest), Ok(before)) = (khz("cpuinfo_min_freq"), khz("scaling_max_freq")) {
+                knobs.push(Self::new(Kind::Clock, name, lowest, before).tried(tree)?);
             }
         }
+        if knobs.is_empty() {
+            let detail = format!("no policy in `{CPUFREQ}` shows its highest clock");
+            return Err(Absent { reason: Reason::Unsupported, detail });
+        }
         Ok(knobs)
+    }
+
+    /// The limits of power of all processors that hold one and let this user set it, over seconds and over
+    /// moments (Documentation/power/powercap/powercap.rst); empty where there are none.
+    ///
+    /// # Errors
+    /// If this user may set none of those that there are.
+    pub(super) fn powers(tree: &Tree) -> Result<Vec<Self>, Absent> {
+        let (mut knobs, mut refused) = (Vec::new(), None);
+        let zones = RaplZone::all(tree);
+        for zone in zones.iter().filter(|zone| zone.parent.is_none() && zone.is("package")) {
+            // One that is switched off holds nothing.
+            if tree.number::<u8>(format!("{}/enabled", zone.path), Unit::None).get() == Some(&0) {
+                continue;
+            }
+            let limits = zone.limits.iter().enumerate().filter_map(|(at, limit)| {
+                let bounds = matches!(limit.name.get()?.as_str(), "long_term" | "short_term");
+                let microwatts = (limit.limit.get()? * 1e6).round() as u64;
+                (bounds && microwatts > 0).then_some((at, microwatts))
+            });
+            let limits: Vec<_> = limits.collect();
+            // Both are lowered to the same.
+            let least = limits.iter().map(|(_, before)| *before).min().unwrap_or(0) / LEAST_SHARE;
+            for (at, before) in limits {
+                let zone = zone.path.rsplit('/').next().unwrap_or_default();
+                let knob = Self::new(Kind::Power, format!("{zone}/{at}"), least, before);
+                // Firmware may have locked one.
+                match knob.tried(tree) {
+                    Ok(knob) => knobs.push(knob),
+                    Err(absent) => refused = Some(absent),
+                }
+            }
+        }
+        match refused {
+            Some(absent) if knobs.is_empty() => Err(absent),
+            _ => Ok(knobs),
+        }
     }
 
     /// The knob of a name in a journal, and what it was.
@@ -104,11 +116,14 @@ impl Knob {
         let kind = match name.strip_prefix("policy") {
             Some(number) => is_number(number).then_some(Kind::Clock),
             None => {
-                let (zone, number) = name.split_once('/')?;
-                (is_package(zone) && is_number(number)).then_some(Kind::Power)
+                let (zone, limit) = name.split_once('/')?;
+                let number = zone.strip_prefix("intel-rapl");
+                let number = number.map(|n| n.strip_prefix("-mmio").unwrap_or(n));
+                let number = number?.strip_prefix(':')?;
+                (is_number(number) && is_number(limit)).then_some(Kind::Power)
             }
         }?;
-        Some(Self { kind, name: name.to_owned(), lowest: before, before })
+        Some(Self::new(kind, name.to_owned(), before, before))
     }
 
     /// The zone of a limit of power.
@@ -133,23 +148,59 @@ impl Knob {
         Ok(self)
     }
 
-    /// Sets it to a value, no lower and no higher than may be. Who else sets it is not followed; what
-    /// is as it should be is not written again.
-    pub(super) fn set(&self, tree: &Tree, value: u64) -> Result<(), Absent> {
-        let value = value.max(self.lowest).min(self.before);
-        let most = match self.kind {
+    /// Whether setting it to a value lowers it.
+    pub(super) fn lowers(&self, value: u64) -> bool {
+        value < self.before
+    }
+
+    /// Sets it to a value, no lower than may be, and no higher than it was. What others have set lower
+    /// still, or what is as it should be, is not written.
+    pub(super) fn set(&mut self, tree: &Tree, value: u64) -> Result<(), Absent> {
+        if !self.lowers(value) {
+            return self.restore(tree);
+        }
+        let value = value.max(self.lowest);
+        let is = tree.number::<u64>(self.path(), Unit::None).value.ok();
+        let is_there = is.is_some_and(|is| is.abs_diff(value) <= self.near());
+        let is_lower = is.is_some_and(|is| is < value) && !self.is_ours(is);
+        if is_there || is_lower {
+            return Ok(());
+        }
+        self.lowered = Some(value);
+        self.write(tree, value)
+    }
+
+    /// Puts it back to what it was, if it was lowered and nobody has lowered it further.
+    pub(super) fn restore(&mut self, tree: &Tree) -> Result<(), Absent> {
+        let Some(ours) = self.lowered else { return Ok(()) };
+        let is = tree.number::<u64>(self.path(), Unit::None).value.ok();
+        if is.is_none_or(|is| is > ours) || self.is_ours(is) {
+            self.put_back(tree)?;
+        }
+        self.lowered = None;
+        Ok(())
+    }
+
+    /// Whether it is as we have set it.
+    fn is_ours(&self, is: Option<u64>) -> bool {
+        let (Some(is), Some(ours)) = (is, self.lowered) else { return false };
+        is.abs_diff(ours) <= self.near()
+    }
+
+    /// By how much what is read may differ from what was written.
+    fn near(&self) -> u64 {
+        match self.kind {
             Kind::Clock => 0,
             Kind::Power => FRACTION,
-        };
-        match tree.number::<u64>(self.path(), Unit::None).value {
-            Ok(is) if is.abs_diff(value) <= most => Ok(()),
-            _ => self.write(tree, value),
         }
     }
 
-    /// Puts it back to what it was.
-    pub(super) fn restore(&self, tree: &Tree) -> Result<(), Absent> {
-        self.write(tree, self.before)
+    /// Puts it back to what it was, whoever lowered it. A processor that is off has nothing to put back.
+    pub(super) fn put_back(&self, tree: &Tree) -> Result<(), Absent> {
+        match self.write(tree, self.before) {
+            Err(absent) if absent.reason == Reason::NotFound => Ok(()),
+            outcome => outcome,
+        }
     }
 
     fn write(&self, tree: &Tree, value: u64) -> Result<(), Absent> {
@@ -161,16 +212,13 @@ impl Knob {
     }
 }
 
-/// Whether a zone is that of a whole processor: `intel-rapl:0`, which AMD's have too, and no part of it.
-/// The same processor by another way, `intel-rapl-mmio`, is left as it is: the lower one counts.
-fn is_package(zone: &str) -> bool {
-    let number = zone.strip_prefix("intel-rapl:");
-    number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
-}
-
 /// That a file cannot be written, and why.
 pub(super) fn cannot(path: &Path, error: &std::io::Error) -> Absent {
     let mut absent = Absent::from_io(error);
+    // The policy of processors that are off stays, and answers that it is busy.
+    if error.kind() == std::io::ErrorKind::ResourceBusy {
+        absent.reason = Reason::NotFound;
+    }
     absent.detail = format!("`{}` cannot be written: {}", path.display(), absent.detail);
     absent
 }

@@ -127,10 +127,13 @@ impl Looking {
         Self { watch, every, alert: None, looked: None, stepped: None, calm: 0 }
     }
 
-    /// The kernel says that memory has become short: it is to be looked now, and often for a while.
+    /// The kernel says that memory has become short: it is to be looked now, unless it just was, and often
+    /// for a while. Several groups may say the same at once.
     pub(super) fn alert(&mut self) {
-        self.alert = Some(Instant::now() + self.every / OFTEN * CALM);
-        self.looked = None;
+        let often = self.every / OFTEN;
+        self.alert = Some(Instant::now() + often * CALM);
+        self.looked = self.looked.filter(|looked| looked.elapsed() < often);
+        self.calm = 0;
     }
 
     /// How long until it is to be looked again.
@@ -230,16 +233,18 @@ mod tests {
         let metrics = Metrics::new(crate::energy::Accounts::new(None));
         let model = ServedModel::new("a", || Err("it is not loaded".into()));
         let models = Models::new(vec![model], &ServerOptions::default(), &metrics).unwrap();
-        let every = Duration::from_millis(500);
+        let every = Duration::from_secs(100);
         let mut looking = Looking::new(Path::new("/"), None, every);
         let due = |looking: &Looking| looking.due(&models);
-        looking.looked = Some(Instant::now());
+        looking.looked = Instant::now().checked_sub(every / 4);
         assert!(due(&looking) > every / OFTEN);
         looking.alert();
         assert!(due(&looking).is_zero());
+        // Another alarm at once.
         looking.looked = Some(Instant::now());
+        looking.alert();
         assert!(!due(&looking).is_zero() && due(&looking) <= every / OFTEN);
-        std::thread::sleep(every / OFTEN * CALM);
+        looking.alert = Some(Instant::now());
         looking.looked = Some(Instant::now());
         assert!(due(&looking) > every / OFTEN);
     }

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, FutureExt as _, select};
 use rushlight_host::PressureAlarm;
 use tokio::sync::Notify;
 
@@ -27,6 +27,8 @@ impl Models {
             if !self.sheds() && self.entries.iter().all(|entry| entry.handle().is_none()) {
                 // The sender is here.
                 let _ = changed.changed().await;
+                // What rang meanwhile is over.
+                let _ = rings.notified().now_or_never();
                 continue;
             }
             let now = Instant::now();

@@ -1,7 +1,6 @@
 //! Holds the server to a limit of watts and heat: a thread that looks at the sensors once a second, asks
 //! the governor, and has the engines work accordingly.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,7 +10,8 @@ use rushlight_engine::Pace;
 use rushlight_host::probe::Tree;
 use rushlight_host::{Clocks, PowerMeter, Topology};
 use rushlight_monitor::governor::{
-    Batch, Decision, Governor, Ladder, Load, Observed, Phase, Senses, Setting, Shape,
+    Batch, Decision, Governor, Ladder, Load, OVERSHOOT_WATTS_SHARE, Observed, Phase, Senses,
+    Setting, Shape,
 };
 use rushlight_server::{Governed, Throttle, Throttling, WorkDone};
 
@@ -22,6 +22,8 @@ use crate::args::{Govern, Serve, Speculate};
 const PERIOD: Duration = Duration::from_secs(1);
 /// How long the server goes on as it was told when nothing more is heard from here: a sensor may hang.
 const SILENCE: Duration = Duration::from_secs(10);
+/// A look at which so much of the time was work tells what full speed draws.
+const WORKS: f64 = 0.9;
 /// How long the end waits for this thread.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Clocks that are set, as shares of what they were.
@@ -46,10 +48,13 @@ pub(super) fn start(
 ) -> anyhow::Result<Option<(Throttle, Governing)>> {
     let govern = &serve.govern;
     let limits = govern.limits();
+    let tree = Tree::new(&govern.root);
+    if let Err(absent) = Clocks::recover(&tree, &govern.clocks_journal) {
+        say(&format!("clocks that an earlier server lowered are not put back: {absent}"));
+    }
     if limits.is_empty() && !govern.set_clocks {
         return Ok(None);
     }
-    let tree = Tree::new(&govern.root);
     let meter = meter.filter(|_| tree.is_this_machine()).cloned();
     let meter = meter.unwrap_or_else(|| PowerMeter::open(&tree));
     let senses = Senses::open(&tree, &meter, &limits)?;
@@ -68,20 +73,20 @@ pub(super) fn start(
     let (end, asked_to_end) = channel();
     let (alive, ended) = channel();
     let clocks = Arc::new(Mutex::new(clocks));
-    let reading_clock = Arc::new(AtomicU64::new(1.0f64.to_bits()));
-    let (to_read, clock) = (clocks.clone(), reading_clock.clone());
+    let for_prompts = Arc::new(Mutex::new((1.0, held(limits.watts))));
+    let (to_read, wanted) = (clocks.clone(), for_prompts.clone());
     throttle.on_reading(move || {
+        let (share, watts) = *wanted.lock().unwrap_or_else(PoisonError::into_inner);
         let mut clocks = to_read.lock().unwrap_or_else(PoisonError::into_inner);
         // The governor's next look says what is wrong with them.
-        let share = f64::from_bits(clock.load(Ordering::Relaxed));
-        let _ = clocks.as_mut().map(|clocks| clocks.set(share));
+        let _ = clocks.as_mut().map(|clocks| clocks.set(share, watts));
     });
     let mut hand = Hand {
         governor: Governor::new(limits, Ladder::new(&shape)),
         shape,
         senses,
         clocks: clocks.clone(),
-        reading_clock,
+        for_prompts,
         throttle: throttle.clone(),
         start: Instant::now(),
         last: (Instant::now(), throttle.work()),
@@ -105,6 +110,12 @@ impl Drop for Governing {
         let _ = self.ended.recv_timeout(PATIENCE);
         drop(self.clocks.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
+}
+
+/// Watts that the kernel holds the processors to: as much above the limit as the governor may come for a
+/// while, so that it finds for itself how to run within it.
+fn held(limit: Option<f64>) -> Option<f64> {
+    limit.map(|watts| watts * (1.0 + OVERSHOOT_WATTS_SHARE))
 }
 
 /// What the server and this device can do.
@@ -141,7 +152,7 @@ fn told(govern: &Govern, senses: &Senses, clocks: Option<&Clocks>) -> String {
         false => "clocks as the work needs them".to_owned(),
     });
     let held = clocks.filter(|clocks| clocks.bound_power() && govern.limits().needs_watts());
-    let held = held.map(|_| "the kernel holds processors to the watts too".to_owned());
+    let held = held.map(|_| "the kernel holds processors to the watts while they work".to_owned());
     let all = [watts, by, celsius, quiet, battery, set, held];
     all.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
@@ -152,8 +163,8 @@ struct Hand {
     shape: Shape,
     senses: Senses,
     clocks: SharedClocks,
-    /// The clock for prompts, as bits of a share.
-    reading_clock: Arc<AtomicU64>,
+    /// The clock for prompts, and the watts that the kernel holds meanwhile.
+    for_prompts: Arc<Mutex<(f64, Option<f64>)>>,
     throttle: Throttle,
     start: Instant,
     /// When the work was last looked at, and what it was.
@@ -169,16 +180,21 @@ impl Hand {
         observed.load = self.load();
         self.reshape();
         let mut decision = self.governor.step(self.start.elapsed(), &observed);
-        self.reading_clock.store(decision.reading_clock.to_bits(), Ordering::Relaxed);
+        let watts = held(decision.watts);
+        *self.for_prompts.lock().unwrap_or_else(PoisonError::into_inner) =
+            (decision.reading_clock, watts);
         let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
         let clock = match self.throttle.work().is_reading {
             true => decision.reading_clock,
             false => decision.setting.clock,
         };
-        if let Some(clocks) = clocks.as_mut()
-            && let Err(absent) = clocks.set(clock).and_then(|()| clocks.hold(decision.watts))
-        {
-            decision.faults.push(format!("clocks: {absent}"));
+        if let Some(clocks) = clocks.as_mut() {
+            let busy = observed.load.busy;
+            clocks.look(Instant::now(), busy >= WORKS);
+            // What others do meanwhile is not ours to bound.
+            if let Err(absent) = clocks.set(clock, watts.filter(|_| busy > 0.0)) {
+                decision.faults.push(format!("clocks: {absent}"));
+            }
         }
         drop(clocks);
         if let Some(event) = &decision.event {
