@@ -15,6 +15,7 @@ mod node;
 mod pci;
 mod sampler;
 mod soc;
+mod uses;
 mod verdict;
 
 use serde::Serialize;

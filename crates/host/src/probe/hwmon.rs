@@ -118,6 +118,11 @@ impl Form {
     }
 }
 
+/// What a value of `kind` counts.
+pub(crate) fn unit(kind: SensorKind) -> Unit {
+    Form::of(kind).unit
+}
+
 /// A value of `kind` in a file of the kernel's form, or `Damaged` where it is none of a machine that
 /// runs.
 pub(crate) fn value(tree: &Tree, path: &str, kind: SensorKind) -> Reading<f64> {
