@@ -21,6 +21,7 @@
 //! ```
 
 mod cgroup;
+mod clock;
 mod clocks;
 mod cpu_list;
 mod disk;

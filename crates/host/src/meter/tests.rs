@@ -229,6 +229,54 @@ impl PowerSensor for Other {
     }
 }
 
+/// Watts of a chip that answers late.
+#[derive(Debug)]
+struct Slow(Duration);
+
+impl PowerSensor for Slow {
+    fn name(&self) -> String {
+        "slow".to_owned()
+    }
+
+    fn covers(&self) -> Covers {
+        Covers::Device
+    }
+
+    fn read(&self) -> Result<Sample, Absent> {
+        thread::sleep(self.0);
+        Ok(Sample::Watts(4.0))
+    }
+
+    fn period(&self) -> Duration {
+        Duration::from_millis(10)
+    }
+}
+
+#[test]
+fn nobody_waits_for_a_slow_sensor_to_hear_what_it_said_last() {
+    let late = Duration::from_millis(400);
+    let (_dir, tree) = tree("sys/class/thermal/");
+    let meter = PowerMeter::open_with(&tree, vec![Box::new(Slow(late))]);
+    let measurement = meter.start().unwrap();
+    // The thread reads it all the time, and so does somebody else.
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| measurement.energy().unwrap());
+        let (begin, mut longest, mut told) = (Instant::now(), Duration::ZERO, 0.0);
+        while begin.elapsed() < 3 * late {
+            let asked = Instant::now();
+            let energy = measurement.energy_about().unwrap();
+            longest = longest.max(asked.elapsed());
+            assert!(energy.joules >= told, "{energy:?}, after {told} J");
+            told = energy.joules;
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert!(longest < late / 2, "{longest:?}");
+        assert!(reader.join().unwrap().joules > 0.0);
+    });
+    let watts = measurement.energy().unwrap().watts();
+    assert!((watts - 4.0).abs() < 0.2, "{watts}");
+}
+
 #[test]
 fn a_sensor_of_another_kind_takes_its_place() {
     let (_dir, tree) = tree(SERVER);
