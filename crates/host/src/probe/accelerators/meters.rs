@@ -82,8 +82,14 @@ impl Meters {
             "kgsl" => files.kgsl(&mut meters),
             "nvidia" => meters.load = Load::Told(untold(Unit::Percent, "it is told by NVML")),
             "amdxdna" => {
-                meters.load =
-                    Load::Told(untold(Unit::Percent, "amdxdna tells it by calls of its own"));
+                let detail = "amdxdna tells it by calls of its own";
+                meters.load = Load::Told(untold(Unit::Percent, detail));
+                meters.power = untold(Unit::Watts, detail);
+            }
+            "hailo" | "hailo1x" => {
+                meters.load = Load::Told(untold(Unit::Percent, BY_HAILORT));
+                meters.temperature = untold(Unit::Celsius, BY_HAILORT);
+                meters.power = untold(Unit::Watts, BY_HAILORT);
             }
             _ => {}
         }
@@ -378,6 +384,8 @@ impl Files<'_> {
     }
 }
 
+/// Why files say nothing of what a Hailo does.
+pub(super) const BY_HAILORT: &str = "the driver passes it to Hailo's own library alone";
 const NO_SENSORS: &str = "it has no sensors of its own";
 
 /// A file of a folder; empty without one.

@@ -272,7 +272,14 @@ fn an_amd_gpu_and_those_who_use_it() {
     assert_eq!(gpu.frequency_max.get(), Some(&2_900_000_000));
     assert_eq!(gpu.temperature.get(), Some(&38.0));
     assert!((gpu.power.get().unwrap() - 9.087).abs() < 1e-9);
-    assert_eq!(reason(&first[1].utilisation), Reason::Unsupported);
+    let npu = &found.devices[1];
+    assert_eq!(npu.firmware.get().map(String::as_str), Some("255.0.11.71"));
+    assert_eq!(npu.firmware.source, "sys/class/accel/accel0/device/fw_version");
+    for told in [&first[1].utilisation, &first[1].power] {
+        let absent = told.value.as_ref().unwrap_err();
+        assert_eq!(absent.reason, Reason::Unsupported);
+        assert!(absent.detail.contains("calls of its own"), "{absent}");
+    }
     // Two descriptors of one client count once.
     let uses: Vec<_> =
         gpu.processes.iter().map(|p| (p.pid, p.name.as_str(), p.memory.get())).collect();
@@ -363,6 +370,23 @@ fn what_an_amd_gpu_cannot_do_is_damaged() {
             if *name == wanted && why.reason == Reason::Damaged),
             "{path} = {value}: {found:?}"
         );
+    }
+}
+
+#[test]
+fn a_hailo_has_a_name_and_reasons() {
+    let (_dir, tree) = named("raspberry-pi-5");
+    let found = Accelerators::read(&tree);
+    let at = found.devices.iter().position(|device| device.vendor == "Hailo").unwrap();
+    let npu = &found.devices[at];
+    assert_eq!(line(npu), "NPU Hailo | Hailo-8 AI Processor | hailo | Ready | nothing");
+    assert_eq!(npu.address.as_deref(), Some("0001:01:00.0"));
+    assert!(npu.firmware.value.as_ref().unwrap_err().detail.contains("Hailo's own library"));
+    let now = sampler(&tree).sample(Instant::now()).remove(at);
+    for told in [&now.utilisation, &now.power, &now.temperature] {
+        let absent = told.value.as_ref().unwrap_err();
+        assert_eq!(absent.reason, Reason::Unsupported);
+        assert!(absent.detail.contains("Hailo's own library"), "{absent}");
     }
 }
 
@@ -621,7 +645,8 @@ fn files(folder: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
 #[test]
 fn no_damage_to_files_makes_it_panic() {
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
-    for name in ["intel-laptop-npu", "amd-apu-xdna", "rk3588", "jetson-orin-nano"] {
+    for name in ["intel-laptop-npu", "amd-apu-xdna", "rk3588", "jetson-orin-nano", "raspberry-pi-5"]
+    {
         let (_dir, tree) = named(name);
         let mut paths = Vec::new();
         files(tree.root(), &mut paths);
