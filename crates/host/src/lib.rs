@@ -26,6 +26,7 @@ mod clocks;
 mod cpu_list;
 mod disk;
 mod error;
+mod firmware;
 mod huge;
 mod local_time;
 mod mapping;

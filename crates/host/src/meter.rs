@@ -186,8 +186,7 @@ impl PowerMeter {
     /// What a user can do to have something measured.
     pub fn hint(&self) -> Option<&'static str> {
         let permission = self.source().is_err_and(|absent| absent.reason == Reason::Permission);
-        permission
-            .then_some("run as root, or let a group read it with the udev rule in docs/energy.md")
+        permission.then_some("run as root, or let a group read it as docs/energy.md says")
     }
 
     /// Begins to measure; `None` where there is no sensor.

@@ -1,5 +1,6 @@
 //! What the machine says of its power: counters of processors, rails, batteries and supplies.
 
+pub(crate) mod pmic;
 mod rail;
 mod rapl;
 mod supply;
