@@ -21,10 +21,12 @@
 //! ```
 
 mod cgroup;
+mod clock;
 mod clocks;
 mod cpu_list;
 mod disk;
 mod error;
+mod firmware;
 mod huge;
 mod local_time;
 mod mapping;

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::probe::{Absent, Reason, Tree};
-use integral::Integral;
+use integral::{Bounds, Integral, Moment};
 
 pub use sensor::{Covers, PowerSensor, Sample};
 
@@ -84,6 +84,9 @@ pub struct Measurement {
 struct Inner {
     source: Source,
     sensor: Box<dyn PowerSensor>,
+    /// Held while the sensor is read, so that readings come one after the other. That may take long,
+    /// and `state` is not held meanwhile: who wants to know what was read last does not wait.
+    turn: Mutex<()>,
     state: Mutex<State>,
     /// Told when nothing is measured any more.
     over: Condvar,
@@ -183,8 +186,7 @@ impl PowerMeter {
     /// What a user can do to have something measured.
     pub fn hint(&self) -> Option<&'static str> {
         let permission = self.source().is_err_and(|absent| absent.reason == Reason::Permission);
-        permission
-            .then_some("run as root, or let a group read it with the udev rule in docs/energy.md")
+        permission.then_some("run as root, or let a group read it as docs/energy.md says")
     }
 
     /// Begins to measure; `None` where there is no sensor.
@@ -221,11 +223,24 @@ fn why(candidates: &[Candidate]) -> Absent {
 
 impl Inner {
     fn new(source: Source, sensor: Box<dyn PowerSensor>) -> Self {
-        Self { source, sensor, state: Mutex::default(), over: Condvar::new() }
+        let (turn, state) = (Mutex::default(), Mutex::default());
+        Self { source, sensor, turn, state, over: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the sensor; the state with what it said.
+    fn read(&self) -> MutexGuard<'_, State> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = self.sensor.read();
+        let now = Moment::now();
+        let sensor = &self.sensor;
+        let bounds = Bounds { ranges: sensor.ranges(), most_watts: sensor.most_watts() };
+        let mut state = self.lock();
+        state.integral.take(now, said, bounds);
+        state
     }
 
     fn start(self: &Arc<Self>) -> Measurement {
@@ -235,7 +250,8 @@ impl Inner {
             // What was taken while nobody measured is nobody's.
             state.integral.pause();
         }
-        state.integral.read(&*self.sensor);
+        drop(state);
+        let mut state = self.read();
         // The energy counts from here, however long a thread takes to start.
         let begin = Instant::now();
         if !state.sampling {
@@ -260,7 +276,8 @@ impl Inner {
             let waited = self.over.wait_timeout(state, period);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
             if state.users > 0 && state.integral.is_older_than(period / 2) {
-                state.integral.read(&*self.sensor);
+                drop(state);
+                state = self.read();
             }
         }
         state.sampling = false;
@@ -273,9 +290,7 @@ impl Measurement {
     /// # Errors
     /// Why the sensor tells nothing now.
     pub fn energy(&self) -> Result<Energy, Absent> {
-        let mut state = self.inner.lock();
-        state.integral.read(&*self.inner.sensor);
-        self.since(&state)
+        self.since(&self.inner.read())
     }
 
     /// The same, where watts are read so seldom that reading them once more would cost too much: as if
@@ -285,10 +300,13 @@ impl Measurement {
     /// Why the sensor told nothing when it was read last.
     pub fn energy_about(&self) -> Result<Energy, Absent> {
         let mut state = self.inner.lock();
-        if !state.integral.extend() {
-            state.integral.read(&*self.inner.sensor);
+        // What fails is tried again by the thread.
+        let fails = state.sampling && state.integral.problem().is_some();
+        if state.integral.extend() || fails {
+            return self.since(&state);
         }
-        self.since(&state)
+        drop(state);
+        self.energy()
     }
 
     fn since(&self, state: &State) -> Result<Energy, Absent> {

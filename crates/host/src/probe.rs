@@ -18,5 +18,6 @@ pub mod software;
 mod tree;
 
 pub use reading::{Absent, Reading, Reason, Unit};
+pub(crate) use software::is_first_pid_namespace;
 pub use tree::Tree;
 pub(crate) use tree::read_text;

@@ -99,10 +99,12 @@ pub(crate) struct Accounts {
 struct State {
     /// Engines that work.
     working: usize,
-    /// How often one began to.
+    /// Other work of this process: models that are loaded, files that are written.
+    busy: usize,
+    /// How often any of it began.
     works: u64,
-    /// What is measured while any works.
-    measurement: Option<Measurement>,
+    /// What is measured while any engine works.
+    measurement: Option<Arc<Measurement>>,
     /// What was told of that, in joules and seconds.
     told: (f64, f64),
     /// What was told of all.
@@ -117,6 +119,9 @@ struct State {
 
 /// An engine works, until this is dropped.
 pub(crate) struct Work(Arc<Accounts>);
+
+/// This process is not at rest, until this is dropped, though no engine answers.
+pub(crate) struct Busy(Arc<Accounts>);
 
 /// It is measured what the machine takes at rest.
 pub(crate) struct Rest<'a> {
@@ -151,28 +156,49 @@ impl Accounts {
     /// An engine begins to work; `None` where nothing is measured.
     pub(crate) fn work(self: &Arc<Self>) -> Option<Work> {
         self.source.as_ref()?;
-        let mut state = self.lock();
-        state.working += 1;
-        state.works += 1;
-        if state.working == 1 {
-            state.measurement = self.meter.as_ref().and_then(PowerMeter::start);
+        let is_first = {
+            let mut state = self.lock();
+            state.working += 1;
+            state.works += 1;
+            state.working == 1
+        };
+        if is_first {
+            // A sensor may be slow, and others wait for the state.
+            let measurement = self.meter.as_ref().and_then(PowerMeter::start).map(Arc::new);
+            let mut state = self.lock();
+            state.measurement = measurement;
             state.told = (0.0, 0.0);
         }
         Some(Work(self.clone()))
     }
 
+    /// This process begins to do something that is no answer, such as loading a model.
+    pub(crate) fn busy(self: &Arc<Self>) -> Busy {
+        let mut state = self.lock();
+        state.busy += 1;
+        state.works += 1;
+        drop(state);
+        Busy(self.clone())
+    }
+
     /// What was spent since this was last asked, or since work began.
     pub(crate) fn spent(&self) -> Option<Spent> {
+        let measurement = self.lock().measurement.clone()?;
+        let energy = measurement.energy_about();
         let mut state = self.lock();
-        let energy = match state.measurement.as_ref()?.energy_about() {
+        // Work may have ended meanwhile, and begun again: then it is another measurement's.
+        state.measurement.as_ref().filter(|now| Arc::ptr_eq(now, &measurement))?;
+        let energy = match energy {
             Ok(energy) => energy,
             Err(absent) => {
                 state.caveat = Some(absent.detail);
                 return None;
             }
         };
-        let (joules, seconds) = (energy.joules - state.told.0, energy.seconds - state.told.1);
-        state.told = (energy.joules, energy.seconds);
+        // Who asked later may have been told earlier, and all of it.
+        let joules = (energy.joules - state.told.0).max(0.0);
+        let seconds = (energy.seconds - state.told.1).max(0.0);
+        state.told = (state.told.0 + joules, state.told.1 + seconds);
         state.joules += joules;
         if energy.seconds >= LEAST_SECONDS {
             state.watts = Some(energy.watts());
@@ -189,20 +215,22 @@ impl Accounts {
         Some(Used { spent: spent?, source: self.source.clone()? })
     }
 
-    /// Whether it is to be measured now what the machine takes at rest.
-    pub(crate) fn wants_rest(&self) -> bool {
+    /// Whether it is not known, or not lately, what the machine takes at rest. How often this process has
+    /// begun to work so far, for [`Accounts::rest`].
+    pub(crate) fn wants_rest(&self) -> Option<u64> {
         let measures = self.source.as_ref().is_some_and(|source| !source.estimated);
         let state = self.lock();
         let lately = state.rested.is_some_and(|at| at.elapsed() < AGAIN);
-        measures && state.working == 0 && !lately
+        (measures && !lately).then_some(state.works)
     }
 
-    /// Begins to measure what the machine takes at rest.
-    pub(crate) fn rest(&self) -> Option<Rest<'_>> {
-        let works = {
+    /// Begins to measure what the machine takes at rest, if nothing works and nothing has begun to since
+    /// it had begun so often.
+    pub(crate) fn rest(&self, works: u64) -> Option<Rest<'_>> {
+        {
             let state = self.lock();
-            (state.working == 0).then_some(state.works)?
-        };
+            (state.is_at_rest() && state.works == works).then_some(())?;
+        }
         let measurement = self.meter.as_ref()?.start()?;
         Some(Rest { accounts: self, measurement, works })
     }
@@ -247,8 +275,21 @@ impl Drop for Work {
     }
 }
 
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.lock().busy -= 1;
+    }
+}
+
+impl State {
+    /// Whether nothing of this process works.
+    fn is_at_rest(&self) -> bool {
+        self.working == 0 && self.busy == 0
+    }
+}
+
 impl Rest<'_> {
-    /// It has lasted long enough. If an engine worked meanwhile, nothing is known.
+    /// It has lasted long enough. If anything of this process worked meanwhile, nothing is known.
     pub(crate) fn end(self) {
         let energy = self.measurement.energy();
         let mut state = self.accounts.lock();
@@ -262,5 +303,67 @@ impl Rest<'_> {
             let watts = energy.watts();
             state.idle_watts = Some(state.idle_watts.map_or(watts, |least| least.min(watts)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rushlight_host::probe::Tree;
+    use rushlight_testkit::made_up::write_entries;
+
+    use super::*;
+
+    /// Accounts of a machine that takes 5 W.
+    fn accounts() -> (tempfile::TempDir, Arc<Accounts>) {
+        let dir = tempfile::tempdir().unwrap();
+        write_entries(
+            "sys/class/hwmon/hwmon0/name = ina3221\nsys/class/hwmon/hwmon0/in1_label = VDD_IN\n\
+             sys/class/hwmon/hwmon0/in1_input = 5000\nsys/class/hwmon/hwmon0/curr1_input = 1000\n",
+            dir.path(),
+        );
+        let accounts = Accounts::new(Some(PowerMeter::open(&Tree::new(dir.path()))));
+        (dir, accounts)
+    }
+
+    #[test]
+    fn nothing_is_learnt_of_rest_while_a_model_is_loaded() {
+        let (_dir, accounts) = accounts();
+        let before = accounts.wants_rest().unwrap();
+        let load = accounts.busy();
+        let meanwhile = accounts.wants_rest().unwrap();
+        assert!(accounts.rest(before).is_none() && accounts.rest(meanwhile).is_none());
+        drop(load);
+        assert!(accounts.rest(before).is_none(), "it was no rest");
+        // What begins, and even ends, meanwhile makes it void.
+        for ends in [false, true] {
+            let rest = accounts.rest(accounts.wants_rest().unwrap()).unwrap();
+            let load = accounts.busy();
+            let load = (!ends).then_some(load);
+            rest.end();
+            assert_eq!(accounts.watts().1, None, "it ends: {ends}");
+            drop(load);
+        }
+        let rest = accounts.rest(accounts.wants_rest().unwrap()).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        rest.end();
+        let watts = accounts.watts().1.unwrap();
+        assert!((watts - 5.0).abs() < 1.0, "{watts}");
+        assert_eq!(accounts.wants_rest(), None, "it is known for a while");
+    }
+
+    #[test]
+    fn what_was_spent_is_told_once() {
+        let (_dir, accounts) = accounts();
+        assert_eq!(accounts.spent(), None);
+        let work = accounts.work().unwrap();
+        let mut sum = 0.0;
+        for _ in 0..10 {
+            std::thread::sleep(Duration::from_millis(10));
+            sum += accounts.spent().unwrap().joules;
+        }
+        let told = accounts.to_json()["joules"].as_f64().unwrap();
+        assert!(sum > 0.0 && (told - sum).abs() < 1e-5, "{told} and {sum}");
+        drop(work);
+        assert_eq!(accounts.spent(), None);
     }
 }

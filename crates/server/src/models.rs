@@ -258,6 +258,8 @@ impl Models {
     }
 
     async fn load_now(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<(), Error> {
+        // Others are let go, and files are read, before the engine's thread is there.
+        let _busy = entry.metrics.energy().busy();
         let copies = bytes(&entry.model.copies).await?;
         if copies > 0 {
             self.make_room(entry, copies).await?;

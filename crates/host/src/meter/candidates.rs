@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::integral::MOST_WATTS;
 use super::{Candidate, Covers, PowerSensor, Sample, Source};
-use crate::probe::power::{self, Power, RaplZone, Watts};
+use crate::probe::power::{self, Power, RaplZone, Watts, pmic};
 use crate::probe::{Absent, Reason, Tree};
 
 /// How often watts are read: chips on a slow bus take a millisecond for each.
@@ -18,6 +18,9 @@ pub(super) fn all(tree: &Tree) -> (Vec<Box<dyn PowerSensor>>, Vec<Candidate>) {
     let mut all: Vec<Box<dyn PowerSensor>> = Vec::new();
     let mut notes = Vec::new();
     all.extend(rails(tree, &power));
+    if pmic::is_there(tree) {
+        all.push(Box::new(Pmic(tree.clone())));
+    }
     let batteries = power.supplies.iter().filter(|supply| supply.is_battery());
     let paths: Vec<String> = batteries.map(|battery| battery.path.clone()).collect();
     if !paths.is_empty() {
@@ -83,6 +86,29 @@ impl PowerSensor for Rails {
 
     fn period(&self) -> Duration {
         OFTEN
+    }
+}
+
+/// The rails of the power chip of a Raspberry Pi 5.
+#[derive(Debug)]
+struct Pmic(Tree);
+
+impl PowerSensor for Pmic {
+    fn name(&self) -> String {
+        "rails of the power chip (PMIC)".to_owned()
+    }
+
+    fn covers(&self) -> Covers {
+        Covers::Rails
+    }
+
+    fn read(&self) -> Result<Sample, Absent> {
+        pmic::watts(&self.0).map(Sample::Watts)
+    }
+
+    /// The firmware asks the chip for each of some twenty values.
+    fn period(&self) -> Duration {
+        Duration::from_millis(500)
     }
 }
 

@@ -1,12 +1,11 @@
 //! An estimate where nothing measures: processor time, times the watts that somebody says a busy
 //! core takes.
 
-#![expect(unsafe_code, reason = "reads a clock that the standard library has not")]
-
 use std::time::Duration;
 
 use super::{Covers, PowerSensor, Sample};
 use crate::Error;
+use crate::clock::Clock;
 use crate::probe::Absent;
 
 /// Watts of a core, at most: none takes more.
@@ -39,7 +38,7 @@ impl PowerSensor for CpuTime {
     }
 
     fn read(&self) -> Result<Sample, Absent> {
-        Ok(Sample::Joules(vec![processor_time().as_secs_f64() * self.watts_per_core]))
+        Ok(Sample::Joules(vec![Clock::Process.now().as_secs_f64() * self.watts_per_core]))
     }
 
     /// All processors at once.
@@ -56,13 +55,4 @@ impl PowerSensor for CpuTime {
     fn is_estimate(&self) -> bool {
         true
     }
-}
-
-/// How long processors worked for this process, all its threads together.
-fn processor_time() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is to a `timespec` that lives during the call. The clock is one that every
-    // Linux has, so that there is no failure, which would leave zeros.
-    let _ = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

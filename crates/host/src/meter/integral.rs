@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{PowerSensor, Sample};
+use super::Sample;
+use crate::clock::Clock;
 use crate::probe::Absent;
 
 /// Watts of one counter that are more than any takes: what it counted in the time since it was read
@@ -12,6 +13,44 @@ pub(super) const MOST_WATTS: f64 = 1000.0;
 /// How exact the time of a reading is, at worst: a reader may be held up, and counters change once in a
 /// millisecond.
 const SLACK: f64 = 0.25;
+/// What the clocks must differ by more than before, to say that the machine slept.
+const LEAST_SLEEP: Duration = Duration::from_millis(100);
+
+/// When something was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    /// By a clock that stands still while the machine sleeps.
+    awake: Instant,
+    /// How long the machine has slept since it started.
+    slept: Duration,
+}
+
+impl Moment {
+    /// This one.
+    pub(super) fn now() -> Self {
+        // A reader that is held up between the clocks would see a sleep: then they are read again.
+        let mut slept = Duration::ZERO;
+        for _ in 0..8 {
+            let before = Clock::Monotonic.now();
+            let boot = Clock::Boot.now();
+            let after = Clock::Monotonic.now();
+            slept = boot.saturating_sub(after);
+            if after - before < LEAST_SLEEP / 10 {
+                break;
+            }
+        }
+        Self { awake: Instant::now(), slept }
+    }
+}
+
+/// What a sensor's readings are held against.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds<'a> {
+    /// The joules after which each counter begins at zero again.
+    pub(super) ranges: &'a [Option<f64>],
+    /// Watts of a counter that are more than there can be.
+    pub(super) most_watts: f64,
+}
 
 /// The energy so far.
 #[derive(Debug, Default)]
@@ -20,7 +59,7 @@ pub(super) struct Integral {
     by_readings: f64,
     /// With what was taken since, as if the power had stayed. It never shrinks.
     joules: f64,
-    last: Option<(Instant, Sample)>,
+    last: Option<(Moment, Sample)>,
     problem: Option<Absent>,
     caveats: u64,
     caveat: &'static str,
@@ -54,40 +93,44 @@ impl Integral {
 
     /// Whether the last reading is so old, or there is none.
     pub(super) fn is_older_than(&self, time: Duration) -> bool {
-        self.last.as_ref().is_none_or(|(at, _)| at.elapsed() >= time)
+        self.last.as_ref().is_none_or(|(at, _)| at.awake.elapsed() >= time)
     }
 
     /// Goes on with the power of the last reading. False if that cannot be: then it is to be read.
     pub(super) fn extend(&mut self) -> bool {
         let Some((at, Sample::Watts(watts))) = &self.last else { return false };
-        self.joules = self.joules.max(self.by_readings + watts * at.elapsed().as_secs_f64());
+        self.joules = self.joules.max(self.by_readings + watts * at.awake.elapsed().as_secs_f64());
         true
     }
 
-    /// Reads the sensor.
-    pub(super) fn read(&mut self, sensor: &dyn PowerSensor) {
-        let sample = match sensor.read() {
-            Ok(sample) => sample,
+    /// Takes what a sensor said at a moment.
+    pub(super) fn take(&mut self, now: Moment, said: Result<Sample, Absent>, bounds: Bounds<'_>) {
+        match said {
+            Ok(sample) => self.add(now, sample, bounds),
             Err(absent) => {
                 if self.problem.replace(absent).is_none() && self.last.is_some() {
                     self.doubt("the sensor could not be read for a while");
                 }
-                return;
             }
-        };
-        self.take(Instant::now(), sample, sensor.ranges(), sensor.most_watts());
+        }
     }
 
-    fn take(&mut self, now: Instant, sample: Sample, ranges: &[Option<f64>], most_watts: f64) {
+    fn add(&mut self, now: Moment, sample: Sample, bounds: Bounds<'_>) {
         if self.problem.take().is_some() && self.last.is_none() {
             self.doubt("the sensor could not be read at first");
         }
         if let Some((at, before)) = self.last.take() {
-            let seconds = now.saturating_duration_since(at).as_secs_f64();
+            let seconds = now.awake.saturating_duration_since(at.awake).as_secs_f64();
+            let slept = now.slept.saturating_sub(at.slept) >= LEAST_SLEEP;
             self.by_readings += match (&before, &sample) {
+                // Neither what the machine took asleep nor whether its counters went on is known.
+                _ if slept => {
+                    self.doubt("the machine slept meanwhile, which is left out");
+                    0.0
+                }
                 (Sample::Watts(before), Sample::Watts(now)) => (before + now) / 2.0 * seconds,
                 (Sample::Joules(before), Sample::Joules(now)) => {
-                    self.counted(before, now, ranges, most_watts, seconds)
+                    self.counted(before, now, bounds, seconds)
                 }
                 _ => {
                     self.doubt("the sensor told watts once and joules once");
@@ -100,14 +143,8 @@ impl Integral {
     }
 
     /// What all counters counted in so many seconds.
-    fn counted(
-        &mut self,
-        before: &[f64],
-        now: &[f64],
-        ranges: &[Option<f64>],
-        most_watts: f64,
-        seconds: f64,
-    ) -> f64 {
+    fn counted(&mut self, before: &[f64], now: &[f64], bounds: Bounds<'_>, seconds: f64) -> f64 {
+        let Bounds { ranges, most_watts } = bounds;
         let most = most_watts * (seconds + SLACK);
         if before.len() != now.len() {
             self.doubt("an energy counter came or went");
@@ -144,17 +181,16 @@ impl Integral {
 mod tests {
     use super::*;
 
+    const NO_BOUNDS: Bounds<'_> = Bounds { ranges: &[], most_watts: MOST_WATTS };
+
     /// Joules of readings at seconds, and the last doubt.
     fn sum(readings: &[(f64, Sample)], range: Option<f64>) -> (f64, &'static str) {
         let mut integral = Integral::default();
         let begin = Instant::now();
+        let bounds = Bounds { ranges: &[range], most_watts: MOST_WATTS };
         for (at, sample) in readings {
-            integral.take(
-                begin + Duration::from_secs_f64(*at),
-                sample.clone(),
-                &[range],
-                MOST_WATTS,
-            );
+            let now = Moment { awake: begin + Duration::from_secs_f64(*at), slept: Duration::ZERO };
+            integral.take(now, Ok(sample.clone()), bounds);
         }
         (integral.joules(), integral.caveat())
     }
@@ -184,17 +220,80 @@ mod tests {
     #[test]
     fn what_is_told_never_shrinks() {
         let mut integral = Integral::default();
-        integral.take(Instant::now(), Sample::Watts(1000.0), &[], MOST_WATTS);
+        integral.take(Moment::now(), Ok(Sample::Watts(1000.0)), NO_BOUNDS);
         std::thread::sleep(Duration::from_millis(5));
         assert!(integral.extend());
         let told = integral.joules();
         assert!(told >= 5.0, "{told}");
-        integral.take(Instant::now(), Sample::Watts(0.0), &[], MOST_WATTS);
+        integral.take(Moment::now(), Ok(Sample::Watts(0.0)), NO_BOUNDS);
         assert!(integral.joules() >= told);
         integral.pause();
         std::thread::sleep(Duration::from_millis(5));
         let paused = integral.joules();
-        integral.take(Instant::now(), Sample::Watts(1000.0), &[], MOST_WATTS);
+        integral.take(Moment::now(), Ok(Sample::Watts(1000.0)), NO_BOUNDS);
         assert_eq!(integral.joules(), paused);
+    }
+
+    #[test]
+    fn what_a_machine_took_asleep_is_left_out() {
+        let watts = |watts| Sample::Watts(watts);
+        let joules = |joules| Sample::Joules(vec![joules]);
+        // Seconds awake and asleep, and what was read; the joules and whether there is a doubt.
+        let cases = [
+            (
+                vec![(0.0, 0.0, watts(5.0)), (1.0, 0.0, watts(5.0)), (2.0, 0.05, watts(5.0))],
+                10.0,
+                false,
+            ),
+            (vec![(0.0, 7.0, watts(5.0)), (1.0, 7.0, watts(5.0))], 5.0, false),
+            (
+                vec![(0.0, 0.0, watts(5.0)), (1.0, 3600.0, watts(5.0)), (3.0, 3600.0, watts(5.0))],
+                10.0,
+                true,
+            ),
+            // The counter went on.
+            (
+                vec![
+                    (0.0, 0.0, joules(0.0)),
+                    (1.0, 3600.0, joules(200.0)),
+                    (2.0, 3600.0, joules(203.0)),
+                ],
+                3.0,
+                true,
+            ),
+            // It began again, which is no turn through its range.
+            (
+                vec![
+                    (0.0, 0.0, joules(60_000.0)),
+                    (1.0, 3600.0, joules(1.0)),
+                    (2.0, 3600.0, joules(4.0)),
+                ],
+                3.0,
+                true,
+            ),
+        ];
+        for (readings, wanted, is_doubtful) in cases {
+            let mut integral = Integral::default();
+            let begin = Instant::now();
+            for (awake, asleep, sample) in readings.clone() {
+                let now = Moment {
+                    awake: begin + Duration::from_secs_f64(awake),
+                    slept: Duration::from_secs_f64(asleep),
+                };
+                let bounds = Bounds { ranges: &[Some(60_100.0)], most_watts: MOST_WATTS };
+                integral.take(now, Ok(sample), bounds);
+            }
+            assert_eq!(integral.joules(), wanted, "{readings:?}");
+            let caveat = integral.caveat();
+            assert_eq!(caveat.contains("slept"), is_doubtful, "{readings:?}: {caveat}");
+        }
+    }
+
+    #[test]
+    fn a_reader_that_is_held_up_sees_no_sleep() {
+        let first = Moment::now();
+        std::thread::sleep(2 * LEAST_SLEEP);
+        let second = Moment::now();
+        assert!(second.slept.saturating_sub(first.slept) < LEAST_SLEEP, "{first:?} {second:?}");
     }
 }

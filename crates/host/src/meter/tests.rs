@@ -51,7 +51,8 @@ fn the_sensor_that_covers_the_most_is_taken() {
     assert_eq!(source(&meter("jetson-agx-thor")), "INA238 VIN (the whole device)");
     assert_eq!(source(&meter("battery-device")), "battery BAT0 (the whole device)");
     let none = meter("raspberry-pi-5");
-    assert!(source(&none).starts_with("NotFound: the kernel shows no energy counter"));
+    let firmware = "Unsupported: rails of the power chip (PMIC): the firmware tells it by a call";
+    assert!(source(&none).starts_with(firmware), "{}", source(&none));
     assert!(none.start().is_none() && none.hint().is_none());
 
     let open = |entries: &str| {
@@ -80,7 +81,7 @@ fn the_sensor_that_covers_the_most_is_taken() {
         source(&laptop),
         "Permission: RAPL package-0: since Linux 5.10 only root may read it"
     );
-    assert!(laptop.hint().unwrap().contains("udev"));
+    assert!(laptop.hint().unwrap().contains("docs/energy.md"));
     assert!(laptop.candidates()[0].absent.as_ref().unwrap().detail.contains("`Charging`"));
     // Rails that one does not know are not added up.
     let rails = |third: &str| {
@@ -227,6 +228,54 @@ impl PowerSensor for Other {
     fn period(&self) -> Duration {
         Duration::from_millis(100)
     }
+}
+
+/// Watts of a chip that answers late.
+#[derive(Debug)]
+struct Slow(Duration);
+
+impl PowerSensor for Slow {
+    fn name(&self) -> String {
+        "slow".to_owned()
+    }
+
+    fn covers(&self) -> Covers {
+        Covers::Device
+    }
+
+    fn read(&self) -> Result<Sample, Absent> {
+        thread::sleep(self.0);
+        Ok(Sample::Watts(4.0))
+    }
+
+    fn period(&self) -> Duration {
+        Duration::from_millis(10)
+    }
+}
+
+#[test]
+fn nobody_waits_for_a_slow_sensor_to_hear_what_it_said_last() {
+    let late = Duration::from_millis(400);
+    let (_dir, tree) = tree("sys/class/thermal/");
+    let meter = PowerMeter::open_with(&tree, vec![Box::new(Slow(late))]);
+    let measurement = meter.start().unwrap();
+    // The thread reads it all the time, and so does somebody else.
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| measurement.energy().unwrap());
+        let (begin, mut longest, mut told) = (Instant::now(), Duration::ZERO, 0.0);
+        while begin.elapsed() < 3 * late {
+            let asked = Instant::now();
+            let energy = measurement.energy_about().unwrap();
+            longest = longest.max(asked.elapsed());
+            assert!(energy.joules >= told, "{energy:?}, after {told} J");
+            told = energy.joules;
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert!(longest < late / 2, "{longest:?}");
+        assert!(reader.join().unwrap().joules > 0.0);
+    });
+    let watts = measurement.energy().unwrap().watts();
+    assert!((watts - 4.0).abs() < 0.2, "{watts}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod class;
 mod driver;
 mod fdinfo;
 mod find;
+mod firmware;
 mod library;
 mod meters;
 mod name;
@@ -15,6 +16,7 @@ mod node;
 mod pci;
 mod sampler;
 mod soc;
+mod uses;
 mod verdict;
 
 use serde::Serialize;
@@ -23,8 +25,8 @@ pub use library::Library;
 pub use node::{Node, NodeState};
 pub use sampler::{AcceleratorSample, AcceleratorSampler, ProcessUse};
 
-use super::Tree;
 use super::nvml::NvmlReport;
+use super::{Reading, Tree};
 
 /// What this machine has beside its CPU, and what programs reach it with.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -50,6 +52,8 @@ pub struct Accelerator {
     pub address: Option<String>,
     /// The kernel driver that is bound to it.
     pub driver: Option<String>,
+    /// The version of the program that runs in it.
+    pub firmware: Reading<String>,
     /// Its device nodes.
     pub nodes: Vec<Node>,
     /// The libraries that speak to it, found or not.
@@ -149,6 +153,7 @@ impl Accelerator {
             name: name::clean(name),
             address: address.cloned(),
             driver: Some("nvidia".to_owned()),
+            firmware: firmware::untold("nvidia"),
             nodes: Vec::new(),
             libraries: Vec::new(),
             state: AcceleratorState::Ready,

@@ -118,6 +118,11 @@ impl Form {
     }
 }
 
+/// What a value of `kind` counts.
+pub(crate) fn unit(kind: SensorKind) -> Unit {
+    Form::of(kind).unit
+}
+
 /// A value of `kind` in a file of the kernel's form, or `Damaged` where it is none of a machine that
 /// runs.
 pub(crate) fn value(tree: &Tree, path: &str, kind: SensorKind) -> Reading<f64> {
@@ -134,14 +139,23 @@ pub(crate) fn value(tree: &Tree, path: &str, kind: SensorKind) -> Reading<f64> {
 impl Chip {
     /// All chips.
     pub fn all(tree: &Tree) -> Vec<Self> {
-        let names = tree.names(CLASS).into_iter().take(MOST);
-        names.map(|name| Self::read(tree, format!("{CLASS}/{name}"))).collect()
+        Self::all_of(tree, |_, _| true)
     }
 
-    fn read(tree: &Tree, path: String) -> Self {
+    /// All chips, with those sensors that are wanted of a chip of that name. No other is read: some
+    /// chips are slow, and some disks wake up when they are asked how warm they are.
+    pub(crate) fn all_of(tree: &Tree, wants: impl Fn(&str, SensorKind) -> bool) -> Vec<Self> {
+        let names = tree.names(CLASS).into_iter().take(MOST);
+        names.map(|name| Self::read(tree, format!("{CLASS}/{name}"), &wants)).collect()
+    }
+
+    fn read(tree: &Tree, path: String, wants: impl Fn(&str, SensorKind) -> bool) -> Self {
+        let name = tree.text(format!("{path}/name"));
+        let driver = name.get().map_or("", String::as_str);
         let files = tree.names(&path);
+        let forms: Vec<&Form> = FORMS.iter().filter(|form| wants(driver, form.kind)).collect();
         let numbers =
-            |file: &String| FORMS.iter().find_map(|form| Some((form.kind, form.number(file)?)));
+            |file: &String| forms.iter().find_map(|form| Some((form.kind, form.number(file)?)));
         let found: BTreeSet<_> = files.iter().filter_map(numbers).take(MOST).collect();
         let sensors = found.into_iter().map(|(kind, number)| sensor(tree, &path, kind, number));
         let sensors = sensors.collect();
@@ -151,13 +165,7 @@ impl Chip {
             Alarm { name: name.clone(), active: active.map(|n| n != 0) }
         };
         let alarms = alarms.map(alarm).collect();
-        Self {
-            name: tree.text(format!("{path}/name")),
-            label: tree.text(format!("{path}/label")).value.ok(),
-            sensors,
-            alarms,
-            path,
-        }
+        Self { name, label: tree.text(format!("{path}/label")).value.ok(), sensors, alarms, path }
     }
 
     /// Whether the driver calls it `name`.

@@ -1,5 +1,6 @@
 //! What the machine says of its power: counters of processors, rails, batteries and supplies.
 
+pub(crate) mod pmic;
 mod rail;
 mod rapl;
 mod supply;
@@ -30,9 +31,14 @@ pub struct Power {
 }
 
 impl Power {
-    /// Reads all of it. Takes some milliseconds: each sensor answers by itself.
+    /// Reads all of it, and nothing else of the chips. Takes some milliseconds: each sensor answers by
+    /// itself.
     pub fn read(tree: &Tree) -> Self {
-        let mut chips = Chip::all(tree);
+        let mut chips = Chip::all_of(tree, |chip, kind| match kind {
+            SensorKind::Power | SensorKind::Energy => true,
+            SensorKind::Voltage | SensorKind::Current => rail::is_by_product(chip),
+            _ => false,
+        });
         let supplies = Supply::all(tree);
         // A battery has a chip too, which says the same once more.
         chips.retain(|chip| !supplies.iter().any(|supply| supply.has(chip)));
@@ -124,6 +130,21 @@ mod tests {
         assert_eq!(package.limits[0].limit.get(), Some(&15.0));
         assert_eq!(power.rapl[1].parent.as_deref(), Some("sys/class/powercap/intel-rapl:0"));
         assert_eq!(package.parent, None);
+    }
+
+    #[test]
+    fn of_a_chip_only_what_is_of_power_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        write_entries(
+            "sys/class/hwmon/hwmon0/name = drivetemp\nsys/class/hwmon/hwmon0/temp1_input = 40000\n\
+             sys/class/hwmon/hwmon1/name = xe\nsys/class/hwmon/hwmon1/energy1_input = 5000000\n\
+             sys/class/hwmon/hwmon1/temp2_input = 40000\nsys/class/hwmon/hwmon1/in0_input = 900\n",
+            dir.path(),
+        );
+        let power = Power::read(&Tree::new(dir.path()));
+        assert_eq!(power.counters.len(), 1);
+        let kinds: Vec<_> = power.counters[0].sensors.iter().map(|sensor| sensor.kind).collect();
+        assert_eq!(kinds, [SensorKind::Energy]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::{Reading, Tree};
 pub use cgroups::{Cgroups, Hierarchy};
+pub(crate) use container::is_first_pid_namespace;
 pub use container::{Container, Marker};
 pub use engines::{Engine, Engines};
 pub use limits::{LimitPair, Limits};

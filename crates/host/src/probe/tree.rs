@@ -1,7 +1,7 @@
 //! The files that a machine describes itself with, below a root, read with care.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{File, ReadDir};
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -123,6 +123,19 @@ impl Tree {
             let shown: String = text.chars().take(32).collect();
             text.parse().map_err(|_| format!("`{}` is no such number", shown.escape_debug()))
         })
+    }
+
+    /// The entries of a directory.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    pub(crate) fn entries(&self, directory: impl AsRef<Path>) -> io::Result<ReadDir> {
+        let directory = directory.as_ref();
+        if self.refused.contains(directory) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        std::fs::read_dir(self.path(directory))
     }
 
     /// The names in a directory, sorted, numbers by their size; none if it cannot be read.

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rushlight_engine::{
     EmbedEvent, EmbedOptions, EmbedRequest, EmbedSink, EmbedText, Event, GenerateOptions, Request,
@@ -44,6 +44,7 @@ pub(super) fn run(
 ) {
     let Shared { state, metrics, .. } = shared;
     let start = || {
+        let _busy = metrics.energy().busy();
         let loaded = load()
             .map_err(|e| Error::new(ErrorKind::Load, "the model cannot be loaded").because(e))?;
         let mut options = options.clone();
@@ -92,6 +93,7 @@ pub(super) fn run(
     }));
     match ended {
         Ok(Ok(())) => {
+            let _busy = metrics.energy().busy();
             state.set_saving(true);
             state.note(keeper.write(&scheduler, &mut || false));
             state.set_saving(false);
@@ -129,7 +131,9 @@ fn serve(
                         asked = inbox.try_recv().ok();
                         asked.is_some()
                     };
+                    let busy = energy.busy();
                     state.note(keeper.write(scheduler, &mut enough));
+                    drop(busy);
                     stopping |= asked.is_some_and(|message| take(scheduler, message));
                 }
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -166,22 +170,26 @@ fn serve(
 }
 
 /// Waits for a message, so long if there is something else to do then. When nothing has come for a
-/// moment, it is measured what the machine takes at rest.
+/// moment, it is measured what the machine takes at rest; while others work, that is tried again.
 fn wait(
     inbox: &Receiver<Message>,
     quiet: Option<Duration>,
     energy: &Accounts,
 ) -> Result<Message, RecvTimeoutError> {
-    if energy.wants_rest() {
+    let begin = Instant::now();
+    while let Some(works) = energy.wants_rest() {
         match inbox.recv_timeout(SETTLE) {
             Err(RecvTimeoutError::Timeout) => {}
             other => return other,
         }
-        if let Some(rest) = energy.rest() {
+        if let Some(rest) = energy.rest(works) {
             match inbox.recv_timeout(WINDOW) {
                 Err(RecvTimeoutError::Timeout) => rest.end(),
                 other => return other,
             }
+        }
+        if quiet.is_some_and(|quiet| begin.elapsed() >= quiet) {
+            break;
         }
     }
     match quiet {

@@ -117,6 +117,9 @@ fn lines(group: &mut Group, Device { device, now }: &Device) {
     if let Some(driver) = &device.driver {
         what += &format!(", driver `{driver}`");
     }
+    if let Some(firmware) = device.firmware.get() {
+        what += &format!(", firmware {firmware}");
+    }
     if let Some(address) = &device.address {
         what += &format!(", at {address}");
     }

@@ -2,10 +2,11 @@
 //!
 //! Keys: `Documentation/gpu/drm-usage-stats.rst` of Linux 6.18.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io;
 use std::time::{Duration, Instant};
 
-use crate::probe::Tree;
+use crate::probe::{Tree, is_first_pid_namespace};
 
 /// Engines and regions of memory of a device, at most.
 const MOST_PARTS: usize = 64;
@@ -31,6 +32,8 @@ pub(super) struct Engine {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Client {
     pub(super) id: u64,
+    /// The slot of its device, where it has one.
+    pub(super) slot: Option<String>,
     pub(super) engines: BTreeMap<String, Engine>,
     /// Bytes of the device's memory and of the machine's, held for it.
     pub(super) memory_bytes: Option<u64>,
@@ -45,14 +48,30 @@ pub(super) struct Held {
     pub(super) client: Client,
 }
 
+/// Whose use of devices is seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Sees {
+    /// No process could be looked into.
+    #[default]
+    Nothing,
+    /// Processes of other users are there, or may be, and show nothing.
+    OwnOnly,
+    /// All processes of this container; those outside are not listed.
+    ContainerOnly,
+    /// All processes of the machine.
+    All,
+}
+
 /// The clients of all devices, looked for now and then.
 #[derive(Debug, Default)]
 pub(super) struct Clients {
     /// Process, descriptor → node.
     known: Vec<(u32, String, String)>,
     searched: Option<Instant>,
-    /// Whether any process could be looked into at the last search.
-    pub(super) sees_some: bool,
+    /// Whose use was seen at the last search.
+    pub(super) sees: Sees,
+    /// Nodes that are open somewhere and whose driver tells nothing of it.
+    pub(super) silent: BTreeSet<String>,
 }
 
 impl Clients {
@@ -60,15 +79,20 @@ impl Clients {
     pub(super) fn read(&mut self, tree: &Tree, now: Instant) -> Vec<Held> {
         let is_due = self.searched.is_none_or(|then| now.duration_since(then) >= SEARCH_EVERY);
         if is_due {
-            (self.known, self.sees_some) = search(tree);
+            (self.known, self.sees) = search(tree);
             self.searched = Some(now);
         }
-        let mut seen: HashMap<(String, u64), ()> = HashMap::new();
+        self.silent.clear();
+        let mut seen = HashSet::new();
         let mut held = Vec::new();
         for (pid, fd, node) in &self.known {
             let text = tree.text(format!("proc/{pid}/fdinfo/{fd}"));
-            let Some(client) = text.get().and_then(|text| Client::parse(text)) else { continue };
-            if seen.insert((node.clone(), client.id), ()).is_none() {
+            let Some(text) = text.get() else { continue };
+            let Some(client) = Client::parse(text) else {
+                self.silent.insert(node.clone());
+                continue;
+            };
+            if seen.insert(client.key(node)) {
                 held.push(Held { pid: *pid, node: node.clone(), client });
             }
         }
@@ -76,13 +100,17 @@ impl Clients {
     }
 }
 
-/// Descriptors of nodes of DRM devices, in all processes that may be looked into, and whether there
-/// are any.
-fn search(tree: &Tree) -> (Vec<(u32, String, String)>, bool) {
-    let (mut known, mut sees_some) = (Vec::new(), false);
+/// Descriptors of nodes of DRM devices, in all processes that may be looked into, and whose these are.
+fn search(tree: &Tree) -> (Vec<(u32, String, String)>, Sees) {
+    let (mut known, mut sees_some, mut is_refused) = (Vec::new(), false, false);
     for pid in tree.names("proc").iter().filter_map(|name| name.parse::<u32>().ok()) {
-        let folder = tree.path(format!("proc/{pid}/fd"));
-        let Ok(entries) = std::fs::read_dir(folder) else { continue };
+        let entries = match tree.entries(format!("proc/{pid}/fd")) {
+            Ok(entries) => entries,
+            Err(error) => {
+                is_refused |= error.kind() == io::ErrorKind::PermissionDenied;
+                continue;
+            }
+        };
         sees_some = true;
         for entry in entries.filter_map(Result::ok) {
             let Ok(target) = std::fs::read_link(entry.path()) else { continue };
@@ -96,10 +124,23 @@ fn search(tree: &Tree) -> (Vec<(u32, String, String)>, bool) {
         }
     }
     known.sort();
-    (known, sees_some)
+    // Mounted with `hidepid=invisible`, `/proc` does not even list those of others.
+    let is_hidden = tree.is_this_machine() && !tree.exists("proc/1");
+    let sees = match sees_some {
+        false => Sees::Nothing,
+        true if is_refused || is_hidden => Sees::OwnOnly,
+        true if is_first_pid_namespace(tree) == Some(false) => Sees::ContainerOnly,
+        true => Sees::All,
+    };
+    (known, sees)
 }
 
 impl Client {
+    /// What tells it from all others: its device and its number there.
+    pub(super) fn key(&self, node: &str) -> (String, u64) {
+        (self.slot.clone().unwrap_or_else(|| node.to_owned()), self.id)
+    }
+
     /// What the text says, if it is of a DRM device.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut client = Self::default();
@@ -115,6 +156,8 @@ impl Client {
             } else if key == "client-id" {
                 client.id = value.parse().ok()?;
                 has_id = true;
+            } else if key == "pdev" {
+                client.slot = Some(value.to_owned());
             } else if let Some(name) = key.strip_prefix("engine-capacity-") {
                 if let (Some(engine), Ok(capacity)) = (client.engine(name), value.parse()) {
                     engine.capacity = capacity;

@@ -3,7 +3,7 @@
 use super::driver::{self, Driver};
 use super::library::Libraries;
 use super::name::{PciNames, clean};
-use super::{Accelerator, AcceleratorKind, Node, Place, class, node, pci, soc, verdict};
+use super::{Accelerator, AcceleratorKind, Node, Place, class, firmware, node, pci, soc, verdict};
 use crate::probe::memory::shared;
 use crate::probe::{Tree, board};
 
@@ -136,12 +136,14 @@ fn finish(
         }
         (row, _) => row.and_then(|row| row.shares_memory),
     };
+    let firmware = firmware::read(tree, driver, found.place.device.as_deref());
     Accelerator {
         kind: row.map_or(AcceleratorKind::Gpu, |row| row.kind),
         vendor: row.map_or("unknown", |row| row.vendor).to_owned(),
         name,
         address: found.address,
         driver: found.driver,
+        firmware,
         nodes,
         libraries,
         state,

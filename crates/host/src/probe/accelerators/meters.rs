@@ -7,7 +7,16 @@
 //! `nvgpu`, Google's `gasket`, Qualcomm's `kgsl` out of its tree.
 
 use super::{Accelerator, AcceleratorKind, Place};
-use crate::probe::{Reading, Reason, Tree, Unit};
+use crate::probe::hwmon::{self, SensorKind};
+use crate::probe::{Absent, Reading, Reason, Tree, Unit};
+
+/// Hertz that no clock of a device has: what drivers show for a sensor that is not there (all ones, in
+/// megahertz or hertz) is above, those of today's fastest GPUs are below.
+const MOST_HERTZ: u64 = 4_200_000_000;
+/// Watts that no device of a machine takes, for the same reason; the largest takes some 1,400 W.
+const MOST_WATTS: f64 = 4_000.0;
+/// Bytes that no device has or may take.
+const MOST_BYTES: u64 = 1 << 48;
 
 /// What a device's files say at one moment.
 pub(super) struct Meters {
@@ -69,16 +78,53 @@ impl Meters {
             "v3d" => files.v3d(&mut meters),
             "panthor" | "panfrost" => files.mali(&mut meters),
             "RKNPU" | "rknpu" => files.rknpu(&mut meters),
-            "apex" => meters.temperature = files.milli(&files.class("temp"), Unit::Celsius),
+            "apex" => meters.temperature = files.celsius(&files.class("temp")),
             "kgsl" => files.kgsl(&mut meters),
             "nvidia" => meters.load = Load::Told(untold(Unit::Percent, "it is told by NVML")),
             "amdxdna" => {
-                meters.load =
-                    Load::Told(untold(Unit::Percent, "amdxdna tells it by calls of its own"));
+                let detail = "amdxdna tells it by calls of its own";
+                meters.load = Load::Told(untold(Unit::Percent, detail));
+                meters.power = untold(Unit::Watts, detail);
+            }
+            "hailo" | "hailo1x" => {
+                meters.load = Load::Told(untold(Unit::Percent, BY_HAILORT));
+                meters.temperature = untold(Unit::Celsius, BY_HAILORT);
+                meters.power = untold(Unit::Watts, BY_HAILORT);
             }
             _ => {}
         }
+        meters.judge();
         meters
+    }
+
+    /// Takes what makes no sense for what it is: damaged.
+    fn judge(&mut self) {
+        for clock in [&mut self.frequency, &mut self.frequency_max] {
+            limit(clock, |hertz| *hertz < MOST_HERTZ);
+        }
+        limit(&mut self.power, |watts| (0.0..MOST_WATTS).contains(watts));
+        for (used, total) in [
+            (&mut self.memory_used, &mut self.memory_total),
+            (&mut self.shared_used, &mut self.shared_total),
+        ] {
+            limit(total, |bytes| (1..MOST_BYTES).contains(bytes));
+            limit(used, |bytes| *bytes < MOST_BYTES);
+            // Which of the two is wrong nobody knows, and a share of them would be nonsense.
+            if let (Some(taken), Some(all)) = (used.get(), total.get())
+                && taken > all
+            {
+                let detail = format!("`{taken}` B taken of `{all}` B cannot be");
+                used.value = Err(Absent { reason: Reason::Damaged, detail });
+            }
+        }
+    }
+}
+
+/// Turns a value that cannot be into its absence.
+fn limit<T: std::fmt::Display>(reading: &mut Reading<T>, is_plausible: impl FnOnce(&T) -> bool) {
+    if let Some(value) = reading.get().filter(|value| !is_plausible(value)) {
+        let detail = format!("`{value}` {} cannot be", reading.unit.symbol());
+        reading.value = Err(Absent { reason: Reason::Damaged, detail });
     }
 }
 
@@ -114,7 +160,7 @@ impl Files<'_> {
             frequency: devfreq("cur_freq"),
             frequency_max: devfreq("max_freq"),
             temperature: self.temperature(),
-            power: self.hwmon_number(&["power1_average", "power1_input"], Unit::Watts, 1e-6),
+            power: self.sensor(&["power1_average", "power1_input"], SensorKind::Power),
             energy: self.energy(),
         }
     }
@@ -126,8 +172,10 @@ impl Files<'_> {
         meters.memory_total = bytes("mem_info_vram_total");
         meters.shared_used = bytes("mem_info_gtt_used");
         meters.shared_total = bytes("mem_info_gtt_total");
-        let now = self.hwmon_number(&["freq1_input"], Unit::Hertz, 1.0);
-        meters.frequency = now.check(Unit::Hertz, |hertz: f64| Ok(hertz as u64));
+        meters.frequency = match &self.hwmon {
+            Some(hwmon) => self.number(&[format!("{hwmon}/freq1_input")], Unit::Hertz, 1),
+            None => untold(Unit::Hertz, NO_SENSORS),
+        };
         // Lines such as `2: 2900Mhz *`, the highest last.
         let states = self.tree.text(self.device("pp_dpm_sclk"));
         meters.frequency_max = states.check(Unit::Hertz, |text| {
@@ -275,7 +323,7 @@ impl Files<'_> {
                 label.get().is_some_and(|label| label == "edge" || label == "pkg")
             };
             if let Some(input) = inputs.iter().find(label).or(inputs.first()) {
-                return self.milli(&format!("{hwmon}/{input}_input"), Unit::Celsius);
+                return self.celsius(&format!("{hwmon}/{input}_input"));
             }
         }
         let kind = match self.kind {
@@ -291,38 +339,35 @@ impl Files<'_> {
         // Beside the zones are what cools them, by the names of devices.
         let mut names = self.tree.names(zones).into_iter();
         match names.find(|name| name.starts_with("thermal_zone") && is_ours(name)) {
-            Some(zone) => self.milli(&format!("{zones}/{zone}/temp"), Unit::Celsius),
+            Some(zone) => self.celsius(&format!("{zones}/{zone}/temp")),
             None => untold(Unit::Celsius, "no sensor of it is shown"),
         }
     }
 
     /// The first counter that counts.
     fn energy(&self) -> Reading<f64> {
-        let first = self.hwmon_number(&["energy1_input"], Unit::Joules, 1e-6);
+        let first = self.sensor(&["energy1_input"], SensorKind::Energy);
         if first.get().is_some_and(|joules| *joules > 0.0) {
             return first;
         }
-        let second = self.hwmon_number(&["energy2_input"], Unit::Joules, 1e-6);
+        let second = self.sensor(&["energy2_input"], SensorKind::Energy);
         if second.get().is_some() { second } else { first }
     }
 
-    /// The first of some files of `hwmon` that there is, times `scale`.
-    fn hwmon_number(&self, files: &[&str], unit: Unit, scale: f64) -> Reading<f64> {
-        let Some(hwmon) = &self.hwmon else { return untold(unit, "it has no sensors of its own") };
-        let path = files.iter().map(|file| format!("{hwmon}/{file}"));
-        let Some(path) = path.into_iter().find(|path| self.tree.exists(path)) else {
-            return untold(unit, "it has no such sensor");
-        };
-        self.tree.number::<u64>(path, unit).map(|value| value as f64 * scale)
+    /// The first of some files of `hwmon` that has a value; if none has, why the first that is there
+    /// has none.
+    fn sensor(&self, files: &[&str], kind: SensorKind) -> Reading<f64> {
+        let unit = hwmon::unit(kind);
+        let Some(hwmon) = &self.hwmon else { return untold(unit, NO_SENSORS) };
+        let paths = files.iter().map(|file| format!("{hwmon}/{file}"));
+        let there = paths.filter(|path| self.tree.exists(path));
+        let told = there.map(|path| hwmon::value(self.tree, &path, kind));
+        let best = told.reduce(|first, next| first.or_else(|| next));
+        best.unwrap_or_else(|| untold(unit, "it has no such sensor"))
     }
 
-    /// A number in thousandths.
-    fn milli(&self, path: &str, unit: Unit) -> Reading<f64> {
-        let number = self.tree.number::<i64>(path, unit);
-        number.check(unit, |milli| match milli {
-            -100_000..=250_000 => Ok(milli as f64 / 1e3),
-            _ => Err(format!("{milli} thousandths of a degree are no temperature")),
-        })
+    fn celsius(&self, path: &str) -> Reading<f64> {
+        hwmon::value(self.tree, path, SensorKind::Temperature)
     }
 
     /// The number in the first of some files that there is, times `scale`.
@@ -338,6 +383,10 @@ impl Files<'_> {
         })
     }
 }
+
+/// Why files say nothing of what a Hailo does.
+pub(super) const BY_HAILORT: &str = "the driver passes it to Hailo's own library alone";
+const NO_SENSORS: &str = "it has no sensors of its own";
 
 /// A file of a folder; empty without one.
 fn below(folder: Option<&String>, file: &str) -> String {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::fdinfo::{Clients, Engine, Held};
 use super::meters::{Counter, Load, Meters};
+use super::uses::{Use, name_of, of_clients, processes, share};
 use super::{Accelerator, driver};
 use crate::probe::nvml::{NvmlGpu, NvmlSource};
 use crate::probe::{Absent, Reading, Reason, Tree, Unit};
@@ -29,7 +30,7 @@ pub struct AcceleratorSampler {
 struct Before {
     /// Device and name of the counter → its value and the clock that it goes by, in seconds.
     counters: HashMap<(usize, String), (f64, f64)>,
-    /// Node and client → its engines, and when.
+    /// Device and client → its engines, and when.
     engines: HashMap<(String, u64), (BTreeMap<String, Engine>, Instant)>,
     start: Option<Instant>,
 }
@@ -100,10 +101,12 @@ impl AcceleratorSampler {
         let mut samples = Vec::with_capacity(self.devices.len());
         for (index, device) in self.devices.iter().enumerate() {
             let meters = Meters::read(&self.tree, device);
-            let of_device = |held: &&Use| device.nodes.iter().any(|node| node.path == held.node);
-            let uses: Vec<&Use> = uses.iter().filter(of_device).collect();
-            let sees_some = self.clients.sees_some;
-            let mut sample = self.before.sample(index, seconds, meters, &uses, sees_some);
+            let is_its = |path: &str| device.nodes.iter().any(|node| node.path == path);
+            let uses: Vec<&Use> = uses.iter().filter(|held| is_its(&held.node)).collect();
+            let is_silent = self.clients.silent.iter().any(|node| is_its(node));
+            let sees = self.clients.sees;
+            let mut sample =
+                self.before.sample(index, seconds, meters, || of_clients(&uses, sees, is_silent));
             sample.processes = processes(&self.tree, &uses);
             if is_asked_by_nvml(device) {
                 match &report {
@@ -129,7 +132,7 @@ impl AcceleratorSampler {
         let mut next = HashMap::new();
         let held = self.clients.read(&self.tree, now);
         let uses = held.into_iter().map(|Held { pid, node, client }| {
-            let key = (node.clone(), client.id);
+            let key = client.key(&node);
             let before = self.before.engines.get(&key);
             let mut engines = client.engines;
             let busy = before.map(|(old, then)| {
@@ -150,34 +153,18 @@ impl AcceleratorSampler {
     }
 }
 
-/// What a client used since the last sample.
-struct Use {
-    pid: u32,
-    node: String,
-    /// Engine → per cent; `None` if the client is new.
-    busy: Option<BTreeMap<String, f64>>,
-    memory_bytes: Option<u64>,
-}
-
-impl Use {
-    fn busiest(&self) -> Option<f64> {
-        self.busy.as_ref()?.values().copied().reduce(f64::max)
-    }
-}
-
 impl Before {
     fn sample(
         &mut self,
         index: usize,
         seconds: f64,
         meters: Meters,
-        uses: &[&Use],
-        sees_some: bool,
+        of_clients: impl FnOnce() -> Reading<f64>,
     ) -> AcceleratorSample {
         let utilisation = match meters.load {
             Load::Told(reading) => reading,
             Load::Counted(counters, source) => self.busiest(index, seconds, &counters, source),
-            Load::OfClients => of_clients(uses, sees_some),
+            Load::OfClients => of_clients(),
         };
         let (mut power, energy) = (meters.power, meters.energy);
         if power.get().is_none()
@@ -233,80 +220,8 @@ impl Before {
     }
 }
 
-const FIRST: &str = "a rate takes two samples, and this is the first";
+pub(super) const FIRST: &str = "a rate takes two samples, and this is the first";
 const WENT_BACK: &str = "the counter went back: the driver has started anew";
-const CLIENTS: &str = "proc/*/fdinfo";
-
-/// The share of an engine that was used between two samples, per cent. The counters may stay behind
-/// what they said before and catch up (`drm-usage-stats.rst`), so `new` keeps the larger.
-fn share(old: &Engine, new: &mut Engine, seconds: f64) -> Option<f64> {
-    let capacity = f64::from(new.capacity.max(1));
-    let share = if let (Some(before), Some(busy)) = (old.busy_ns, new.busy_ns) {
-        let busy = busy.max(before);
-        new.busy_ns = Some(busy);
-        (seconds > 0.0).then(|| (busy - before) as f64 / 1e9 / seconds)?
-    } else {
-        let (before, cycles) = (old.cycles?, new.cycles?);
-        let cycles = cycles.max(before);
-        new.cycles = Some(cycles);
-        let total = new.total_cycles?.checked_sub(old.total_cycles?).filter(|total| *total > 0)?;
-        (cycles - before) as f64 / total as f64
-    };
-    Some((share / capacity * 100.0).clamp(0.0, 100.0))
-}
-
-/// How busy a device is by what its clients used: of its busiest engine, all clients together.
-fn of_clients(uses: &[&Use], sees_some: bool) -> Reading<f64> {
-    let sees_all = rustix::process::geteuid().is_root();
-    let source = if sees_all { CLIENTS.to_owned() } else { format!("{CLIENTS} of this user") };
-    if !sees_some {
-        let detail = "no process shows what it uses";
-        return Reading::absent(Reason::NotFound, detail, Unit::Percent, source);
-    }
-    let mut engines: BTreeMap<&str, f64> = BTreeMap::new();
-    for (name, share) in uses.iter().filter_map(|held| held.busy.as_ref()).flatten() {
-        *engines.entry(name).or_default() += share;
-    }
-    if uses.iter().any(|held| held.busy.is_none()) && engines.is_empty() {
-        return Reading::absent(Reason::NotFound, FIRST, Unit::Percent, source);
-    }
-    if engines.is_empty() && !uses.is_empty() {
-        let detail = "the driver does not count the work of its clients";
-        return Reading::absent(Reason::Unsupported, detail, Unit::Percent, source);
-    }
-    let busiest = engines.values().copied().fold(0.0, f64::max);
-    Reading::new(busiest.min(100.0), Unit::Percent, source)
-}
-
-/// One entry a process, of all its clients.
-fn processes(tree: &Tree, uses: &[&Use]) -> Vec<ProcessUse> {
-    let mut found: BTreeMap<u32, (Option<f64>, Option<u64>)> = BTreeMap::new();
-    for held in uses {
-        let (busy, bytes) = found.entry(held.pid).or_default();
-        *busy = held.busiest().map(|share| share + busy.unwrap_or(0.0)).or(*busy);
-        *bytes = held.memory_bytes.map(|held| bytes.unwrap_or(0).saturating_add(held)).or(*bytes);
-    }
-    let process = |(pid, (busy, bytes)): (u32, (Option<f64>, Option<u64>))| {
-        let source = format!("proc/{pid}/fdinfo");
-        let untold = "the driver does not tell, or this is the first sample";
-        let utilisation = match busy {
-            Some(busy) => Reading::new(busy.min(100.0), Unit::Percent, &source),
-            None => Reading::absent(Reason::NotFound, untold, Unit::Percent, &source),
-        };
-        let memory = match bytes {
-            Some(bytes) => Reading::new(bytes, Unit::Bytes, &source),
-            None => Reading::absent(Reason::NotFound, untold, Unit::Bytes, &source),
-        };
-        ProcessUse { pid, name: name_of(tree, pid), utilisation, memory }
-    };
-    found.into_iter().map(process).collect()
-}
-
-fn name_of(tree: &Tree, pid: u32) -> String {
-    let name = tree.text(format!("proc/{pid}/comm"));
-    name.get().map(|name| super::name::clean(name)).unwrap_or_default()
-}
-
 /// Whether NVML knows the device: one of NVIDIA's with NVIDIA's own driver.
 fn is_asked_by_nvml(device: &Accelerator) -> bool {
     let driver = device.driver.as_deref().and_then(driver::driver);

@@ -272,7 +272,14 @@ fn an_amd_gpu_and_those_who_use_it() {
     assert_eq!(gpu.frequency_max.get(), Some(&2_900_000_000));
     assert_eq!(gpu.temperature.get(), Some(&38.0));
     assert!((gpu.power.get().unwrap() - 9.087).abs() < 1e-9);
-    assert_eq!(reason(&first[1].utilisation), Reason::Unsupported);
+    let npu = &found.devices[1];
+    assert_eq!(npu.firmware.get().map(String::as_str), Some("255.0.11.71"));
+    assert_eq!(npu.firmware.source, "sys/class/accel/accel0/device/fw_version");
+    for told in [&first[1].utilisation, &first[1].power] {
+        let absent = told.value.as_ref().unwrap_err();
+        assert_eq!(absent.reason, Reason::Unsupported);
+        assert!(absent.detail.contains("calls of its own"), "{absent}");
+    }
     // Two descriptors of one client count once.
     let uses: Vec<_> =
         gpu.processes.iter().map(|p| (p.pid, p.name.as_str(), p.memory.get())).collect();
@@ -280,7 +287,10 @@ fn an_amd_gpu_and_those_who_use_it() {
     assert_eq!(uses, [(2140, "gnome-shell", Some(&shell)), (3307, "firefox", Some(&firefox))]);
     assert_eq!(reason(&gpu.processes[0].utilisation), Reason::NotFound);
     let busy = |pid: u32, fd: u32, id: u32, ns: u64| {
-        let text = format!("drm-driver:\tamdgpu\ndrm-client-id:\t{id}\ndrm-engine-gfx:\t{ns} ns\n");
+        let text = format!(
+            "drm-driver:\tamdgpu\ndrm-client-id:\t{id}\ndrm-pdev:\t0000:c1:00.0\n\
+             drm-engine-gfx:\t{ns} ns\n"
+        );
         put(&tree, &format!("proc/{pid}/fdinfo/{fd}"), &text);
     };
     busy(2140, 13, 21, 20_300_000_000);
@@ -296,6 +306,88 @@ fn an_amd_gpu_and_those_who_use_it() {
     let third = sampler.sample(start + Duration::from_secs(2));
     let share = *third[0].processes[1].utilisation.get().unwrap();
     assert!((share - 10.0).abs() < 1e-9, "{share}");
+}
+
+#[test]
+fn what_an_amd_gpu_cannot_do_is_damaged() {
+    let device = "sys/class/drm/card1/device";
+    let (_dir, tree) = named("amd-apu-xdna");
+    let chip = tree.names(format!("{device}/hwmon")).remove(0);
+    let hwmon = format!("{device}/hwmon/{chip}");
+    let busy = format!("{device}/gpu_busy_percent");
+    let file = |name: &str| format!("{device}/{name}");
+    let sensor = |name: &str| format!("{hwmon}/{name}");
+    let states = file("pp_dpm_sclk");
+    let devices = Accelerators::read(&tree).devices;
+    // A file, what it says, and which reading is damaged by it. All ones, in the width and the unit that
+    // a driver has, stand for a sensor that is not there.
+    let cases = [
+        (busy.clone(), "101", "busy"),
+        (busy.clone(), "65535", "busy"),
+        (busy, "-1", "busy"),
+        (file("mem_info_vram_used"), "536870913", "used"),
+        (file("mem_info_vram_used"), "18446744073709551615", "used"),
+        (file("mem_info_vram_total"), "0", "total"),
+        (file("mem_info_vram_total"), "18446744073709551615", "total"),
+        (file("mem_info_gtt_used"), "16441004033", "shared used"),
+        (file("mem_info_gtt_total"), "18446744073709551615", "shared total"),
+        (sensor("freq1_input"), "65535000000", "clock"),
+        (sensor("freq1_input"), "4294967295", "clock"),
+        (states, "0: 65535Mhz *", "clock at most"),
+        (sensor("temp1_input"), "-273150", "temperature"),
+        (sensor("temp1_input"), "65535000", "temperature"),
+        (sensor("power1_input"), "4294967295", "power"),
+        (sensor("power1_input"), "65535000000", "power"),
+        (sensor("power1_input"), "-1", "power"),
+    ];
+    for (path, value, wanted) in cases {
+        // Else the average of a while, which is right, would take the place of the power.
+        let paths = match wanted {
+            "power" => vec![path.clone(), sensor("power1_average")],
+            _ => vec![path.clone()],
+        };
+        let before: Vec<_> =
+            paths.iter().map(|path| std::fs::read_to_string(tree.path(path)).unwrap()).collect();
+        paths.iter().for_each(|path| put(&tree, path, &format!("{value}\n")));
+        let gpu = AcceleratorSampler::new(&tree, devices.clone(), no_nvml())
+            .sample(Instant::now())
+            .remove(0);
+        paths.iter().zip(&before).for_each(|(path, text)| put(&tree, path, text));
+        let damaged = [
+            ("busy", gpu.utilisation.value.err()),
+            ("used", gpu.memory_used.value.err()),
+            ("total", gpu.memory_total.value.err()),
+            ("shared used", gpu.shared_used.value.err()),
+            ("shared total", gpu.shared_total.value.err()),
+            ("clock", gpu.frequency.value.err()),
+            ("clock at most", gpu.frequency_max.value.err()),
+            ("temperature", gpu.temperature.value.err()),
+            ("power", gpu.power.value.err()),
+        ];
+        let found: Vec<_> = damaged.iter().filter(|(_, why)| why.is_some()).collect();
+        assert!(
+            matches!(found[..], [(name, Some(why))]
+            if *name == wanted && why.reason == Reason::Damaged),
+            "{path} = {value}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn a_hailo_has_a_name_and_reasons() {
+    let (_dir, tree) = named("raspberry-pi-5");
+    let found = Accelerators::read(&tree);
+    let at = found.devices.iter().position(|device| device.vendor == "Hailo").unwrap();
+    let npu = &found.devices[at];
+    assert_eq!(line(npu), "NPU Hailo | Hailo-8 AI Processor | hailo | Ready | nothing");
+    assert_eq!(npu.address.as_deref(), Some("0001:01:00.0"));
+    assert!(npu.firmware.value.as_ref().unwrap_err().detail.contains("Hailo's own library"));
+    let now = sampler(&tree).sample(Instant::now()).remove(at);
+    for told in [&now.utilisation, &now.power, &now.temperature] {
+        let absent = told.value.as_ref().unwrap_err();
+        assert_eq!(absent.reason, Reason::Unsupported);
+        assert!(absent.detail.contains("Hailo's own library"), "{absent}");
+    }
 }
 
 #[test]
@@ -327,6 +419,25 @@ fn a_mali_is_as_busy_as_its_clients() {
     let second = sampler.sample(start + Duration::from_secs(1));
     assert!((second[0].utilisation.get().unwrap() - 60.0).abs() < 1e-6);
     assert!(second[0].utilisation.source.starts_with("proc/*/fdinfo"));
+    // What is left when others' processes show nothing is not how busy it is.
+    for other in ["EACCES proc/1/fd", "EACCES proc/4000/fd"] {
+        let pid = other.split('/').nth(1).unwrap();
+        std::fs::create_dir_all(tree.path(format!("proc/{pid}/fd"))).unwrap();
+        put(&tree, "errors", &format!("{other}\n"));
+        let mut sampler = self::sampler(&Tree::new(tree.root()));
+        sampler.sample(start);
+        let blind = sampler.sample(start + Duration::from_secs(1));
+        let absent = blind[0].utilisation.value.as_ref().unwrap_err();
+        assert_eq!(absent.reason, Reason::Permission);
+        assert!(absent.detail.contains("only root sees"), "{absent}");
+        assert_eq!(blind[0].processes[0].utilisation.get(), Some(&0.0));
+    }
+    std::fs::create_dir_all(tree.path("proc/self/ns")).unwrap();
+    std::os::unix::fs::symlink("pid:[4026532712]", tree.path("proc/self/ns/pid")).unwrap();
+    std::fs::remove_file(tree.path("errors")).unwrap();
+    let inside = self::sampler(&Tree::new(tree.root())).sample(start).remove(0);
+    let absent = inside.utilisation.value.unwrap_err();
+    assert!(absent.detail.contains("outside this container"), "{absent}");
     // Without counting there is nothing to add up.
     put(&tree, "sys/devices/platform/fb000000.gpu/profiling", "0\n");
     let off = sampler.sample(start + Duration::from_secs(2));
@@ -465,6 +576,47 @@ fn a_gpu_that_only_nvml_sees_is_added() {
     assert_eq!(sampler.sample(Instant::now())[0].temperature.get(), Some(&51.0));
 }
 
+#[test]
+fn clients_of_an_xe_are_added_up_by_engine() {
+    let (_dir, tree) = made_up(
+        "sys/class/drm/card0/device -> ../../../bus/pci/devices/0000:03:00.0\n\
+         sys/class/drm/renderD128/device -> ../../../bus/pci/devices/0000:03:00.0\n\
+         sys/bus/pci/devices/0000:03:00.0/driver -> ../../drivers/xe\n\
+         sys/bus/pci/devices/0000:03:00.0/uevent = PCI_SLOT_NAME=0000:03:00.0\n\
+         proc/{7..9}/fd/\nproc/{7..9}/fdinfo/\ndev/dri/renderD128 =\n",
+    );
+    // Compute engines are four; the second process has two clients, of one of which it has two
+    // descriptors.
+    let busy = |pid: u32, fd: u32, id: u32, render: u64, compute: u64, total: u64| {
+        let link = tree.path(format!("proc/{pid}/fd/{fd}"));
+        let _ = std::os::unix::fs::symlink("/dev/dri/renderD128", link);
+        let text = format!(
+            "drm-driver:\txe\ndrm-client-id:\t{id}\ndrm-pdev:\t0000:03:00.0\n\
+             drm-cycles-rcs:\t{render}\ndrm-total-cycles-rcs:\t{total}\n\
+             drm-cycles-ccs:\t{compute}\ndrm-total-cycles-ccs:\t{total}\n\
+             drm-engine-capacity-ccs:\t4\n"
+        );
+        put(&tree, &format!("proc/{pid}/fdinfo/{fd}"), &text);
+    };
+    let all = |n: u64, total: u64| {
+        busy(7, 5, 1, 20 * n, 40 * n, total);
+        busy(8, 5, 2, 30 * n, 0, total);
+        busy(8, 6, 2, 30 * n, 0, total);
+        busy(8, 7, 3, 5 * n, 80 * n, total);
+    };
+    all(0, 1000);
+    let mut sampler = sampler(&tree);
+    let start = Instant::now();
+    assert_eq!(reason(&sampler.sample(start)[0].utilisation), Reason::NotFound);
+    all(1, 1100);
+    let gpu = sampler.sample(start + Duration::from_secs(1)).remove(0);
+    // Render 20 + 30 + 5, compute (40 + 80) / 4.
+    assert_eq!(gpu.utilisation.get(), Some(&55.0));
+    let told: Vec<_> =
+        gpu.processes.iter().map(|p| (p.pid, p.utilisation.get().copied())).collect();
+    assert_eq!(told, [(7, Some(20.0)), (8, Some(35.0))]);
+}
+
 /// A small generator of numbers, so that a failure can be repeated.
 struct Dice(u64);
 
@@ -493,7 +645,8 @@ fn files(folder: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
 #[test]
 fn no_damage_to_files_makes_it_panic() {
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
-    for name in ["intel-laptop-npu", "amd-apu-xdna", "rk3588", "jetson-orin-nano"] {
+    for name in ["intel-laptop-npu", "amd-apu-xdna", "rk3588", "jetson-orin-nano", "raspberry-pi-5"]
+    {
         let (_dir, tree) = named(name);
         let mut paths = Vec::new();
         files(tree.root(), &mut paths);

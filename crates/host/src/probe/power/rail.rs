@@ -58,6 +58,11 @@ impl Watts {
     }
 }
 
+/// Whether the powers of a chip of this name are products of its voltages and currents.
+pub(super) fn is_by_product(chip: &str) -> bool {
+    chip.starts_with("ina3221")
+}
+
 impl Rail {
     /// The rails that a chip measures.
     pub(super) fn all(tree: &Tree, chip: &Chip) -> Vec<Self> {
@@ -70,7 +75,7 @@ impl Rail {
             all.push(Self { label, chip: name.clone(), power: sensor.reading.clone(), watts });
         }
         // Bus voltages have the numbers of the currents; those behind them are of shunts or sums.
-        if name.starts_with("ina3221") {
+        if is_by_product(&name) {
             for current in chip.of(SensorKind::Current).filter(|c| (1..=3).contains(&c.number)) {
                 let Some(volts) = chip.sensor(SensorKind::Voltage, current.number) else {
                     continue;

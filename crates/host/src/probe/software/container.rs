@@ -35,11 +35,8 @@ pub struct Marker {
 impl Container {
     pub(super) fn read(tree: &Tree) -> Self {
         let markers = markers(tree);
-        let own_pids = match namespace(tree, "pid") {
-            Some(name) => {
-                let own = name != FIRST_PID_NAMESPACE;
-                Reading::new(own, Unit::None, "proc/self/ns/pid")
-            }
+        let own_pids = match is_first_pid_namespace(tree) {
+            Some(is_first) => Reading::new(!is_first, Unit::None, "proc/self/ns/pid"),
             None => {
                 let detail = "the kernel shows no namespaces";
                 Reading::absent(Reason::NotFound, detail, Unit::None, "proc/self/ns/pid")
@@ -134,6 +131,11 @@ fn environment(tree: &Tree, file: &str, name: &str) -> Option<String> {
     let mut variables = text.split('\0').filter_map(|pair| pair.split_once('='));
     let value = variables.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned());
     value.filter(|value| !value.is_empty())
+}
+
+/// Whether the numbers of processes are the machine's; `None` if the kernel does not tell.
+pub(crate) fn is_first_pid_namespace(tree: &Tree) -> Option<bool> {
+    namespace(tree, "pid").map(|name| name == FIRST_PID_NAMESPACE)
 }
 
 /// `pid:[4026531836]`

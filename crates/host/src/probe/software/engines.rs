@@ -118,14 +118,10 @@ fn engine(tree: &Tree, packages: &Packages, known: &Known) -> Option<Engine> {
         return None;
     }
     let source = program.clone().unwrap_or(snap);
-    let untold = || {
-        let detail = "no package that can be read tells it";
-        Reading::absent(Reason::NotFound, detail, Unit::None, source)
-    };
     let version = match packaged {
         Some(version) => version,
         None if snapped.get().is_some() => snapped,
-        None => untold(),
+        None => packages.untold(&source, "no package that can be read tells it"),
     };
     let socket = known.sockets.iter().find(|path| tree.exists(path));
     let socket = match socket {

@@ -45,6 +45,5 @@ pub(super) fn systemd(tree: &Tree, packages: &Packages) -> Reading<String> {
             }
         }
     }
-    let detail = "it runs this machine, but no file tells its version";
-    Reading::absent(Reason::NotFound, detail, Unit::None, folder)
+    packages.untold(folder, "it runs this machine, but no file tells its version")
 }
