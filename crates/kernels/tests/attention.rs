@@ -295,6 +295,33 @@ fn extreme_scores() {
     report(&failures);
 }
 
+/// A far position counts for as little as it should, to the last places: the bound on outputs is of
+/// the greatest value, which hides what is wrong with small weights.
+#[test]
+fn small_weights_keep_their_places() {
+    let shape = Attend { k: 1, scale: 1.0, softcap: None };
+    let mut memory = Memory::garbage(Kind::F16, 1, f16::NAN);
+    rows()[0].store(&mut memory.page_mut(), 0, &[0.0], &[0.0]);
+    rows()[0].store(&mut memory.page_mut(), 1, &[-1.0], &[1.0]);
+    let queries: Vec<f32> = (0..9_000).map(|i| i as f32 * 1e-2).collect();
+    let spans = vec![vec![Span { start: 0, end: 2 }; queries.len()]];
+    let case = Case { shape, queries, pages: vec![memory], spans };
+    let mut failures = vec![];
+    for row in rows() {
+        for (x, got) in case.queries.iter().zip(case.run(row)) {
+            let (x, got) = (f64::from(*x), f64::from(got));
+            let want = 1.0 / (1.0 + x.exp());
+            // The score's rounding, then the exponential's; under the normal numbers it is zero.
+            let bound = (12.0 + 2.0 * x) * U * want + 1.2e-38;
+            let close = (got - want).abs() <= bound;
+            if !close {
+                failures.push(format!("{} {x}: {got:e}, not {want:e} +- {bound:e}", row.name()));
+            }
+        }
+    }
+    report(&failures);
+}
+
 #[test]
 fn nothing_visible_gives_zeros() {
     let mut random = Random(4);

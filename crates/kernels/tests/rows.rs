@@ -342,6 +342,22 @@ fn int16_holds_at_the_extremes() {
     fail_if_any(&failures);
 }
 
+/// The value that a group is rounded by may lie at any place of it, far above all others.
+#[test]
+fn int16_finds_the_greatest_at_every_place() {
+    let mut failures = Vec::new();
+    let (height, n, tokens) = (33, 64, 32);
+    let peak = |row: usize, i: usize| (row + i).is_multiple_of(32);
+    for (format, one, small) in [(Format::F16, 0x3c00u16, 0x1400), (Format::BF16, 0x3f80, 0x3a80)] {
+        let weights = (0..height * n).map(|i| if peak(i / n, i % n) { one } else { small });
+        let weights: Vec<u8> = weights.flat_map(u16::to_le_bytes).collect();
+        let x = (0..tokens * n).map(|i| if peak(i / n, i % n) { -1.0 } else { 1e-3 });
+        let x: Vec<f32> = x.collect();
+        failures.extend(compare_int16(format, (height, n, tokens), &weights, &x));
+    }
+    fail_if_any(&failures);
+}
+
 /// Kernels read whole registers past a row's end: what lies there must not reach its sum.
 #[test]
 fn a_row_of_nan_leaves_its_neighbours_alone() {
