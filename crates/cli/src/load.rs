@@ -66,10 +66,7 @@ pub(crate) fn tuned(args: &Args, load: &Load, use_profile: UseProfile) -> anyhow
     let profile = match use_profile.no_profile {
         true => Applied::default(),
         false => {
-            let fits = |load: &Load| {
-                least_bytes(load, &model).is_ok_and(|bytes| bytes <= memory_bytes(load))
-            };
-            profile::apply(store(args)?.dir(), &model, &mut load, &fits)
+            profile::apply(store(args)?.dir(), &model, &mut load, &|load| context(load, &model))
         }
     };
     let unprepared = prepared(args, &load, &model, &resolved)?;
@@ -233,6 +230,15 @@ fn fit(load: &Load, model: &Model, options: &mut EngineOptions, to_come: ToCome<
     }
 }
 
+/// The context that a model gets which is run so; `None` if it does not fit.
+fn context(load: &Load, model: &Model) -> Option<usize> {
+    let options = beside(load, model).ok()?;
+    match load.ctx {
+        Some(context) => options.plan(model).is_ok().then_some(context),
+        None => options.fitting_context(model),
+    }
+}
+
 /// The context that a model gets where there is memory for it.
 fn usual(model: &Model) -> usize {
     model.dims().context.min(EngineOptions::DEFAULT_CONTEXT)
@@ -255,8 +261,14 @@ pub(crate) fn least_bytes(load: &Load, model: &Model) -> anyhow::Result<u64> {
 
 /// A model that is run so in the least memory.
 fn least(load: &Load, model: &Model) -> anyhow::Result<EngineOptions> {
-    let mut options = options(load)?;
+    let mut options = beside(load, model)?;
     options.context = Some(load.ctx.unwrap_or_else(|| EngineOptions::least_context(model)));
+    Ok(options)
+}
+
+/// How the engine of a model runs it, with what a server takes for the answers beside it.
+fn beside(load: &Load, model: &Model) -> anyhow::Result<EngineOptions> {
+    let mut options = options(load)?;
     if load.beside == Beside::Answers {
         options.answers = SchedulerOptions::default().most_running;
         options.process_bytes = Some(ServerOptions::constraints_bytes(model.dims().v));

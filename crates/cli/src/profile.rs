@@ -48,13 +48,13 @@ impl Applied {
     }
 }
 
-/// Sets what no flag says as the profile of the model in the store at `store` has it, as far as that
-/// `fits` the memory that there is now.
+/// Sets what no flag says as the profile of the model in the store at `store` has it, but for what takes
+/// memory where the `context` becomes shorter by that.
 pub(crate) fn apply(
     store: &Path,
     model: &Model,
     load: &mut Load,
-    fits: &dyn Fn(&Load) -> bool,
+    context: &dyn Fn(&Load) -> Option<usize>,
 ) -> Applied {
     let key = Key::of(Path::new("/"), model);
     let profile = match file::read(store, &key) {
@@ -65,12 +65,13 @@ pub(crate) fn apply(
     let mut all = load.clone();
     // Who says how much memory there is has it planned by the defaults, which take the least.
     let tuned = set(&mut all, &profile, load.memory.is_some());
-    if fits(&all) {
-        *load = all;
-        return Applied { tuned: Some(tuned), note: None };
-    }
-    let tuned = set(load, &profile, true);
-    Applied { tuned: Some(tuned), note: None }
+    let mut less = load.clone();
+    let tuned_less = set(&mut less, &profile, true);
+    let holds = tuned == tuned_less || context(&all) >= context(&less);
+    *load = if holds { all } else { less };
+    let note = "weights and chunks of the profile are left: memory holds less context with them";
+    let note = (!holds).then(|| note.to_owned());
+    Applied { tuned: Some(if holds { tuned } else { tuned_less }), note }
 }
 
 /// Sets what no flag says; what takes memory only if that is not limited.
@@ -152,10 +153,11 @@ mod tests {
         write(dir.path(), &profile).unwrap();
         let usual = load(&[]);
         let is_large = |load: &Load| load.chunk() == 256 && load.prepare() == Prepare::Memory;
-        for (room, large) in [(true, true), (false, false)] {
+        for (room, large) in [(Some(512), true), (Some(511), false), (None, false)] {
             let mut load = load(&[]);
-            let applied = apply(dir.path(), &model, &mut load, &|load| room || !is_large(load));
-            assert!(applied.tuned.is_some(), "{applied:?}");
+            let context = |load: &Load| if is_large(load) { room } else { Some(512) };
+            let applied = apply(dir.path(), &model, &mut load, &context);
+            assert_eq!((applied.tuned.is_some(), applied.note.is_some()), (true, !large));
             assert_eq!((load.threads, is_large(&load)), (Some(4), large));
             assert!(large || (load.chunk(), load.prepare()) == (usual.chunk(), usual.prepare()));
         }

@@ -204,7 +204,7 @@ mod tests {
 
     /// The process ends without putting anything back.
     fn crash(mut clocks: Clocks) {
-        clocks.journal.lock = File::open("/dev/null").unwrap();
+        clocks.journal._lock = File::open("/dev/null").unwrap();
         std::mem::forget(clocks);
     }
 

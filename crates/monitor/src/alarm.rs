@@ -31,7 +31,10 @@ const RULES: [Rule; 7] = [
         threshold: 5.0,
         margin: 5.0,
         after_seconds: 5.0,
-        measure: |sample| sample.heat.left_celsius.map(f64::from),
+        measure: |sample| {
+            let left = sample.heat.left_celsius.filter(|_| sample.stale("heat").is_none());
+            left.map(f64::from)
+        },
     },
     Rule {
         name: "throttled",

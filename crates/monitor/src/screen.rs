@@ -161,7 +161,9 @@ impl App {
     /// Takes a sample of another place in a recording, which is shown even while it is paused.
     pub fn jump(&mut self, sample: &Sample) {
         self.update(sample);
-        self.show(sample);
+        if self.is_paused {
+            self.show(sample);
+        }
     }
 
     fn show(&mut self, sample: &Sample) {

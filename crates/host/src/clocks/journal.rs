@@ -12,7 +12,7 @@ use crate::probe::{Absent, Reason, Tree};
 pub(super) struct Journal {
     path: PathBuf,
     /// A file beside it that is locked as long as this lives, and stays.
-    pub(super) lock: File,
+    pub(super) _lock: File,
 }
 
 impl Journal {
@@ -33,7 +33,7 @@ impl Journal {
             }
             Err(TryLockError::Error(error)) => return Err(cannot(&beside, &error)),
         }
-        let journal = Self { path: path.to_owned(), lock };
+        let journal = Self { path: path.to_owned(), _lock: lock };
         journal.recover(tree)?;
         Ok(journal)
     }

@@ -92,6 +92,7 @@ mod tests {
         let (end, ended) = UnixStream::pair().unwrap();
         let (told, hears) = std::sync::mpsc::channel();
         let files = vec![first, second.try_clone().unwrap()];
+        let mut keeps = second.try_clone().unwrap();
         let thread = std::thread::spawn(move || {
             wait(files, &ended, &|| {
                 // The kernel's own alarms are quiet after each ring; these are once they are read.
@@ -110,14 +111,18 @@ mod tests {
         while hears.try_recv().is_ok() {}
         send(&other, b"!", SendFlags::OOB).unwrap();
         hears.recv_timeout(patience).unwrap();
-        drop(end);
+        // The one that is left goes too: nothing can ring, and it ends by itself.
+        keeps.write_all(b"x").unwrap();
+        drop(other);
         thread.join().unwrap();
+        drop(end);
     }
 
     #[test]
     fn it_is_set_where_this_process_may_and_ends() {
         let machine = Path::new("/proc/pressure/memory");
-        let may = OpenOptions::new().read(true).write(true).open(machine).is_ok();
+        let file = OpenOptions::new().read(true).write(true).open(machine);
+        let may = file.and_then(|mut file| file.write_all(BOUND)).is_ok();
         let (told, hears) = std::sync::mpsc::channel::<()>();
         let alarm = PressureAlarm::set(Path::new("/"), move || {
             let _ = told.send(());

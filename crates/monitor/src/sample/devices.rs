@@ -38,8 +38,8 @@ impl DeviceState {
         match &mut self.accelerators {
             Ok(watched) => {
                 watched.ask(now);
-                accelerators(sample, watched.latest());
                 let silent = silence(watched, now, seconds);
+                accelerators(sample, watched.latest(), silent.is_some());
                 if let Some(detail) = silent {
                     stale(sample, "accelerators", detail);
                     for process in &mut sample.processes {
@@ -103,7 +103,7 @@ fn stale(sample: &mut Sample, what: &str, detail: String) {
     sample.absent.push(Lack { what, reason, detail });
 }
 
-fn accelerators(sample: &mut Sample, told: Option<&Accelerated>) {
+fn accelerators(sample: &mut Sample, told: Option<&Accelerated>, is_silent: bool) {
     sample.accelerators.clear();
     let Some(told) = told else { return };
     sample.accelerators.extend_from_slice(&told.all);
@@ -112,7 +112,8 @@ fn accelerators(sample: &mut Sample, told: Option<&Accelerated>) {
         process.gpu_percent = busy.map(|busy| percent(busy, 100.0));
         process.gpu_memory_bytes = memory;
     }
-    if told.all.is_empty() {
+    // That it is silent says more.
+    if told.all.is_empty() && !is_silent {
         let detail = "no GPU, NPU or TPU".to_owned();
         sample.lacks("accelerators", &Absent { reason: Reason::NotFound, detail });
     }

@@ -74,10 +74,12 @@ impl<T: Send + 'static> Watched<T> {
         if self.asked.is_some()
             && let Ok((told, took)) = self.answers.recv_timeout(patience)
         {
+            // One that is slow each time is waited for by nobody: the next sample has its answer. The
+            // first one tells nothing of that.
+            let is_slow = took >= PATIENCE && self.latest.is_some();
+            self.patience = if is_slow { Duration::ZERO } else { PATIENCE };
             self.latest = Some(told);
             self.asked = None;
-            // One that is slow each time is waited for by nobody: the next sample has its answer.
-            self.patience = if took < PATIENCE { PATIENCE } else { Duration::ZERO };
         }
     }
 
@@ -136,11 +138,14 @@ mod tests {
         let mut watched = Watched::start("test", read).unwrap();
         let begin = Instant::now();
         watched.ask(begin);
-        assert!(watched.latest().is_some() && watched.patience.is_zero());
-        watched.ask(begin + Duration::from_secs(1));
-        assert!(watched.asked.is_some());
         watched.take(Duration::from_secs(60));
-        assert!(watched.asked.is_none());
+        assert_eq!((watched.latest(), watched.patience), (Some(&()), PATIENCE));
+        for second in [1, 2] {
+            watched.ask(begin + Duration::from_secs(second));
+            assert!(watched.asked.is_some());
+            watched.take(Duration::from_secs(60));
+            assert!(watched.asked.is_none() && watched.patience.is_zero());
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Records and exports without a screen, until a signal says that it is enough.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -26,7 +27,7 @@ pub(super) fn headless(
     if let Some(address) = args.export {
         let key = args.export_key_file.as_deref().map(key).transpose()?;
         let endpoint = Endpoint::start(address, key, exported.clone())?;
-        eprintln!("metrics for Prometheus: http://{}/metrics", endpoint.address());
+        say(&format!("metrics for Prometheus: http://{}/metrics", endpoint.address()));
     }
     let collector = args.otlp.as_deref().map(Collector::start).transpose()?;
     let mut alarms = alarms(args)?;
@@ -49,10 +50,10 @@ pub(super) fn headless(
         alarms.update(sample);
         let on: Vec<_> = alarms.on().collect();
         for alarm in on.iter().filter(|alarm| !told.contains(&alarm.name)) {
-            eprintln!("alarm {}: {}", alarm.name, alarm.text);
+            say(&format!("alarm {}: {}", alarm.name, alarm.text));
         }
         for name in told.iter().filter(|name| !on.iter().any(|alarm| alarm.name == **name)) {
-            eprintln!("alarm {name} is over");
+            say(&format!("alarm {name} is over"));
         }
         told = on.iter().map(|alarm| alarm.name).collect();
         if let Some(collector) = &collector {
@@ -67,10 +68,15 @@ pub(super) fn headless(
     }
 }
 
+/// Says it on standard error, where somebody may have stopped listening.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// Says what fails, but not again and again.
 fn say_once(what: &str, now: Option<String>, last: &mut Option<String>) {
     if let Some(now) = now.as_ref().filter(|_| now != *last) {
-        eprintln!("warning: {what}{now}");
+        say(&format!("warning: {what}{now}"));
     }
     *last = now;
 }

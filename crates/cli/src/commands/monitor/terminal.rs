@@ -14,7 +14,7 @@ const END: &[u8] = b"\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l";
 /// How the terminal was before.
 static BEFORE: OnceLock<Termios> = OnceLock::new();
 
-/// The terminal, which is as it was when this is dropped, and when the program panics.
+/// The terminal, which is as it was when this is dropped, and when the thread that took it panics.
 #[derive(Debug)]
 pub(super) struct Terminal(());
 
@@ -31,10 +31,13 @@ impl Terminal {
         raw.make_raw();
         // A second monitor of this process finds it as the first one did.
         BEFORE.get_or_init(|| before);
-        let default = std::panic::take_hook();
+        let (default, own) = (std::panic::take_hook(), std::thread::current().id());
         std::panic::set_hook(Box::new(move |info| {
-            restore();
-            default(info);
+            // Another thread that ends, such as one that asks a device, does not end the screen.
+            if std::thread::current().id() == own {
+                restore();
+                default(info);
+            }
         }));
         tcsetattr(&stdin, OptionalActions::Drain, &raw).context("cannot set the terminal")?;
         let terminal = Self(());

@@ -100,7 +100,7 @@ fn what_nvml_says_is_what_is_shown() {
     let mut sample = Sample::default();
     let process = |pid| super::super::Process { pid, ..Default::default() };
     sample.processes = vec![process(100), process(102)];
-    accelerators(&mut sample, Some(&reader.read(Instant::now())));
+    accelerators(&mut sample, Some(&reader.read(Instant::now())), false);
     let [l4, ada] = &sample.accelerators[..] else { panic!("{:?}", sample.accelerators) };
     // As `nvidia-smi --query-gpu=name,utilization.gpu,temperature.gpu,power.draw,clocks.sm` would.
     assert_eq!(l4.name, "NVIDIA L4");
