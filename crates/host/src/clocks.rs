@@ -65,12 +65,13 @@ impl Clocks {
     /// Puts back what a process lowered that has ended without doing so, as the `journal` says.
     ///
     /// # Errors
-    /// If another process that runs has them, or the kernel does not take one.
+    /// If the kernel does not take one; the others are put back all the same. That a process which runs
+    /// has lowered them is none.
     pub fn recover(tree: &Tree, journal: &Path) -> Result<(), Absent> {
-        if !journal.exists() {
+        if !journal.exists() || Journal::is_held(journal) {
             return Ok(());
         }
-        Journal::open(tree, journal).map(drop)
+        Journal::open(tree, journal)?.trouble.map_or(Ok(()), Err)
     }
 
     /// Whether they are set by bounding the power of processors, which is coarser.
@@ -252,7 +253,8 @@ mod tests {
         // While it runs nobody else has them.
         let why = Clocks::open(&tree, &journal).unwrap_err();
         assert!(why.detail.contains(&format!("process {}", std::process::id())), "{why:?}");
-        assert!(Clocks::recover(&tree, &journal).is_err());
+        Clocks::recover(&tree, &journal).unwrap();
+        assert_eq!(clocks(&tree), [1_200_000, 900_000]);
         crash(set);
         Clocks::recover(&tree, &journal).unwrap();
         assert_eq!((clocks(&tree), journal.exists()), ([2_400_000, 1_800_000], false));
@@ -267,6 +269,69 @@ mod tests {
         fs::write(&journal, "process x\npolicy/../../x 5\npolicy0\n\npolicy0 none\n").unwrap();
         Clocks::open(&tree, &journal).unwrap();
         assert_eq!(clocks(&tree), [2_400_000, 1_800_000]);
+    }
+
+    /// What a kernel shows of a clock after somebody wrote it: the highest that there is below, and that of
+    /// the cooling.
+    fn made_by_the_kernel(tree: &Tree, cooling: u64) {
+        let path = tree.path(format!("{CPUFREQ}/policy0/scaling_max_freq"));
+        let written: u64 = fs::read_to_string(&path).unwrap().trim().parse().unwrap();
+        let made = (written / 250_000 * 250_000).min(cooling);
+        fs::write(&path, made.to_string()).unwrap();
+    }
+
+    #[test]
+    fn a_clock_that_the_kernel_made_lower_is_put_back() {
+        let (_dir, tree, journal) = tree();
+        let mut set = Clocks::open(&tree, &journal).unwrap();
+        for cooling in [u64::MAX, 500_000] {
+            set.set(0.9, None).unwrap();
+            made_by_the_kernel(&tree, cooling);
+            // It is not written again and again, and a higher one is.
+            set.set(0.8, None).unwrap();
+            made_by_the_kernel(&tree, cooling);
+            let made = clocks(&tree)[0];
+            assert_eq!(made, 1_750_000.min(cooling));
+            set.set(0.9, None).unwrap();
+            assert_eq!(clocks(&tree)[0], 2_160_000);
+            made_by_the_kernel(&tree, cooling);
+            set.set(1.0, None).unwrap();
+            assert_eq!((clocks(&tree), journal.exists()), ([2_400_000, 1_800_000], false));
+        }
+        drop(set);
+        // While the kernel cools, what it shows is not what was set.
+        let thermal = "sys/class/thermal/cooling_device0/type = cpufreq-cpu0\n\
+                       sys/class/thermal/cooling_device0/cur_state = 3\n\
+                       sys/devices/system/cpu/cpufreq/policy0/cpuinfo_max_freq = 2400000\n";
+        write_entries(thermal, tree.root());
+        made_by_the_kernel(&tree, 1_500_000);
+        let mut set = Clocks::open(&tree, &journal).unwrap();
+        assert_eq!(clocks(&tree)[0], 1_500_000, "nothing is written to look");
+        set.set(0.5, None).unwrap();
+        assert_eq!(clocks(&tree)[0], 1_200_000);
+        drop(set);
+        assert_eq!(clocks(&tree)[0], 2_400_000);
+    }
+
+    #[test]
+    fn what_cannot_be_put_back_stays_noted_and_holds_nothing_up() {
+        let (_dir, tree, journal) = tree();
+        fs::write(&journal, "process 4194305\npolicy0 2400000\npolicy1 1700000\n").unwrap();
+        let (policy, aside) =
+            (tree.path(format!("{CPUFREQ}/policy0/scaling_max_freq")), tree.path("aside"));
+        fs::rename(&policy, &aside).unwrap();
+        fs::create_dir(&policy).unwrap();
+        assert!(Clocks::recover(&tree, &journal).is_err());
+        assert_eq!(fs::read_to_string(&journal).unwrap(), "policy0 2400000\n");
+        let mut set = Clocks::open(&tree, &journal).unwrap();
+        set.set(0.5, None).unwrap();
+        let noted = fs::read_to_string(&journal).unwrap();
+        assert!(noted.ends_with("policy0 2400000\npolicy1 1700000\n"), "{noted}");
+        drop(set);
+        fs::remove_dir(&policy).unwrap();
+        fs::rename(&aside, &policy).unwrap();
+        Clocks::recover(&tree, &journal).unwrap();
+        assert_eq!((clocks(&tree), journal.exists()), ([2_400_000, 1_700_000], false));
     }
 
     #[test]

@@ -9,7 +9,6 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd as _;
-use std::path::Path;
 
 /// The nodes that take such a message; the first takes nothing else, and newer kernels have it.
 const NODES: [&str; 2] = ["/dev/vcio_gencmd", "/dev/vcio"];
@@ -32,8 +31,13 @@ const WORDS: usize = HEAD + TEXT_BYTES / 4 + 1;
 /// What the operating system says; [`io::ErrorKind::Unsupported`] if the firmware does not know the
 /// command.
 pub(crate) fn ask(command: &str) -> io::Result<String> {
-    let node = NODES.into_iter().find(|node| Path::new(node).exists()).unwrap_or(NODES[1]);
-    let file = File::open(node)?;
+    let file = File::open(NODES[0]).or_else(|first| {
+        // That one is refused says more than that the other is not there.
+        File::open(NODES[1]).map_err(|second| match second.kind() {
+            io::ErrorKind::NotFound => first,
+            _ => second,
+        })
+    })?;
     let mut words = message(command);
     // SAFETY: the first word says how many bytes the kernel reads and writes from the pointer on, and
     // that is the size of the array, which lives during the call and is lent to nobody else.

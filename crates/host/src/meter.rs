@@ -88,9 +88,16 @@ struct Inner {
     /// and `state` is not held meanwhile: who wants to know what was read last does not wait.
     turn: Mutex<()>,
     state: Mutex<State>,
-    /// Told when nothing is measured any more.
+    /// Told when nothing is measured any more, and when a reading is wanted now.
     over: Condvar,
+    /// Told when the thread has read.
+    told: Condvar,
 }
+
+/// How long the beginning of a measurement waits for a reading: work waits for it.
+const BEGINS_WITHIN: Duration = Duration::from_millis(100);
+/// The same for the end, where only a number waits.
+const ENDS_WITHIN: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 struct State {
@@ -99,6 +106,9 @@ struct State {
     users: usize,
     /// Whether the thread is there.
     sampling: bool,
+    /// Whether it is to read now, and how often it has.
+    wanted: bool,
+    readings: u64,
 }
 
 impl Energy {
@@ -224,7 +234,7 @@ fn why(candidates: &[Candidate]) -> Absent {
 impl Inner {
     fn new(source: Source, sensor: Box<dyn PowerSensor>) -> Self {
         let (turn, state) = (Mutex::default(), Mutex::default());
-        Self { source, sensor, turn, state, over: Condvar::new() }
+        Self { source, sensor, turn, state, over: Condvar::new(), told: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -248,24 +258,44 @@ impl Inner {
         state.users += 1;
         if state.users == 1 {
             // What was taken while nobody measured is nobody's.
-            state.integral.pause();
+            state.integral.begin(Instant::now());
         }
-        drop(state);
-        let mut state = self.read();
-        // The energy counts from here, however long a thread takes to start.
-        let begin = Instant::now();
         if !state.sampling {
             let inner = self.clone();
             let thread = thread::Builder::new().name("power".to_owned());
             // Without it the beginning and the end are read still.
             state.sampling = thread.spawn(move || inner.sample()).is_ok();
         }
-        Measurement {
-            inner: self.clone(),
-            begin,
-            joules: state.integral.joules(),
-            caveats: state.integral.caveats(),
+        let asked = Instant::now();
+        let (mut state, is_read) = self.ask(state, BEGINS_WITHIN);
+        // The energy counts from the reading, however long a thread takes to start; one that is late will
+        // tell of the time before it.
+        let begin = if is_read { Instant::now() } else { asked };
+        let (joules, caveats) = (state.integral.joules(), state.integral.caveats());
+        if !is_read {
+            state.integral.doubt("the sensor did not answer at once");
         }
+        drop(state);
+        Measurement { inner: self.clone(), begin, joules, caveats }
+    }
+
+    /// Has the sensor read now, by the thread if there is one: who asks waits no longer than `patience` for
+    /// a sensor that hangs. Whether it was read.
+    fn ask<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        patience: Duration,
+    ) -> (MutexGuard<'a, State>, bool) {
+        if !state.sampling {
+            drop(state);
+            return (self.read(), true);
+        }
+        let before = state.readings;
+        state.wanted = true;
+        self.over.notify_all();
+        let waited = self.told.wait_timeout_while(state, patience, |now| now.readings == before);
+        let (state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        (state, !waited.timed_out())
     }
 
     /// Reads the sensor in time, while something is measured.
@@ -273,11 +303,17 @@ impl Inner {
         let mut state = self.lock();
         while state.users > 0 {
             let period = self.sensor.period();
-            let waited = self.over.wait_timeout(state, period);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-            if state.users > 0 && state.integral.is_older_than(period / 2) {
+            if !state.wanted {
+                let waited = self.over.wait_timeout(state, period);
+                state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            }
+            let is_due = state.wanted || state.integral.is_older_than(period / 2);
+            if state.users > 0 && is_due {
+                state.wanted = false;
                 drop(state);
                 state = self.read();
+                state.readings += 1;
+                self.told.notify_all();
             }
         }
         state.sampling = false;
@@ -290,7 +326,12 @@ impl Measurement {
     /// # Errors
     /// Why the sensor tells nothing now.
     pub fn energy(&self) -> Result<Energy, Absent> {
-        self.since(&self.inner.read())
+        let (state, is_read) = self.inner.ask(self.inner.lock(), ENDS_WITHIN);
+        if !is_read {
+            let detail = format!("the sensor has not answered for {} s", ENDS_WITHIN.as_secs());
+            return Err(Absent { reason: Reason::Driver, detail });
+        }
+        self.since(&state)
     }
 
     /// The same, where watts are read so seldom that reading them once more would cost too much: as if
@@ -305,8 +346,14 @@ impl Measurement {
         if state.integral.extend() || fails {
             return self.since(&state);
         }
-        drop(state);
-        self.energy()
+        // Where nothing came of the last question, another one is not waited for.
+        let patience = if state.wanted { Duration::ZERO } else { BEGINS_WITHIN };
+        let (state, is_read) = self.inner.ask(state, patience);
+        if !is_read && !state.integral.is_known() {
+            let detail = "the sensor has not answered yet".to_owned();
+            return Err(Absent { reason: Reason::Driver, detail });
+        }
+        self.since(&state)
     }
 
     fn since(&self, state: &State) -> Result<Energy, Absent> {

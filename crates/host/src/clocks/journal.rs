@@ -13,16 +13,22 @@ pub(super) struct Journal {
     path: PathBuf,
     /// A file beside it that is locked as long as this lives, and stays.
     pub(super) _lock: File,
+    /// Lines of an earlier process that could not be put back, and why not.
+    left: String,
+    pub(super) trouble: Option<Absent>,
 }
 
 impl Journal {
-    /// Takes the file. What a process lowered that has ended without putting it back is put back first.
+    /// Takes the file. What a process lowered that has ended without putting it back is put back first;
+    /// what cannot be stays in the file.
     ///
     /// # Errors
-    /// If another process has it, or what it says cannot be put back.
+    /// If another process has it, or there cannot be such a file.
     pub(super) fn open(tree: &Tree, path: &Path) -> Result<Self, Absent> {
         let beside = path.with_extension("lock");
-        let lock = File::create(&beside).map_err(|e| cannot(&beside, &e))?;
+        // Who may not write it can see whether somebody has it.
+        let lock = File::open(&beside).or_else(|_| File::create(&beside));
+        let lock = lock.map_err(|e| cannot(&beside, &e))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -33,44 +39,57 @@ impl Journal {
             }
             Err(TryLockError::Error(error)) => return Err(cannot(&beside, &error)),
         }
-        let journal = Self { path: path.to_owned(), _lock: lock };
-        journal.recover(tree)?;
+        let mut journal =
+            Self { path: path.to_owned(), _lock: lock, left: String::new(), trouble: None };
+        journal.recover(tree);
         Ok(journal)
     }
 
-    fn recover(&self, tree: &Tree) -> Result<(), Absent> {
-        let Ok(text) = fs::read_to_string(&self.path) else { return Ok(()) };
-        let mut outcome = Ok(());
+    /// Whether a process that runs has the file of this path.
+    pub(super) fn is_held(path: &Path) -> bool {
+        let lock = File::open(path.with_extension("lock"));
+        lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
+    }
+
+    fn recover(&mut self, tree: &Tree) {
+        let Ok(text) = fs::read_to_string(&self.path) else { return };
         for line in text.lines() {
             let parsed = line.split_once(' ').and_then(|(name, n)| Some((name, n.parse().ok()?)));
             // A name is no path.
-            if let Some(knob) = parsed.and_then(|(name, before)| Knob::named(name, before)) {
-                outcome = outcome.and(knob.put_back(tree));
+            let Some(knob) = parsed.and_then(|(name, before)| Knob::named(name, before)) else {
+                continue;
+            };
+            if let Err(absent) = knob.put_back(tree) {
+                self.left += &format!("{line}\n");
+                self.trouble = Some(absent);
             }
         }
-        outcome?;
-        fs::remove_file(&self.path).map_err(|e| cannot(&self.path, &e))
+        self.clear();
     }
 
     /// Writes what knobs are, before they are others: whole, or as it was.
     pub(super) fn note(&self, knobs: &[&Knob]) -> Result<(), Absent> {
-        let mut text = format!("process {}\n", std::process::id());
+        let mut text = format!("process {}\n{}", std::process::id(), self.left);
         for knob in knobs {
             text += &format!("{} {}\n", knob.name, knob.before);
         }
-        let partial = self.path.with_extension("partial");
-        let written = || {
-            let mut file = File::create(&partial)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&partial, &self.path)
-        };
-        written().map_err(|e| cannot(&self.path, &e))
+        self.write(&text).map_err(|e| cannot(&self.path, &e))
     }
 
-    /// Takes the file away: all is as it was.
+    fn write(&self, text: &str) -> std::io::Result<()> {
+        let partial = self.path.with_extension("partial");
+        let mut file = File::create(&partial)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&partial, &self.path)
+    }
+
+    /// Takes the file away, but for what is left of an earlier process: all else is as it was.
     pub(super) fn clear(&self) {
         // One that stays is put back to the same values.
-        let _ = fs::remove_file(&self.path);
+        let _ = match self.left.is_empty() {
+            true => fs::remove_file(&self.path),
+            false => self.write(&self.left),
+        };
     }
 }

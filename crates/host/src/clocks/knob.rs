@@ -37,9 +37,17 @@ pub(super) struct Knob {
     /// What was set when we came.
     pub(super) before: u64,
     /// What we have set it to, if it is lower.
-    lowered: Option<u64>,
+    lowered: Option<Lowered>,
     /// Whether a journal has it.
     pub(super) is_noted: bool,
+}
+
+/// What a knob was set to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Lowered {
+    asked: u64,
+    /// What the kernel made of it: the next one that there is.
+    made: u64,
 }
 
 impl Knob {
@@ -58,12 +66,18 @@ impl Knob {
             let detail = format!("the kernel shows no clocks in `{CPUFREQ}`");
             return Err(Absent { reason: Reason::NotFound, detail });
         }
+        // What the kernel cools shows a lower clock than anybody has set.
+        let is_cooled = is_cooled(tree);
         let mut knobs = Vec::new();
         for name in names {
             let khz =
                 |file| tree.number::<u64>(format!("{CPUFREQ}/{name}/{file}"), Unit::Hertz).value;
             if let (Ok(lowest), Ok(before)) = (khz("cpuinfo_min_freq"), khz("scaling_max_freq")) {
-                knobs.push(Self::new(Kind::Clock, name, lowest, before).tried(tree)?);
+                let top = khz("cpuinfo_max_freq").ok().filter(|_| is_cooled);
+                let before = top.map_or(before, |top| top.max(before));
+                let knob = Self::new(Kind::Clock, name, lowest, before);
+                knob.open(tree)?;
+                knobs.push(knob);
             }
         }
         if knobs.is_empty() {
@@ -142,7 +156,7 @@ impl Knob {
         }
     }
 
-    /// That it may be written is known only by writing: what is there.
+    /// Whether firmware has locked a limit is known only by writing what is there.
     fn tried(self, tree: &Tree) -> Result<Self, Absent> {
         self.write(tree, self.before)?;
         Ok(self)
@@ -153,38 +167,57 @@ impl Knob {
         value < self.before
     }
 
-    /// Sets it to a value, no lower than may be, and no higher than it was. What others have set lower
-    /// still, or what is as it should be, is not written.
+    /// Sets it to a value, no lower than may be, and no higher than it was. What is as it should be is not
+    /// written.
+    ///
+    /// A clock that is read is the lowest of what all ask for, the kernel's cooling too, and of those that
+    /// there are (Documentation/admin-guide/pm/cpufreq.rst): one that is lower than ours says nothing of
+    /// ours. A limit of power is what was written last: one that others have set lower stays.
     pub(super) fn set(&mut self, tree: &Tree, value: u64) -> Result<(), Absent> {
         if !self.lowers(value) {
             return self.restore(tree);
         }
-        let value = value.max(self.lowest);
-        let is = tree.number::<u64>(self.path(), Unit::None).value.ok();
-        let is_there = is.is_some_and(|is| is.abs_diff(value) <= self.near());
-        let is_lower = is.is_some_and(|is| is < value) && !self.is_ours(is);
-        if is_there || is_lower {
+        let (value, near) = (value.max(self.lowest), self.near());
+        let is = self.read(tree);
+        let is_low = is.is_some_and(|is| is <= value + near);
+        let stays = match (&self.lowered, self.kind) {
+            (None, _) => is_low,
+            (Some(ours), Kind::Clock) => {
+                ours.asked == value && is.is_some_and(|is| is <= ours.made)
+            }
+            (Some(ours), Kind::Power) => {
+                let is_ours = is.is_some_and(|is| is.abs_diff(ours.made) <= near);
+                (is_ours && ours.asked == value) || (!is_ours && is_low)
+            }
+        };
+        if stays {
             return Ok(());
         }
-        self.lowered = Some(value);
-        self.write(tree, value)
+        if let (None, Some(is)) = (&self.lowered, is) {
+            // Who has raised it since we came has it back so.
+            self.before = self.before.max(is);
+        }
+        self.lowered = Some(Lowered { asked: value, made: value });
+        self.write(tree, value)?;
+        let made = self.read(tree).unwrap_or(value);
+        self.lowered = Some(Lowered { asked: value, made });
+        Ok(())
     }
 
-    /// Puts it back to what it was, if it was lowered and nobody has lowered it further.
+    /// Puts it back to what it was, if it was lowered; a limit of power only if nobody has lowered it
+    /// further.
     pub(super) fn restore(&mut self, tree: &Tree) -> Result<(), Absent> {
-        let Some(ours) = self.lowered else { return Ok(()) };
-        let is = tree.number::<u64>(self.path(), Unit::None).value.ok();
-        if is.is_none_or(|is| is > ours) || self.is_ours(is) {
+        let Some(ours) = &self.lowered else { return Ok(()) };
+        let is = self.read(tree).filter(|_| self.kind == Kind::Power);
+        if is.is_none_or(|is| is + self.near() >= ours.made) {
             self.put_back(tree)?;
         }
         self.lowered = None;
         Ok(())
     }
 
-    /// Whether it is as we have set it.
-    fn is_ours(&self, is: Option<u64>) -> bool {
-        let (Some(is), Some(ours)) = (is, self.lowered) else { return false };
-        is.abs_diff(ours) <= self.near()
+    fn read(&self, tree: &Tree) -> Option<u64> {
+        tree.number::<u64>(self.path(), Unit::None).value.ok()
     }
 
     /// By how much what is read may differ from what was written.
@@ -204,12 +237,32 @@ impl Knob {
     }
 
     fn write(&self, tree: &Tree, value: u64) -> Result<(), Absent> {
-        let path = self.path();
-        // Nothing is made that is not there.
-        let file = fs::OpenOptions::new().write(true).truncate(true).open(tree.path(&path));
-        let written = file.and_then(|mut file| file.write_all(value.to_string().as_bytes()));
-        written.map_err(|e| cannot(Path::new(&path), &e))
+        let mut file = self.open(tree)?;
+        // A file of a made-up tree may be longer; of the kernel's nothing is left.
+        let written = file.set_len(0).and_then(|()| file.write_all(value.to_string().as_bytes()));
+        written.map_err(|e| cannot(Path::new(&self.path()), &e))
     }
+
+    /// Opens its file to write: nothing is made that is not there.
+    fn open(&self, tree: &Tree) -> Result<fs::File, Absent> {
+        let path = self.path();
+        let file = fs::OpenOptions::new().write(true).open(tree.path(&path));
+        file.map_err(|e| cannot(Path::new(&path), &e))
+    }
+}
+
+/// Whether the kernel lowers clocks for heat just now (Documentation/driver-api/thermal/sysfs-api.rst).
+fn is_cooled(tree: &Tree) -> bool {
+    const THERMAL: &str = "sys/class/thermal";
+    let names = tree.names(THERMAL).into_iter().filter(|n| n.starts_with("cooling_device"));
+    names.take(MOST).any(|name| {
+        let kind = tree.text(format!("{THERMAL}/{name}/type"));
+        let kind = kind.get().map_or("", String::as_str);
+        let is_of_clocks =
+            ["cpufreq", "thermal-cpufreq", "Processor"].iter().any(|k| kind.starts_with(k));
+        let state = tree.number::<u64>(format!("{THERMAL}/{name}/cur_state"), Unit::None);
+        is_of_clocks && state.get().is_some_and(|state| *state > 0)
+    })
 }
 
 /// That a file cannot be written, and why.

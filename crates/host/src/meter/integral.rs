@@ -61,14 +61,17 @@ pub(super) struct Integral {
     joules: f64,
     last: Option<(Moment, Sample)>,
     problem: Option<Absent>,
+    /// When it began, until there is a reading.
+    since: Option<Instant>,
     caveats: u64,
     caveat: &'static str,
 }
 
 impl Integral {
-    /// Takes no account of what comes until the next reading.
-    pub(super) fn pause(&mut self) {
+    /// Takes no account of what came before `now`.
+    pub(super) fn begin(&mut self, now: Instant) {
         (self.last, self.problem) = (None, None);
+        self.since = Some(now);
         self.by_readings = self.joules;
     }
 
@@ -89,6 +92,11 @@ impl Integral {
 
     pub(super) fn caveat(&self) -> &'static str {
         self.caveat
+    }
+
+    /// Whether there is a reading.
+    pub(super) fn is_known(&self) -> bool {
+        self.last.is_some()
     }
 
     /// Whether the last reading is so old, or there is none.
@@ -116,8 +124,12 @@ impl Integral {
     }
 
     fn add(&mut self, now: Moment, sample: Sample, bounds: Bounds<'_>) {
-        if self.problem.take().is_some() && self.last.is_none() {
-            self.doubt("the sensor could not be read at first");
+        // Who began to measure meanwhile has not heard of it.
+        if self.problem.take().is_some() {
+            self.doubt(match self.last {
+                None => "the sensor could not be read at first",
+                Some(_) => "the sensor could not be read for a while",
+            });
         }
         if let Some((at, before)) = self.last.take() {
             let seconds = now.awake.saturating_duration_since(at.awake).as_secs_f64();
@@ -137,6 +149,11 @@ impl Integral {
                     0.0
                 }
             };
+        }
+        // A first reading of watts that was long in coming tells of the time before it.
+        if let (Some(since), Sample::Watts(watts)) = (self.since.take(), &sample) {
+            let seconds = now.awake.saturating_duration_since(since).as_secs_f64();
+            self.by_readings += watts * seconds;
         }
         self.joules = self.joules.max(self.by_readings);
         self.last = Some((now, sample));
@@ -171,7 +188,7 @@ impl Integral {
         sum
     }
 
-    fn doubt(&mut self, why: &'static str) {
+    pub(super) fn doubt(&mut self, why: &'static str) {
         self.caveats += 1;
         self.caveat = why;
     }
@@ -227,11 +244,15 @@ mod tests {
         assert!(told >= 5.0, "{told}");
         integral.take(Moment::now(), Ok(Sample::Watts(0.0)), NO_BOUNDS);
         assert!(integral.joules() >= told);
-        integral.pause();
-        std::thread::sleep(Duration::from_millis(5));
-        let paused = integral.joules();
-        integral.take(Moment::now(), Ok(Sample::Watts(1000.0)), NO_BOUNDS);
-        assert_eq!(integral.joules(), paused);
+        let (paused, now) = (integral.joules(), Moment::now());
+        let after = |seconds| Moment { awake: now.awake + Duration::from_secs(seconds), ..now };
+        integral.begin(now.awake);
+        // A first reading that is late tells of the time before it.
+        integral.take(after(2), Ok(Sample::Watts(1000.0)), NO_BOUNDS);
+        assert_eq!(integral.joules(), paused + 2000.0);
+        integral.begin(after(60).awake);
+        integral.take(after(60), Ok(Sample::Watts(1000.0)), NO_BOUNDS);
+        assert_eq!(integral.joules(), paused + 2000.0);
     }
 
     #[test]

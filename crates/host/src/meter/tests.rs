@@ -167,7 +167,7 @@ fn watts_are_read_by_a_thread_that_ends() {
     let about = second.energy_about().unwrap();
     assert!((about.watts() - 15.0).abs() < 1.0, "{about:?}");
     let exact = second.energy().unwrap();
-    assert!((exact.watts() - 15.0).abs() < 0.3, "{exact:?}");
+    assert!((exact.watts() - 15.0).abs() < 1.0, "{exact:?}");
     let both = first.energy().unwrap();
     // How long each half lasted is not known to the millisecond.
     assert!(both.watts() > 5.5 && both.watts() < 14.5, "{both:?}");
@@ -183,7 +183,8 @@ fn watts_are_read_by_a_thread_that_ends() {
     thread::sleep(Duration::from_millis(100));
     let third = meter.start().unwrap();
     assert!((third.joules - before).abs() < 0.05);
-    assert!((meter.watts_for(Duration::from_millis(50)).unwrap() - 15.0).abs() < 0.1);
+    // How long it lasted is not known to the millisecond.
+    assert!((meter.watts_for(Duration::from_millis(200)).unwrap() - 15.0).abs() < 1.0);
 }
 
 #[test]
@@ -265,17 +266,66 @@ fn nobody_waits_for_a_slow_sensor_to_hear_what_it_said_last() {
         let (begin, mut longest, mut told) = (Instant::now(), Duration::ZERO, 0.0);
         while begin.elapsed() < 3 * late {
             let asked = Instant::now();
-            let energy = measurement.energy_about().unwrap();
+            let energy = measurement.energy_about();
             longest = longest.max(asked.elapsed());
+            thread::sleep(Duration::from_millis(5));
+            // Before the first answer there is nothing to tell.
+            let Ok(energy) = energy else { continue };
             assert!(energy.joules >= told, "{energy:?}, after {told} J");
             told = energy.joules;
-            thread::sleep(Duration::from_millis(5));
         }
+        assert!(told > 0.0);
         assert!(longest < late / 2, "{longest:?}");
         assert!(reader.join().unwrap().joules > 0.0);
     });
     let watts = measurement.energy().unwrap().watts();
     assert!((watts - 4.0).abs() < 0.2, "{watts}");
+}
+
+/// A chip that does not answer until a test lets it.
+#[derive(Debug)]
+struct Hung(Arc<Mutex<()>>);
+
+impl PowerSensor for Hung {
+    fn name(&self) -> String {
+        "hung".to_owned()
+    }
+
+    fn covers(&self) -> Covers {
+        Covers::Device
+    }
+
+    fn read(&self) -> Result<Sample, Absent> {
+        drop(self.0.lock().unwrap());
+        Ok(Sample::Joules(vec![1.0]))
+    }
+
+    fn period(&self) -> Duration {
+        Duration::from_millis(10)
+    }
+}
+
+#[test]
+fn a_sensor_that_hangs_holds_no_work_up() {
+    let holds = Arc::new(Mutex::new(()));
+    let (_dir, tree) = tree("sys/class/thermal/");
+    let meter = PowerMeter::open_with(&tree, vec![Box::new(Hung(holds.clone()))]);
+    let hangs = holds.lock().unwrap();
+    let begin = Instant::now();
+    let measurement = meter.start().unwrap();
+    for _ in 0..100 {
+        assert!(measurement.energy_about().is_err());
+    }
+    // One wait for the beginning, one for the first question, and none for the rest.
+    assert!(begin.elapsed() < 5 * BEGINS_WITHIN, "{:?}", begin.elapsed());
+    let why = measurement.energy().unwrap_err();
+    assert!(why.detail.contains("has not answered"), "{why:?}");
+    drop(hangs);
+    let energy = (0..100).find_map(|_| {
+        thread::sleep(Duration::from_millis(20));
+        measurement.energy().ok()
+    });
+    assert!(energy.unwrap().caveat.unwrap().contains("did not answer"));
 }
 
 #[test]

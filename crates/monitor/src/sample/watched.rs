@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_slow_device_is_asked_again_without_waiting() {
-        let read = |_| std::thread::sleep(PATIENCE + PATIENCE / 5);
+        let read = |_| std::thread::sleep(PATIENCE * 4);
         let mut watched = Watched::start("test", read).unwrap();
         let begin = Instant::now();
         watched.ask(begin);

@@ -14,7 +14,7 @@ use crate::probe::{Absent, Reading, Reason, Tree, Unit};
 /// megahertz or hertz) is above, those of today's fastest GPUs are below.
 const MOST_HERTZ: u64 = 4_200_000_000;
 /// Watts that no device of a machine takes, for the same reason; the largest takes some 1,400 W.
-const MOST_WATTS: f64 = 4_000.0;
+pub(super) const MOST_WATTS: f64 = 4_000.0;
 /// Bytes that no device has or may take.
 const MOST_BYTES: u64 = 1 << 48;
 
@@ -71,7 +71,10 @@ impl Meters {
         let files = Files { tree, place, kind: accelerator.kind, hwmon };
         let mut meters = files.common();
         match accelerator.driver.as_deref().unwrap_or_default() {
-            "amdgpu" | "radeon" => files.amdgpu(&mut meters),
+            "amdgpu" | "radeon" => {
+                files.amdgpu(&mut meters);
+                files.asleep(&mut meters);
+            }
             "i915" => files.i915(&mut meters),
             "xe" => files.xe(&mut meters),
             "intel_vpu" => files.ivpu(&mut meters),
@@ -163,6 +166,19 @@ impl Files<'_> {
             power: self.sensor(&["power1_average", "power1_input"], SensorKind::Power),
             energy: self.energy(),
         }
+    }
+
+    /// What a device that the kernel has put to sleep does; its driver then refuses to tell
+    /// (`power/runtime_status`, Documentation/ABI/testing/sysfs-devices-power).
+    fn asleep(&self, meters: &mut Meters) {
+        let path = self.device("power/runtime_status");
+        if self.tree.text(&path).get().map(|status| status.trim()) != Some("suspended") {
+            return;
+        }
+        meters.load = Load::Told(Reading::new(0.0, Unit::Percent, &path));
+        meters.frequency = Reading::new(0, Unit::Hertz, &path);
+        meters.temperature = untold(Unit::Celsius, ASLEEP);
+        meters.power = untold(Unit::Watts, ASLEEP);
     }
 
     fn amdgpu(&self, meters: &mut Meters) {
@@ -387,6 +403,7 @@ impl Files<'_> {
 /// Why files say nothing of what a Hailo does.
 pub(super) const BY_HAILORT: &str = "the driver passes it to Hailo's own library alone";
 const NO_SENSORS: &str = "it has no sensors of its own";
+const ASLEEP: &str = "it sleeps, and is not woken to be asked";
 
 /// A file of a folder; empty without one.
 fn below(folder: Option<&String>, file: &str) -> String {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::fdinfo::{Clients, Engine, Held};
-use super::meters::{Counter, Load, Meters};
+use super::meters::{Counter, Load, MOST_WATTS, Meters};
 use super::uses::{Use, name_of, of_clients, processes, share};
 use super::{Accelerator, driver};
 use crate::probe::nvml::{NvmlGpu, NvmlSource};
@@ -172,6 +172,10 @@ impl Before {
         {
             let counter = Counter { name: "energy".to_owned(), busy: *joules, at: None };
             power = match self.rate(index, seconds, &counter) {
+                Some(watts) if watts > MOST_WATTS => {
+                    let detail = format!("`{watts:.0}` W cannot be");
+                    Reading::absent(Reason::Damaged, detail, Unit::Watts, &energy.source)
+                }
                 Some(watts) if watts >= 0.0 => Reading::new(watts, Unit::Watts, &energy.source),
                 Some(_) => Reading::absent(Reason::Damaged, WENT_BACK, Unit::Watts, &energy.source),
                 None => Reading::absent(Reason::NotFound, FIRST, Unit::Watts, &energy.source),

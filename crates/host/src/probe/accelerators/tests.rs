@@ -374,6 +374,20 @@ fn what_an_amd_gpu_cannot_do_is_damaged() {
 }
 
 #[test]
+fn an_amd_gpu_that_sleeps_does_nothing_and_is_not_refused() {
+    let (_dir, tree) = named("amd-apu-xdna");
+    let status = "sys/class/drm/card1/device/power/runtime_status";
+    write_entries(&format!("{status} = suspended\n"), tree.root());
+    let gpu = sampler(&tree).sample(Instant::now()).remove(0);
+    assert_eq!((gpu.utilisation.get(), gpu.frequency.get()), (Some(&0.0), Some(&0)));
+    assert_eq!(gpu.utilisation.source, status);
+    assert_eq!(gpu.power.value.unwrap_err().detail, "it sleeps, and is not woken to be asked");
+    put(&tree, status, "active\n");
+    let gpu = sampler(&tree).sample(Instant::now()).remove(0);
+    assert!(gpu.utilisation.get().is_some_and(|busy| *busy > 0.0) && gpu.power.get().is_some());
+}
+
+#[test]
 fn a_hailo_has_a_name_and_reasons() {
     let (_dir, tree) = named("raspberry-pi-5");
     let found = Accelerators::read(&tree);

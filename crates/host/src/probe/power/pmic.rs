@@ -30,11 +30,13 @@ pub(crate) fn watts(tree: &Tree) -> Result<f64, Absent> {
     }
     let text = firmware::ask(COMMAND).map_err(|error| match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            absent(Reason::Permission, "only group `video` may ask the firmware (`/dev/vcio`)")
+            let detail = "only the group of `/dev/vcio_gencmd` or `/dev/vcio` may ask the firmware";
+            absent(Reason::Permission, detail)
         }
-        io::ErrorKind::NotFound => {
-            absent(Reason::Driver, "the firmware cannot be asked: there is no `/dev/vcio`")
-        }
+        io::ErrorKind::NotFound => absent(
+            Reason::Driver,
+            "the firmware cannot be asked: there is no `/dev/vcio_gencmd` or `/dev/vcio`",
+        ),
         io::ErrorKind::Unsupported => {
             absent(Reason::Unsupported, "this firmware does not know `pmic_read_adc`")
         }
@@ -55,12 +57,19 @@ fn sum(text: &str) -> Result<f64, String> {
         };
         if let Some(rail) = name.strip_suffix("_V") {
             rails.entry(rail).or_default().0 = value('V');
+            if value('V').is_none() {
+                return Err(format!("the voltage of {rail} makes no sense"));
+            }
         } else if let Some(rail) = name.strip_suffix("_A") {
             rails.entry(rail).or_default().1 = value('A');
             if value('A').is_none() {
                 return Err(format!("the current of {rail} makes no sense"));
             }
         }
+    }
+    // Some voltages have no current. A current without a voltage has lost it.
+    if let Some((rail, _)) = rails.iter().find(|(_, rail)| matches!(rail, (None, Some(_)))) {
+        return Err(format!("the voltage of {rail} is missing"));
     }
     let products = rails.values().filter_map(|(volts, amperes)| Some((*volts)? * (*amperes)?));
     products.reduce(|a, b| a + b).ok_or_else(|| "no rail has both voltage and current".to_owned())
@@ -105,17 +114,17 @@ mod tests {
         assert!(BUSY.len() < 1024, "it fits into an answer");
         let watts = sum(BUSY).unwrap();
         assert!((watts - 7.239819).abs() < 1e-6, "{watts}");
-        let two =
-            "A_A current(0)=2.0A\nB_A current(1)=1.0A\nA_V volt(2)=3.0V\nEXT5V_V volt(24)=5.1V\n";
+        let two = "A_A current(0)=2.0A\nA_V volt(2)=3.0V\nEXT5V_V volt(24)=5.1V\n";
         assert_eq!(sum(two), Ok(6.0));
         for (text, why) in [
             ("", "no rail"),
             ("error=1 error_msg=\"Command not registered\"", "no rail"),
-            ("A_A current(0)=2.0A\nB_V volt(1)=2.0V\n", "no rail"),
+            ("B_V volt(1)=2.0V\n", "no rail"),
+            ("A_A current(0)=2.0A\nB_A current(1)=2.0A\nA_V volt(2)=2.0V\n", "voltage of B"),
             ("A_A current(0)=nanA\nA_V volt(1)=2.0V\n", "current of A"),
             ("A_A current(0)=-1.0A\nA_V volt(1)=2.0V\n", "current of A"),
             ("A_A current(0)=2.0V\nA_V volt(1)=2.0V\n", "current of A"),
-            ("A_A current(0)=2.0A\nA_V volt(1)=1e9V\n", "no rail"),
+            ("A_A current(0)=2.0A\nA_V volt(1)=1e9V\n", "voltage of A"),
         ] {
             assert!(sum(text).unwrap_err().contains(why), "{text}");
         }
