@@ -103,7 +103,8 @@ impl Clocks {
     /// do nothing. What others have set lower stays.
     ///
     /// # Errors
-    /// If the kernel does not take one, or the journal cannot be written. The others are set all the same.
+    /// If the kernel does not take one; the others are set all the same. If the journal cannot be written;
+    /// then none is set.
     pub fn set(&mut self, share: f64, watts: Option<f64>) -> Result<(), Absent> {
         let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 1.0 };
         let watts = watts.filter(|watts| watts.is_finite() && self.bound_power());
@@ -111,17 +112,27 @@ impl Clocks {
             self.draws.iter_mut().for_each(Draw::forget);
         }
         (self.share, self.watts) = (share, watts);
-        let values: Vec<u64> = self.knobs.iter().map(|knob| self.value(knob)).collect();
-        let is_new = |(knob, value): (&Knob, &u64)| knob.lowers(*value) && !knob.is_noted;
-        if self.knobs.iter().zip(&values).any(is_new) {
-            let lower = |(knob, value): &(&mut Knob, &u64)| knob.is_noted || knob.lowers(**value);
-            self.knobs.iter_mut().zip(&values).filter(lower).for_each(|(k, _)| k.is_noted = true);
-            let noted: Vec<_> = self.knobs.iter().filter(|knob| knob.is_noted).collect();
-            self.journal.note(&noted)?;
+        if share < 1.0 || watts.is_some() {
+            self.knobs.iter_mut().for_each(|knob| knob.refresh(&self.tree));
         }
+        let values: Vec<u64> = self.knobs.iter().map(|knob| self.value(knob)).collect();
+        self.note(&values)?;
         let set = |(knob, value): (&mut Knob, u64)| knob.set(&self.tree, value);
         let outcomes: Vec<_> = self.knobs.iter_mut().zip(values).map(set).collect();
         self.settle(outcomes)
+    }
+
+    /// Notes what is to be lowered to these values, if it is not noted yet.
+    fn note(&mut self, values: &[u64]) -> Result<(), Absent> {
+        let lowers = |(knob, value): (&Knob, &u64)| knob.is_noted || knob.lowers(*value);
+        let noted: Vec<bool> = self.knobs.iter().zip(values).map(lowers).collect();
+        if self.knobs.iter().map(|knob| knob.is_noted).eq(noted.iter().copied()) {
+            return Ok(());
+        }
+        let all = self.knobs.iter().zip(&noted).filter(|(_, is_noted)| **is_noted);
+        self.journal.note(&all.map(|(knob, _)| knob).collect::<Vec<_>>())?;
+        self.knobs.iter_mut().zip(noted).for_each(|(knob, is_noted)| knob.is_noted = is_noted);
+        Ok(())
     }
 
     /// Puts all back to what it was.
@@ -243,6 +254,31 @@ mod tests {
         drop(set);
         assert_eq!(clocks(&tree), [2_400_000, 1_800_000]);
         assert!(!journal.exists());
+    }
+
+    #[test]
+    fn without_a_journal_nothing_is_lowered() {
+        let (dir, tree, _) = tree();
+        let folder = dir.path().join("run");
+        fs::create_dir(&folder).unwrap();
+        let mut set = Clocks::open(&tree, &folder.join("clocks")).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        // Neither the first time nor again.
+        for _ in 0..2 {
+            assert!(set.set(0.5, None).is_err());
+            assert_eq!(clocks(&tree), [2_400_000, 1_800_000]);
+        }
+        fs::create_dir(&folder).unwrap();
+        set.set(0.5, None).unwrap();
+        assert_eq!(clocks(&tree), [1_200_000, 900_000]);
+        // What was raised meanwhile is noted as it is before it is lowered.
+        set.set(1.0, None).unwrap();
+        let path = tree.path(format!("{CPUFREQ}/policy0/scaling_max_freq"));
+        fs::write(path, "3000000").unwrap();
+        set.set(0.5, None).unwrap();
+        assert_eq!(clocks(&tree)[0], 1_500_000);
+        let noted = fs::read_to_string(folder.join("clocks")).unwrap();
+        assert!(noted.contains("policy0 3000000\n"), "{noted}");
     }
 
     #[test]

@@ -162,6 +162,13 @@ impl Knob {
         Ok(self)
     }
 
+    /// Who has raised it since we came has it back so.
+    pub(super) fn refresh(&mut self, tree: &Tree) {
+        if self.lowered.is_none() {
+            self.before = self.before.max(self.read(tree).unwrap_or(0));
+        }
+    }
+
     /// Whether setting it to a value lowers it.
     pub(super) fn lowers(&self, value: u64) -> bool {
         value < self.before
@@ -192,10 +199,6 @@ impl Knob {
         };
         if stays {
             return Ok(());
-        }
-        if let (None, Some(is)) = (&self.lowered, is) {
-            // Who has raised it since we came has it back so.
-            self.before = self.before.max(is);
         }
         self.lowered = Some(Lowered { asked: value, made: value });
         self.write(tree, value)?;
