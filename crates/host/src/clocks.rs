@@ -197,9 +197,9 @@ mod tests {
 
     use super::*;
     use crate::probe::Unit;
+    use crate::probe::power::POWERCAP;
 
     const CPUFREQ: &str = "sys/devices/system/cpu/cpufreq";
-    const POWERCAP: &str = "sys/class/powercap";
 
     fn tree() -> (tempfile::TempDir, Tree, PathBuf) {
         let dir = tempfile::tempdir().unwrap();

@@ -4,11 +4,10 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-use crate::probe::power::RaplZone;
+use crate::probe::power::{POWERCAP, RaplZone};
 use crate::probe::{Absent, Reason, Tree, Unit};
 
 const CPUFREQ: &str = "sys/devices/system/cpu/cpufreq";
-const POWERCAP: &str = "sys/class/powercap";
 /// Policies, at most.
 const MOST: usize = 4096;
 /// Microwatts by which a limit that is read may differ from what was written: processors count in

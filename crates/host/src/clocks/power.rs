@@ -7,9 +7,8 @@
 use std::time::{Duration, Instant};
 
 use crate::probe::Tree;
-use crate::probe::power::rapl_energy;
+use crate::probe::power::{POWERCAP, rapl_energy};
 
-const POWERCAP: &str = "sys/class/powercap";
 /// The shortest time whose mean watts count.
 const WINDOW: Duration = Duration::from_millis(500);
 /// Watts that no processor draws.

