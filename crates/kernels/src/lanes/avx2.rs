@@ -77,6 +77,24 @@ fn add_exponent8(x: __m256, t: __m256) -> __m256 {
     _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), exponent))
 }
 
+/// What [`Lanes::sum`] and [`Lanes::greatest`] are, by `$step8` and `$step4` of the lanes of the
+/// second half and of the first.
+macro_rules! reduce {
+    ($name:ident, $step8:ident, $step4:ident) => {
+        #[target_feature(enable = "avx2")]
+        #[inline]
+        fn $name(low: __m256, high: __m256) -> f32 {
+            let eight = $step8(high, low);
+            let four = $step4(_mm256_extractf128_ps::<1>(eight), _mm256_castps256_ps128(eight));
+            let two = $step4(_mm_movehl_ps(four, four), four);
+            _mm_cvtss_f32($step4(_mm_movehdup_ps(two), two))
+        }
+    };
+}
+
+reduce!(sum_16, _mm256_add_ps, _mm_add_ps);
+reduce!(greatest_16, _mm256_max_ps, _mm_max_ps);
+
 /// The two halves of an array.
 #[inline(always)]
 fn halves<T>(x: &[T; 16]) -> [&[T; 8]; 2] {
@@ -166,4 +184,16 @@ impl Lanes for F32x16 {
     op!(abs() = abs8);
     op!(if_less(b, yes, no) = if_less8);
     op!(add_exponent(t) = add_exponent8);
+
+    #[inline(always)]
+    fn sum(self) -> f32 {
+        // SAFETY: holding a vector proves the instructions.
+        unsafe { sum_16(self.0, self.1) }
+    }
+
+    #[inline(always)]
+    fn greatest(self) -> f32 {
+        // SAFETY: holding a vector proves the instructions.
+        unsafe { greatest_16(self.0, self.1) }
+    }
 }

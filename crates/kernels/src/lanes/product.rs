@@ -8,6 +8,9 @@ pub(super) trait Rows: Copy {
     fn vectors<I: Isa, const N: usize>(self, isa: I, row: usize, first: usize) -> [I::V; N];
 }
 
+/// A [`Left::stride`] that is not known when a kernel is compiled.
+pub(super) const ANY: usize = 1;
+
 /// The left-hand operand: `depth` columns from `first` of each row of `stride` floats.
 #[derive(Clone, Copy)]
 pub(super) struct Left<'a> {
@@ -54,9 +57,10 @@ impl Ahead {
     }
 }
 
-/// `result = carry * result + left * right`, where `right` begins with row `base`.
+/// `result = carry * result + left * right`, where `right` begins with row `base`, and `STRIDE` is
+/// that of `left` or [`ANY`].
 #[inline(always)]
-pub(super) fn product<I: Isa>(
+pub(super) fn product<I: Isa, const STRIDE: usize>(
     isa: I,
     left: Left<'_>,
     right: impl Rows,
@@ -67,18 +71,19 @@ pub(super) fn product<I: Isa>(
     let mut row = 0;
     while row < m {
         row += match m - row {
-            1 => strip::<I, _, 1>(isa, left, right, base, result, row),
-            2 => strip::<I, _, 2>(isa, left, right, base, result, row),
-            3 => strip::<I, _, 3>(isa, left, right, base, result, row),
-            4 | 5 => strip::<I, _, 4>(isa, left, right, base, result, row),
-            _ => strip::<I, _, 6>(isa, left, right, base, result, row),
+            1 => strip::<I, _, ANY, 1>(isa, left, right, base, result, row),
+            2 => strip::<I, _, ANY, 2>(isa, left, right, base, result, row),
+            3 => strip::<I, _, ANY, 3>(isa, left, right, base, result, row),
+            4 | 5 => strip::<I, _, ANY, 4>(isa, left, right, base, result, row),
+            // An address for each of so many rows would need more registers than there are.
+            _ => strip::<I, _, STRIDE, 6>(isa, left, right, base, result, row),
         };
     }
 }
 
 /// Rows `row..row + M` of the result; returns `M`.
 #[inline(always)]
-fn strip<I: Isa, R: Rows, const M: usize>(
+fn strip<I: Isa, R: Rows, const STRIDE: usize, const M: usize>(
     isa: I,
     left: Left<'_>,
     right: R,
@@ -90,11 +95,11 @@ fn strip<I: Isa, R: Rows, const M: usize>(
     while at < result.end {
         let rest = result.end - at;
         at += if rest >= 4 && 4 * M <= I::ACCUMULATORS {
-            tile::<I, R, M, 4>(isa, left, right, base, result, row, at)
+            tile::<I, R, STRIDE, M, 4>(isa, left, right, base, result, row, at)
         } else if rest >= 2 && 2 * M <= I::ACCUMULATORS {
-            tile::<I, R, M, 2>(isa, left, right, base, result, row, at)
+            tile::<I, R, STRIDE, M, 2>(isa, left, right, base, result, row, at)
         } else {
-            tile::<I, R, M, 1>(isa, left, right, base, result, row, at)
+            tile::<I, R, STRIDE, M, 1>(isa, left, right, base, result, row, at)
         };
     }
     M
@@ -102,7 +107,7 @@ fn strip<I: Isa, R: Rows, const M: usize>(
 
 /// `(M, 16 N)` values of the result; returns `N`.
 #[inline(always)]
-fn tile<I: Isa, R: Rows, const M: usize, const N: usize>(
+fn tile<I: Isa, R: Rows, const STRIDE: usize, const M: usize, const N: usize>(
     isa: I,
     left: Left<'_>,
     right: R,
@@ -126,13 +131,21 @@ fn tile<I: Isa, R: Rows, const M: usize, const N: usize>(
     for (m, slot) in rows.iter_mut().enumerate() {
         *slot = &left.data[(row + m) * left.stride + left.first..][..left.depth];
     }
+    let near = match STRIDE {
+        ANY => &[],
+        _ => &left.data.as_chunks::<STRIDE>().0[row..][..M],
+    };
     for d in 0..left.depth {
         if let Some(ahead) = &mut ahead {
             ahead.fetch(isa);
         }
         let right = right.vectors::<I, N>(isa, base + d, at);
-        for (sums, row) in sums.iter_mut().zip(rows) {
-            let factor = isa.splat(row[d]);
+        for (m, sums) in sums.iter_mut().enumerate() {
+            let factor = match STRIDE {
+                ANY => rows[m][d],
+                _ => near[m][left.first + d],
+            };
+            let factor = isa.splat(factor);
             for (sum, right) in sums.iter_mut().zip(right) {
                 *sum = factor.mul_add(right, *sum);
             }

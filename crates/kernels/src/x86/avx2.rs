@@ -10,6 +10,7 @@ mod load;
 mod matmat;
 mod matmul;
 mod matvec;
+mod micro;
 mod panels;
 mod quantize;
 mod step;

@@ -94,19 +94,10 @@ fn dpbusd(sum: __m256i, q: __m256i, x: __m256i) -> __m256i {
     out
 }
 
-/// `sum + w . x` in each lane of two signed 16-bit integers.
+/// `sum + w . x` in each lane of two signed 16-bit integers, where AVX-VNNI is.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn dot_16<const VNNI: bool>(sum: __m256i, w: __m256i, x: __m256i) -> __m256i {
-    match VNNI {
-        true => dpwssd(sum, w, x),
-        false => add_words(sum, _mm256_madd_epi16(w, x)),
-    }
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn dpwssd(sum: __m256i, w: __m256i, x: __m256i) -> __m256i {
+pub(super) fn dpwssd(sum: __m256i, w: __m256i, x: __m256i) -> __m256i {
     let mut out = sum;
     // SAFETY: reads and writes only these registers; `VNNI` is set by the row that detects it.
     unsafe {

@@ -7,9 +7,12 @@
 
 use std::arch::x86_64::*;
 
-use super::dot::dot_16;
+use super::dot::dpwssd;
 use super::floats::{brain, half};
-use super::load::{broadcast, load_words, store_words, transpose, write_lanes};
+use super::load::{
+    Pair, broadcast, fetch_to_write, load_words, store_words, transpose, write_lanes,
+};
+use super::micro::{WORDS as STEP, add_scaled, add_shorts, start_shorts};
 use crate::int16::{GROUP, Int16Rows, Int16Tile, LEAST, LIMIT, Record, WORDS};
 use crate::row::Line;
 use crate::tile::with_width;
@@ -17,11 +20,16 @@ use crate::{Columns, Format, Scratch};
 
 /// Weight rows of half a panel: the lanes of a register.
 const ROWS: usize = 8;
-/// Packed activations that are walked once per panel: they should stay in a private L2.
-const SLAB_BYTES: usize = 768 << 10;
+/// Panels that a tile meets before the next one, at most.
+const PANELS: usize = 4;
+/// Values of a row that are multiplied before the others: a tile of 6 tokens has 13 bytes for each in
+/// the first-level cache, and panels of it are in the second.
+const SLAB: usize = 1536;
+/// Bytes of the panels that a tile meets: a quarter of a small second-level cache.
+const PANEL_BYTES: usize = 128 << 10;
 
 /// A group of 32 values of 16 rows: two integers of each row to a pair of registers, then the scales.
-type Group = [[[u32; ROWS]; 2]; WORDS + 1];
+type Group = [Pair; WORDS + 1];
 
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn pack(tile: Int16Tile<'_>) {
@@ -53,31 +61,42 @@ fn run<const VNNI: bool>(
     decode: impl Fn(&[[u8; 2]; ROWS]) -> __m256 + Copy,
 ) {
     let (n, columns) = (x.n(), out.columns());
-    let depth = x.slab(SLAB_BYTES);
-    scratch.lines.resize((WORDS + 1) * depth / GROUP, Line([0; 16]));
+    let depth = n.div_ceil(n.div_ceil(SLAB)).next_multiple_of(GROUP);
+    let panels = (PANEL_BYTES / (depth / GROUP * size_of::<Group>())).clamp(1, PANELS);
+    scratch.lines.resize(panels * (WORDS + 1) * depth / GROUP, Line([0; 16]));
     let groups: &mut [Group] = bytemuck::cast_slice_mut(&mut scratch.lines);
     for start in (0..n).step_by(depth) {
         let values = depth.min(n - start);
         let slab = start / GROUP..(start + values) / GROUP;
-        for column in (0..columns).step_by(2 * ROWS) {
-            for half in 0..2 {
-                let row = |r: usize| (column + half * ROWS + r).min(columns - 1);
-                let values = |r: usize| &weights[row(r) * n + start..][..values];
-                round(std::array::from_fn(values), groups, half, decode);
+        for column in (0..columns).step_by(2 * ROWS * panels) {
+            let count = panels.min((columns - column).div_ceil(2 * ROWS));
+            let halves = groups.chunks_exact_mut(depth / GROUP).take(count);
+            for (p, groups) in halves.enumerate() {
+                for half in 0..2 {
+                    let first = column + (2 * p + half) * ROWS;
+                    let row = |r: usize| (first + r).min(columns - 1);
+                    let values = |r: usize| &weights[row(r) * n + start..][..values];
+                    round(std::array::from_fn(values), groups, half, decode);
+                }
             }
             for (tile, words) in x.tiles() {
-                with_width!(tile.width, [2 4 6], T => {
-                    let x: &[Record<T>] = &bytemuck::cast_slice(words)[slab.clone()];
-                    let totals = products::<VNNI, T>(groups, x);
-                    for t in 0..tile.tokens {
-                        let out = out.row(tile.start + t);
-                        for (half, totals) in totals.iter().enumerate() {
-                            let first = columns.min(column + half * ROWS);
-                            let end = columns.min(first + ROWS);
-                            write_lanes(&mut out[first..end], start > 0, totals[t]);
+                for t in 0..tile.tokens {
+                    fetch_to_write(&out.row(tile.start + t)[column..], 2 * ROWS * count);
+                }
+                for (p, groups) in groups.chunks_exact(depth / GROUP).take(count).enumerate() {
+                    with_width!(tile.width, [2 4 6], T => {
+                        let x: &[Record<T>] = &bytemuck::cast_slice(words)[slab.clone()];
+                        let totals = products::<VNNI, T>(groups, x);
+                        for t in 0..tile.tokens {
+                            let out = out.row(tile.start + t);
+                            for (half, totals) in totals.iter().enumerate() {
+                                let first = columns.min(column + (2 * p + half) * ROWS);
+                                let end = columns.min(first + ROWS);
+                                write_lanes(&mut out[first..end], start > 0, totals[t]);
+                            }
                         }
-                    }
-                });
+                    });
+                }
             }
         }
     }
@@ -133,12 +152,22 @@ fn products<const VNNI: bool, const T: usize>(
     let mut totals = [[_mm256_setzero_ps(); T]; 2];
     for (w, x) in groups.iter().zip(x) {
         let mut sum = [[_mm256_setzero_si256(); T]; 2];
-        for (line, x) in w.iter().zip(x).take(WORDS) {
-            let line = [load_words(&line[0]), load_words(&line[1])];
-            for t in 0..T {
-                let x = broadcast(x[t]);
-                for half in 0..2 {
-                    sum[half][t] = dot_16::<VNNI>(sum[half][t], line[half], x);
+        if VNNI {
+            for (line, x) in w.iter().zip(x).take(WORDS) {
+                let line = [load_words(&line[0]), load_words(&line[1])];
+                for t in 0..T {
+                    let x = broadcast(x[t]);
+                    for half in 0..2 {
+                        sum[half][t] = dpwssd(sum[half][t], line[half], x);
+                    }
+                }
+            }
+        } else {
+            let words = w.as_chunks::<STEP>().0.iter().zip(x.as_chunks::<STEP>().0);
+            for (i, (q, x)) in words.enumerate() {
+                match i {
+                    0 => start_shorts::<T>(&mut sum, q, x),
+                    _ => add_shorts::<T>(&mut sum, q, x),
                 }
             }
         }
@@ -147,8 +176,7 @@ fn products<const VNNI: bool, const T: usize>(
             let x = _mm256_castsi256_ps(broadcast(x[WORDS][t]));
             for half in 0..2 {
                 let scale = _mm256_mul_ps(_mm256_castsi256_ps(load_words(scales[half])), x);
-                let sum = _mm256_cvtepi32_ps(sum[half][t]);
-                totals[half][t] = _mm256_fmadd_ps(sum, scale, totals[half][t]);
+                add_scaled(&mut totals[half][t], _mm256_cvtepi32_ps(sum[half][t]), scale);
             }
         }
     }

@@ -3,6 +3,9 @@
 
 use std::arch::x86_64::*;
 
+/// A word of each row of both halves of a panel.
+pub(super) type Pair = [[u32; 8]; 2];
+
 /// Of 512, 1024 and 2048 bytes the best for weights in memory (Sapphire Rapids, Zen 3).
 const AHEAD: usize = 1024;
 
@@ -101,6 +104,20 @@ pub(super) fn prefetch(bytes: &[u8], length: usize) {
         let address = bytes.as_ptr().wrapping_add(AHEAD + i * 64).cast();
         _mm_prefetch::<_MM_HINT_T0>(address);
     }
+}
+
+/// Asks for the lines of the first floats, to be written.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn fetch_to_write(floats: &[f32], count: usize) {
+    let start = floats.as_ptr();
+    for i in (0..count.min(floats.len())).step_by(16) {
+        _mm_prefetch::<_MM_HINT_ET0>(start.wrapping_add(i).cast());
+    }
+    // The last line, where the first one began before the floats.
+    _mm_prefetch::<_MM_HINT_ET0>(
+        start.wrapping_add(count.min(floats.len())).wrapping_sub(1).cast(),
+    );
 }
 
 /// A word in every lane.

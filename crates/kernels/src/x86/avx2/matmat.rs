@@ -1,14 +1,24 @@
 //! Many tokens: panels of 16 weight rows, unpacked once, meet tiles of up to 6 tokens.
 //!
 //! A register holds four consecutive weights of each of 8 rows, a half of a panel; both halves meet
-//! four activations of one token, broadcast once. Integer sums are exact within a group, then scaled.
+//! four activations of one token, broadcast once. Weights that are kept signed ([`signed`]) are widened
+//! to 16 bits, two of each row to a register, and so are activations: their products need as many
+//! instructions as those of bytes with signs moved would, and fewer of them wait for each other. Integer sums are exact within a group, then scaled.
 //! The 12 sums of a group are in registers, and the totals in memory, which are touched once a group:
 //! so there are fewer loads than products.
+//!
+//! A tile of tokens meets several panels in turn: it stays in the first-level cache, and what it
+//! yields is written line after line.
 
 use std::arch::x86_64::*;
 
-use super::dot::{add_pairs, dot, pairs, short, signed};
-use super::load::{broadcast, load_lanes, load_words, store_words, transpose, write_lanes};
+use super::dot::{dot, short, signed};
+use super::load::{
+    Pair, broadcast, fetch_to_write, load_lanes, load_words, store_words, transpose, write_lanes,
+};
+use super::micro::{
+    WORDS, add_bytes, add_scaled, add_scaled_and_min, add_shorts, start_bytes, start_shorts,
+};
 use super::step::Step;
 use crate::activations::GROUP as X_GROUP;
 use crate::steps::{STEP, WeightRows};
@@ -18,32 +28,103 @@ use crate::{Columns, QuantizedRows, Scratch};
 
 /// Weight rows of half a panel: the lanes of a register.
 const ROWS: usize = 8;
-/// Packed activations that are walked once per panel: they should stay in a private L2.
-const SLAB_BYTES: usize = 768 << 10;
+/// Panels that a tile meets before the next one, at most.
+const PANELS: usize = 4;
+/// Values of a row that are multiplied before the others: a tile of 6 tokens has 11 bytes for each in
+/// the first-level cache (20 of 16 bits), and panels of them are in the second.
+const SLAB: usize = 2048;
+const WIDE_SLAB: usize = 1024;
+/// Bytes of the panels that a tile meets: a quarter of a small second-level cache.
+const PANEL_BYTES: usize = 128 << 10;
 
-/// Words that the innermost loop takes at a time.
+/// Words that the innermost loop takes at a time where sums are of 32 bits.
 const UNROLL: usize = 2;
 
-/// A word, scale or minimum of each row of both halves.
-type Pair = [[u32; ROWS]; 2];
-
-/// 16 weight rows, four values each to a pair of registers; then per group a pair of scales and one
-/// of minima.
+/// Panels of 16 weight rows, one after the other: four values of each row to a pair of registers (or
+/// two, where they are [`signed`]: of 32 values the first two of each four, then the others), then per
+/// group a pair of scales and one of minima.
 pub(super) struct Lines<'a> {
+    data: &'a mut [Pair],
+    words: usize,
+    groups: usize,
+    /// The activations of a tile of 16 bits.
+    wide: &'a mut Vec<u32>,
+}
+
+/// A panel of [`Lines`].
+pub(super) struct LinesMut<'a> {
     pub(super) q: &'a mut [Pair],
     pub(super) scale: &'a mut [Pair],
     pub(super) min: &'a mut [Pair],
 }
 
 impl<'a> Lines<'a> {
-    /// With room for so many values of each row.
-    pub(super) fn new(values: usize, group: usize, scratch: &'a mut Scratch) -> Self {
-        let (words, groups) = (values / 4, values / group);
-        scratch.lines.resize(words + 2 * groups, bytemuck::Zeroable::zeroed());
-        let (q, scales) = bytemuck::cast_slice_mut(&mut scratch.lines).split_at_mut(words);
-        let (scale, min) = scales.split_at_mut(groups);
-        Self { q, scale, min }
+    /// With room for so many values of each row of some panels.
+    pub(super) fn new<const VNNI: bool, const GROUP: usize, const BIAS: u8>(
+        panels: usize,
+        values: usize,
+        scratch: &'a mut Scratch,
+    ) -> Self {
+        let words = values / X_GROUP * words(VNNI, BIAS);
+        let groups = values / GROUP;
+        scratch.lines.resize(panels * (words + 2 * groups), bytemuck::Zeroable::zeroed());
+        let data = bytemuck::cast_slice_mut(&mut scratch.lines);
+        Self { data, words, groups, wide: &mut scratch.words }
     }
+
+    pub(super) fn panel(&mut self, p: usize) -> LinesMut<'_> {
+        let length = self.words + 2 * self.groups;
+        let (q, scales) = self.data[p * length..][..length].split_at_mut(self.words);
+        let (scale, min) = scales.split_at_mut(self.groups);
+        LinesMut { q, scale, min }
+    }
+}
+
+impl LinesMut<'_> {
+    /// Sets word `k` of all rows of a half, four weights of each.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(super) fn set<const VNNI: bool, const BIAS: u8>(
+        &mut self,
+        k: usize,
+        half: usize,
+        word: __m256i,
+    ) {
+        if signed(VNNI, BIAS) {
+            let at = k / 8 * 16 + k % 8;
+            let [first, second] = widen(word);
+            store_words(&mut self.q[at][half], first);
+            store_words(&mut self.q[at + 8][half], second);
+        } else {
+            store_words(&mut self.q[k][half], word);
+        }
+    }
+}
+
+/// Pairs of registers that hold 32 values of each row of a panel.
+const fn words(vnni: bool, bias: u8) -> usize {
+    if signed(vnni, bias) { 16 } else { 8 }
+}
+
+/// The first two bytes of each word as 16-bit integers, and the other two.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn widen(word: __m256i) -> [__m256i; 2] {
+    let first = _mm_setr_epi8(-1, 0, -1, 1, -1, 4, -1, 5, -1, 8, -1, 9, -1, 12, -1, 13);
+    let second = _mm_setr_epi8(-1, 2, -1, 3, -1, 6, -1, 7, -1, 10, -1, 11, -1, 14, -1, 15);
+    let mut out = [first, second].map(|order| _mm256_broadcastsi128_si256(order));
+    for out in &mut out {
+        *out = _mm256_srai_epi16::<8>(_mm256_shuffle_epi8(word, *out));
+    }
+    out
+}
+
+/// How rows of `n` values are cut: how many go together, and how many panels of so many a tile meets.
+pub(super) fn cut<const VNNI: bool, const BIAS: u8>(n: usize) -> (usize, usize) {
+    let slab = if signed(VNNI, BIAS) { WIDE_SLAB } else { SLAB };
+    let depth = n.div_ceil(n.div_ceil(slab)).next_multiple_of(STEP);
+    let bytes = depth / X_GROUP * words(VNNI, BIAS) * size_of::<Pair>();
+    (depth, (PANEL_BYTES / bytes).clamp(1, PANELS))
 }
 
 /// Some values of some weight rows and of all activations.
@@ -76,48 +157,91 @@ pub(super) fn matmat<
     decode: impl Fn(&[u8]) -> Step + Copy,
 ) {
     let (n, columns) = (x.n(), out.columns());
-    let depth = x.slab(SLAB_BYTES);
-    let mut lines = Lines::new(depth, GROUP, scratch);
+    let (depth, panels) = cut::<VNNI, CENTER>(n);
+    let mut lines = Lines::new::<VNNI, GROUP, CENTER>(panels, depth, scratch);
 
     for start in (0..n).step_by(depth) {
-        let groups = depth.min(n - start) / X_GROUP;
-        for column in (0..columns).step_by(2 * ROWS) {
+        let values = depth.min(n - start);
+        for column in (0..columns).step_by(2 * ROWS * panels) {
             let first = start / STEP * weights.step_bytes;
-            for half in 0..2 {
+            let count = panels.min((columns - column).div_ceil(2 * ROWS));
+            for half in 0..2 * count {
                 let row = |r: usize| (column + half * ROWS + r).min(columns - 1);
                 let rows = std::array::from_fn(|r| &weights.row_on(row(r))[first..]);
                 unpack::<VNNI, GROUP, HAS_MIN, BIAS, CENTER>(
                     weights,
                     rows,
-                    groups * X_GROUP,
-                    half,
-                    &mut lines,
+                    values,
+                    half % 2,
+                    lines.panel(half / 2),
                     decode,
                 );
             }
-            let part = Part { x, start, values: groups * X_GROUP, column, apart: 0 };
-            sweep::<VNNI, GROUP, HAS_MIN, CENTER>(&lines, part, out);
+            let part = Part { x, start, values, column, apart: 0 };
+            sweep::<VNNI, GROUP, HAS_MIN, CENTER>(count, &mut lines, part, out);
         }
     }
 }
 
-/// The products of 16 rows with all activations.
+/// The products of `count` neighbouring panels with all activations.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn sweep<const VNNI: bool, const GROUP: usize, const HAS_MIN: bool, const BIAS: u8>(
-    lines: &Lines<'_>,
+    count: usize,
+    lines: &mut Lines<'_>,
     part: Part<'_>,
     out: &mut Columns<'_>,
 ) {
     let groups = part.start / X_GROUP..(part.start + part.values) / X_GROUP;
     for (tile, words) in part.x.tiles(tiling(VNNI)) {
+        for t in 0..tile.tokens {
+            let (token, _) = part.x.target(tile.start + t);
+            fetch_to_write(&out.row(token)[part.column..], 2 * ROWS * count);
+        }
         with_width!(tile.width, [2 4 6], T => {
             let x: &[Record<T>] = &bytemuck::cast_slice(words)[groups.clone()];
-            write(part, tile, out, |totals: &mut [[__m256; T]; 2]| {
-                products::<VNNI, T, GROUP, HAS_MIN, BIAS>(lines, x, totals);
-            });
+            let mut wide = std::mem::take(lines.wide);
+            let x = match signed(VNNI, BIAS) {
+                true => Operands { x, wide: widen_all(x, &mut wide) },
+                false => Operands { x, wide: &[] },
+            };
+            for p in 0..count {
+                let lines = lines.panel(p);
+                let part = Part { column: part.column + 2 * ROWS * p, ..part };
+                write(part, tile, out, |totals: &mut [[__m256; T]; 2]| {
+                    products::<VNNI, T, GROUP, HAS_MIN, BIAS>(&lines, x, totals);
+                });
+            }
+            *lines.wide = wide;
         });
     }
+}
+
+/// The activations of a tile, and where weights are [`signed`] of 16 bits too: of 32 values of each
+/// token the first two of each four, then the others.
+#[derive(Clone, Copy)]
+struct Operands<'a, const T: usize> {
+    x: &'a [Record<T>],
+    wide: &'a [[[u32; T]; 16]],
+}
+
+/// [`Operands::wide`] of a tile.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn widen_all<'a, const T: usize>(x: &[Record<T>], out: &'a mut Vec<u32>) -> &'a [[[u32; T]; 16]] {
+    let length = x.len() * 16 * T;
+    out.resize(out.len().max(length), 0);
+    let out = &mut out[..length];
+    for (x, out) in x.iter().zip(out.chunks_exact_mut(16 * T)) {
+        let (first, second) = out.split_at_mut(8 * T);
+        let out = first.as_chunks_mut().0.iter_mut().zip(second.as_chunks_mut().0);
+        for (word, (first, second)) in x[..8].as_flattened().as_chunks().0.iter().zip(out) {
+            let wide = widen(load_words(word));
+            store_words(first, wide[0]);
+            store_words(second, wide[1]);
+        }
+    }
+    bytemuck::cast_slice(out)
 }
 
 /// Writes the products that `add` adds to totals of 8 rows a half and `T` tokens; neighbours are the
@@ -171,7 +295,7 @@ fn unpack<
     rows: [&[u8]; ROWS],
     values: usize,
     half: usize,
-    lines: &mut Lines<'_>,
+    mut lines: LinesMut<'_>,
     decode: impl Fn(&[u8]) -> Step + Copy,
 ) {
     let above = _mm256_set1_ps(f32::from(CENTER) - f32::from(BIAS));
@@ -180,8 +304,8 @@ fn unpack<
         let steps = rows.map(|row| weights.last_step(&row[s * weights.step_bytes..], decode));
         for part in 0..8 {
             let q = transpose(steps.map(|step| _mm256_xor_si256(step.q[part], cut)));
-            for (out, q) in lines.q[s * 64 + part * 8..].iter_mut().zip(q) {
-                store_words(&mut out[half], q);
+            for (k, q) in q.into_iter().enumerate() {
+                lines.set::<VNNI, CENTER>(s * 64 + part * 8 + k, half, q);
             }
         }
         let groups = STEP / GROUP;
@@ -216,98 +340,110 @@ fn products<
     const HAS_MIN: bool,
     const BIAS: u8,
 >(
-    lines: &Lines<'_>,
-    x: &[Record<T>],
+    lines: &LinesMut<'_>,
+    Operands { x, wide }: Operands<'_, T>,
     totals: &mut [[__m256; T]; 2],
 ) {
     let halves = X_GROUP / GROUP;
-    // A constant to us but not to the compiler, which would unroll the loop over it and keep
-    // weights in memory to finish one token after the other.
-    let words = lines.q.len() / lines.scale.len().max(1);
+    let words = match VNNI {
+        false => words(VNNI, BIAS),
+        // A constant to us but not to the compiler, which would unroll the loop over it and keep
+        // weights in memory to finish one token after the other.
+        true => lines.q.len() * halves / lines.scale.len().max(1),
+    };
     const { assert!(BIAS <= 16 || BIAS == 128 || GROUP == 16) };
-    const { assert!((GROUP / 4).is_multiple_of(UNROLL)) };
-    debug_assert!(lines.q.is_empty() || words == GROUP / 4);
-    let q = lines.q.chunks_exact(words * halves);
+    const { assert!((GROUP / 4).is_multiple_of(UNROLL) && (GROUP / 4).is_multiple_of(WORDS)) };
+    let q = lines.q.chunks_exact(words);
     let scale = lines.scale.chunks_exact(halves);
     let min = lines.min.chunks_exact(halves);
-    let mut total = *totals;
-    for (((x, q), scale), min) in x.iter().zip(q).zip(scale).zip(min) {
-        for half in 0..halves {
-            let (scale, min) = (&scale[half], &min[half]);
-            let of = |all: usize| half * all..(half + 1) * all;
-            let group = Group { q: &q[of(words)], x: &x[of(words)], scale, min };
-            let sums = [tile::negative_sum(GROUP, half), tile::scaled_sum(GROUP, half)];
-            if signed(VNNI, BIAS) && T == 6 {
-                // With more sums, neither the weights nor their magnitudes would be in registers.
-                add_group::<VNNI, T, 3, HAS_MIN, BIAS>(group, x, sums, 0, &mut total);
-                add_group::<VNNI, T, 3, HAS_MIN, BIAS>(group, x, sums, 3, &mut total);
-            } else {
-                add_group::<VNNI, T, T, HAS_MIN, BIAS>(group, x, sums, 0, &mut total);
-            }
+    for (g, (((x, q), scale), min)) in x.iter().zip(q).zip(scale).zip(min).enumerate() {
+        let wide = if signed(VNNI, BIAS) { &wide[g][..] } else { &[] };
+        let group = Group { q, x, wide, scale, min };
+        add_group::<VNNI, T, GROUP, HAS_MIN, BIAS, 0>(group, totals);
+        if const { GROUP < X_GROUP } {
+            add_group::<VNNI, T, GROUP, HAS_MIN, BIAS, 1>(group, totals);
         }
     }
-    *totals = total;
 }
 
-/// The values of 16 rows and `T` tokens that share a scale of the weights.
+/// 32 values of 16 rows and `T` tokens, with scales and minima of their halves or of all.
 #[derive(Clone, Copy)]
 struct Group<'a, const T: usize> {
     q: &'a [Pair],
-    x: &'a [[u32; T]],
-    scale: &'a Pair,
-    min: &'a Pair,
+    x: &'a Record<T>,
+    /// As [`Operands::wide`].
+    wide: &'a [[u32; T]],
+    scale: &'a [Pair],
+    min: &'a [Pair],
 }
 
-/// Adds the products of a group with `S` tokens from `first` on, whose sums are in rows `sums` of
-/// their record.
+/// Adds the products of the values that share a scale: half `HALF`, or all.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn add_group<
     const VNNI: bool,
     const T: usize,
-    const S: usize,
+    const GROUP: usize,
     const HAS_MIN: bool,
     const BIAS: u8,
+    const HALF: usize,
 >(
-    Group { q, x: words, scale, min }: Group<'_, T>,
-    x: &Record<T>,
-    [negative, scaled]: [usize; 2],
-    first: usize,
+    Group { q, x, wide, scale, min }: Group<'_, T>,
     totals: &mut [[__m256; T]; 2],
 ) {
-    let of = |row: usize| x[row][first..].first_chunk::<S>().expect("tokens of the tile");
-    let mut sum = [starts::<VNNI, BIAS, S>(of(negative)); 2];
-    for (x, q) in words.as_chunks().0.iter().zip(q.as_chunks().0) {
-        let (x, q): (&[[u32; T]; UNROLL], &[Pair; UNROLL]) = (x, q);
-        for i in 0..UNROLL {
-            let q = [load_words(&q[i][0]), load_words(&q[i][1])];
-            for t in 0..S {
-                let x = broadcast(x[i][first + t]);
-                for p in 0..2 {
-                    sum[p][t] = if const { short(VNNI, BIAS) } {
-                        add_pairs(sum[p][t], pairs::<BIAS>(q[p], x))
-                    } else {
-                        dot::<VNNI, BIAS>(sum[p][t], q[p], x)
-                    };
+    let (scale, min) = (&scale[HALF], &min[HALF]);
+    let mut sum = [starts::<VNNI, BIAS, T>(&x[tile::negative_sum(GROUP, HALF)]); 2];
+    if VNNI {
+        let count = q.len() * GROUP / X_GROUP;
+        let of = HALF * count..(HALF + 1) * count;
+        for (x, q) in x[of.clone()].as_chunks().0.iter().zip(q[of].as_chunks().0) {
+            let (x, q): (&[[u32; T]; UNROLL], &[Pair; UNROLL]) = (x, q);
+            for i in 0..UNROLL {
+                let q = [load_words(&q[i][0]), load_words(&q[i][1])];
+                for t in 0..T {
+                    let x = broadcast(x[i][t]);
+                    for p in 0..2 {
+                        sum[p][t] = dot::<VNNI, BIAS>(sum[p][t], q[p], x);
+                    }
                 }
             }
         }
-    }
-    if const { short(VNNI, BIAS) } {
+    } else if signed(VNNI, BIAS) {
+        // Of a half of the values every second run of words, the first two of each four and the others.
+        let (first, step) = if GROUP == X_GROUP { (0, 1) } else { (HALF, 2) };
+        let (q, x) = (q.as_chunks().0, wide.as_chunks().0);
+        start_shorts(&mut sum, &q[first], &x[first]);
+        for i in (first + step..4).step_by(step) {
+            add_shorts(&mut sum, &q[i], &x[i]);
+        }
+    } else {
+        let count = GROUP / 4 / WORDS;
+        let q: &[[Pair; WORDS]; 2] = q.as_chunks().0.first_chunk().expect("8 words");
+        let x = x[..8].as_chunks().0;
+        for i in HALF * count..(HALF + 1) * count {
+            match BIAS == 0 && i == HALF * count {
+                true => start_bytes(&mut sum, &q[i], &x[i]),
+                false => add_bytes(&mut sum, &q[i], &x[i]),
+            }
+        }
         for sum in sum.as_flattened_mut() {
             *sum = _mm256_madd_epi16(*sum, _mm256_set1_epi16(1));
         }
     }
-    for t in 0..S {
-        let word = |row: usize| _mm256_castsi256_ps(broadcast(of(row)[t]));
+    let scaled = tile::scaled_sum(GROUP, HALF);
+    for t in 0..T {
+        let word = |row: usize| _mm256_castsi256_ps(broadcast(x[row][t]));
         for p in 0..2 {
             let scale = _mm256_castsi256_ps(load_words(&scale[p]));
             let scale = _mm256_mul_ps(scale, word(tile::SCALE));
-            let total = &mut totals[p][first + t];
-            *total = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[p][t]), scale, *total);
-            if HAS_MIN {
-                let min = _mm256_castsi256_ps(load_words(&min[p]));
-                *total = _mm256_fmadd_ps(min, word(scaled), *total);
+            let total = &mut totals[p][t];
+            let sum = _mm256_cvtepi32_ps(sum[p][t]);
+            match HAS_MIN {
+                false => add_scaled(total, sum, scale),
+                true => {
+                    let min = _mm256_castsi256_ps(load_words(&min[p]));
+                    add_scaled_and_min(total, sum, scale, min, word(scaled));
+                }
             }
         }
     }

@@ -19,7 +19,7 @@ use std::arch::x86_64::*;
 
 use super::dot::signed;
 use super::load::{prefetch, store_words};
-use super::matmat::{self, Lines, Part};
+use super::matmat::{self, Lines, LinesMut, Part};
 use super::tiling;
 use crate::activations::GROUP as X_GROUP;
 use crate::blocks::{IQ4_NL, IQ4_XS, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0};
@@ -30,8 +30,6 @@ use crate::{Columns, Format, QuantizedRows, Scratch};
 const STREAMS: usize = 4;
 /// From this many tiles on, unpacking a panel pays.
 const UNPACK_TILES: usize = 3;
-/// Packed activations that are walked once per panel: they should stay in a private L2.
-const SLAB_BYTES: usize = 768 << 10;
 
 /// What every call of the kernels needs.
 struct Call<'a, 'b> {
@@ -155,12 +153,13 @@ fn run<
     let before = B::SHAPE.scales_bytes(n);
     let panel_bytes = before + n / X_GROUP * BYTES;
     let many = x.tiles(tiling(VNNI)).count() >= UNPACK_TILES;
-    let depth = if many { x.slab(SLAB_BYTES) } else { n };
-    let mut lines = Lines::new(if many { depth } else { 0 }, GROUP, scratch);
+    let (depth, neighbours) = if many { matmat::cut::<VNNI, BIAS>(n) } else { (n, 1) };
+    let values = if many { depth } else { 0 };
+    let mut lines = Lines::new::<VNNI, GROUP, BIAS>(neighbours, values, scratch);
     let streams = if many { 1 } else { STREAMS };
     for start in (0..n).step_by(depth) {
         let values = depth.min(n - start);
-        for Set { first, count, apart } in sets(columns.div_ceil(PANEL_ROWS), streams, 1) {
+        for Set { first, count, apart } in sets(columns.div_ceil(PANEL_ROWS), streams, neighbours) {
             let mut blocks: [&[[u8; SCALES]]; STREAMS] = [&[]; STREAMS];
             let mut records: [&[[u8; BYTES]]; STREAMS] = [&[]; STREAMS];
             for p in 0..count {
@@ -186,8 +185,12 @@ fn run<
             };
             let ahead = |p: usize, g: usize| prefetch(&records[p][g], BYTES);
             if many {
-                unpack::<GROUP, HAS_MIN>(values, word, scales, &mut lines);
-                matmat::sweep::<VNNI, GROUP, HAS_MIN, BIAS>(&lines, part, out);
+                for p in 0..count {
+                    let word = |h: usize, g: usize, k: usize| word(2 * p + h, g, k);
+                    let scales = |h: usize, g: usize| scales(2 * p + h, g);
+                    unpack::<VNNI, GROUP, HAS_MIN, BIAS>(values, word, scales, lines.panel(p));
+                }
+                matmat::sweep::<VNNI, GROUP, HAS_MIN, BIAS>(count, &mut lines, part, out);
             } else {
                 multiply::sweep::<VNNI, GROUP, HAS_MIN, BIAS>(
                     count, part, out, word, scales, ahead,
@@ -200,17 +203,15 @@ fn run<
 /// Unpacks values of a panel.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn unpack<const GROUP: usize, const HAS_MIN: bool>(
+fn unpack<const VNNI: bool, const GROUP: usize, const HAS_MIN: bool, const BIAS: u8>(
     values: usize,
     word: impl Fn(usize, usize, usize) -> __m256i,
     scales: impl Fn(usize, usize) -> (__m256, __m256),
-    lines: &mut Lines<'_>,
+    mut lines: LinesMut<'_>,
 ) {
     for g in 0..values / X_GROUP {
-        let lines = lines.q[X_GROUP / 4 * g..].first_chunk_mut::<{ X_GROUP / 4 }>();
-        let lines = lines.expect("room for all values");
-        each_word!(k => for (half, line) in lines[k].iter_mut().enumerate() {
-            store_words(line, word(half, g, k));
+        each_word!(k => for half in 0..2 {
+            lines.set::<VNNI, BIAS>(g * 8 + k, half, word(half, g, k));
         });
     }
     for i in 0..values / GROUP {
