@@ -43,9 +43,9 @@ pub(crate) type Matmul = fn(Format, &[u8], &QuantizedRows, &mut Scratch, &mut Co
 /// Working memory of one thread, kept between calls.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    /// A panel of unpacked weights.
+    /// Panels of unpacked weights.
     pub(crate) lines: Vec<Line>,
-    /// Packed activations of the float formats.
+    /// Packed activations of the float formats, or of a tile as 16-bit integers.
     #[cfg(target_arch = "x86_64")]
     pub(crate) words: Vec<u32>,
     /// The weights of a page's positions.

@@ -1,5 +1,7 @@
 //! Every row that this processor has against the scalar row.
 
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
 use rushlight_kernels::{
     Columns, Format, Int16Rows, PANEL_ROWS, QuantizedRows, Row, Scratch, by_name, pack_panels,
     quantize_row, rows,
@@ -63,6 +65,12 @@ fn matrix(
         .collect()
 }
 
+/// What products of other shapes and kernels have left behind, which must not matter.
+fn scratch() -> MutexGuard<'static, Scratch> {
+    static SCRATCH: LazyLock<Mutex<Scratch>> = LazyLock::new(Mutex::default);
+    SCRATCH.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// What is wrong with the rows' products: their error's bound is `1e-5 * max|w| * sum|x|`.
 fn compare(format: Format, shape: (usize, usize, usize), weights: &[u8], x: &[f32]) -> Vec<String> {
     let late: Vec<usize> = (shape.2 / 2..shape.2).collect();
@@ -93,7 +101,7 @@ fn compare_fine(
         let mut out = vec![7.0; tokens * width];
         let (_, columns) = Columns::new(&mut out, width).split_at(1);
         let (mut columns, _) = columns.split_at(height);
-        let scratch = &mut Scratch::default();
+        let scratch = &mut *scratch();
         if format.is_quantized() {
             let mut q = QuantizedRows::default();
             q.resize(tokens, n, fine);
@@ -153,7 +161,7 @@ fn compare_int16(
         let (mut columns, _) = columns.split_at(height);
         let mut rounded = Int16Rows::default();
         rounded.tiles_mut(x, n).for_each(|tile| row.pack_int16(tile));
-        row.matmul_int16(format, weights, &rounded, &mut Scratch::default(), &mut columns);
+        row.matmul_int16(format, weights, &rounded, &mut scratch(), &mut columns);
         for (out, x) in out.chunks_exact(width).zip(x.chunks_exact(n)) {
             let found = out[1..=height].iter().zip(values.chunks_exact(n));
             let edges = (out[0], out[width - 1]) == (7.0, 7.0);
@@ -223,8 +231,9 @@ fn matmul_agrees_at_odd_sizes() {
         for tokens in [1, 2, 3, 5, 8, 13, 16, 17, 33, 100] {
             sizes.extend(lengths(format).iter().take(3).map(|&n| (17, n, tokens)));
         }
-        // Panels enough that four are read by turns, with one or two tiles of tokens.
-        for (height, tokens) in [(64, 1), (65, 2), (80, 5), (81, 8), (150, 3)] {
+        // Panels enough that four are read by turns, with one or two tiles of tokens, or that tiles
+        // meet four of them before the next.
+        for (height, tokens) in [(64, 1), (65, 2), (80, 5), (81, 8), (150, 3), (150, 20)] {
             sizes.extend(lengths(format).iter().take(2).map(|&n| (height, n, tokens)));
         }
         for (height, n, tokens) in sizes {
@@ -261,13 +270,45 @@ fn matmul_agrees_on_long_rows() {
         } else {
             float_values(format, &mut random)
         };
-        for (height, n, tokens) in [(18, 8192, 100), (5, 8192, 1)] {
+        // The last length: slabs that are not alike, and several sets of panels.
+        let uneven = 2048 + format.block_len().max(32);
+        for (height, n, tokens) in [(18, 8192, 100), (5, 8192, 1), (150, uneven, 20)] {
             let weights = matrix(format, height, n, &pool, &mut random);
             let x: Vec<f32> = (0..tokens * n).map(|_| random.float()).collect();
             failures.extend(compare(format, (height, n, tokens), &weights, &x));
         }
     }
     fail_if_any(&failures);
+}
+
+/// Few tokens and many take other ways through the kernels of panels.
+#[test]
+fn a_token_does_not_depend_on_those_beside_it() {
+    let mut random = Random(4);
+    for format in quantized().filter(|&f| f.panel_bytes(2304).is_some()) {
+        let pool = blocks(format, &mut random);
+        let (height, n, tokens) = (150, 2304, 20);
+        let weights = matrix(format, height, n, &pool, &mut random);
+        let bytes = format.panel_bytes(n).expect("a format with panels");
+        let mut panels = vec![0; height.div_ceil(PANEL_ROWS) * bytes];
+        pack_panels(format, n, &weights, &mut panels);
+        let x: Vec<f32> = (0..tokens * n).map(|_| random.float()).collect();
+        for row in rows().iter().filter(|row| row.takes_panels(format, n)) {
+            let products = |tokens: usize| {
+                let mut q = QuantizedRows::default();
+                q.resize(tokens, n, &[]);
+                q.fill(row, &x[..tokens * n]);
+                let mut out = vec![7.0; tokens * height];
+                let columns = &mut Columns::new(&mut out, height);
+                row.matmul_panels(format, &panels, &q, &mut scratch(), columns);
+                out
+            };
+            let many = products(tokens);
+            for few in [1, 2, 5, 12, 13] {
+                assert!(products(few) == many[..few * height], "{} {format}, {few}", row.name());
+            }
+        }
+    }
 }
 
 #[test]

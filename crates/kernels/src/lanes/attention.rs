@@ -6,7 +6,7 @@
 use half::f16;
 
 use super::math::{Exp2Below, Softcap, exp2_below};
-use super::product::{ANY, Ahead, Left, Result, Rows, product};
+use super::product::{Ahead, Left, Result, Rows, product};
 use super::{Isa, Lanes, Map, elementwise, padded};
 use crate::attention::{AttendScratch, Q8_GROUP};
 use crate::{Attend, AttendState, PAGE, Page, PageMut, Scratch, Span, Visit, scalar};
@@ -242,11 +242,7 @@ impl Part<'_> {
         let left = Left { data: self.queries, stride: k, first: 0, depth: k };
         let mut scores =
             Result { data: weights, stride: PAGE, first, end, carry: None, ahead: keys_ahead };
-        match k {
-            64 => product::<I, 64>(isa, left, keys, 0, &mut scores, nq),
-            128 => product::<I, 128>(isa, left, keys, 0, &mut scores, nq),
-            _ => product::<I, ANY>(isa, left, keys, 0, &mut scores, nq),
-        }
+        product(isa, left, keys, 0, &mut scores, nq);
         for (q, row) in weights.chunks_exact_mut(PAGE).take(nq).enumerate() {
             let row = &mut row[first * 16..end * 16];
             (carry[q], sums[q]) = self.weigh(isa, q, first * 16, row);
@@ -265,7 +261,7 @@ impl Part<'_> {
             carry: Some(carry),
             ahead: values_ahead,
         };
-        product::<I, PAGE>(isa, left, values, hull.start, &mut seen, nq);
+        product(isa, left, values, hull.start, &mut seen, nq);
     }
 
     /// Turns the products of query `q` with positions `offset..` into weights relative to the

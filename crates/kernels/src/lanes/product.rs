@@ -9,7 +9,7 @@ pub(super) trait Rows: Copy {
 }
 
 /// A [`Left::stride`] that is not known when a kernel is compiled.
-pub(super) const ANY: usize = 1;
+const ANY: usize = 1;
 
 /// The left-hand operand: `depth` columns from `first` of each row of `stride` floats.
 #[derive(Clone, Copy)]
@@ -57,10 +57,9 @@ impl Ahead {
     }
 }
 
-/// `result = carry * result + left * right`, where `right` begins with row `base`, and `STRIDE` is
-/// that of `left` or [`ANY`].
+/// `result = carry * result + left * right`, where `right` begins with row `base`.
 #[inline(always)]
-pub(super) fn product<I: Isa, const STRIDE: usize>(
+pub(super) fn product<I: Isa>(
     isa: I,
     left: Left<'_>,
     right: impl Rows,
@@ -75,8 +74,13 @@ pub(super) fn product<I: Isa, const STRIDE: usize>(
             2 => strip::<I, _, ANY, 2>(isa, left, right, base, result, row),
             3 => strip::<I, _, ANY, 3>(isa, left, right, base, result, row),
             4 | 5 => strip::<I, _, ANY, 4>(isa, left, right, base, result, row),
-            // An address for each of so many rows would need more registers than there are.
-            _ => strip::<I, _, STRIDE, 6>(isa, left, right, base, result, row),
+            // An address for each of so many rows would need more registers than there are: where their
+            // distance is known, one does.
+            _ => match left.stride {
+                64 => strip::<I, _, 64, 6>(isa, left, right, base, result, row),
+                128 => strip::<I, _, 128, 6>(isa, left, right, base, result, row),
+                _ => strip::<I, _, ANY, 6>(isa, left, right, base, result, row),
+            },
         };
     }
 }

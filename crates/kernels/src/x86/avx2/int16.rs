@@ -9,10 +9,8 @@ use std::arch::x86_64::*;
 
 use super::dot::dpwssd;
 use super::floats::{brain, half};
-use super::load::{
-    Pair, broadcast, fetch_to_write, load_words, store_words, transpose, write_lanes,
-};
-use super::micro::{WORDS as STEP, add_scaled, add_shorts, start_shorts};
+use super::load::{Pair, broadcast, load_words, store_words, transpose, write_lanes};
+use super::micro::{WORDS as AT_ONCE, add_scaled, add_shorts, start_shorts};
 use crate::int16::{GROUP, Int16Rows, Int16Tile, LEAST, LIMIT, Record, WORDS};
 use crate::row::Line;
 use crate::tile::with_width;
@@ -70,8 +68,8 @@ fn run<const VNNI: bool>(
         let slab = start / GROUP..(start + values) / GROUP;
         for column in (0..columns).step_by(2 * ROWS * panels) {
             let count = panels.min((columns - column).div_ceil(2 * ROWS));
-            let halves = groups.chunks_exact_mut(depth / GROUP).take(count);
-            for (p, groups) in halves.enumerate() {
+            let unpacked = groups.chunks_exact_mut(depth / GROUP).take(count);
+            for (p, groups) in unpacked.enumerate() {
                 for half in 0..2 {
                     let first = column + (2 * p + half) * ROWS;
                     let row = |r: usize| (first + r).min(columns - 1);
@@ -80,9 +78,6 @@ fn run<const VNNI: bool>(
                 }
             }
             for (tile, words) in x.tiles() {
-                for t in 0..tile.tokens {
-                    fetch_to_write(&out.row(tile.start + t)[column..], 2 * ROWS * count);
-                }
                 for (p, groups) in groups.chunks_exact(depth / GROUP).take(count).enumerate() {
                     with_width!(tile.width, [2 4 6], T => {
                         let x: &[Record<T>] = &bytemuck::cast_slice(words)[slab.clone()];
@@ -163,7 +158,7 @@ fn products<const VNNI: bool, const T: usize>(
                 }
             }
         } else {
-            let words = w.as_chunks::<STEP>().0.iter().zip(x.as_chunks::<STEP>().0);
+            let words = w.as_chunks::<AT_ONCE>().0.iter().zip(x.as_chunks::<AT_ONCE>().0);
             for (i, (q, x)) in words.enumerate() {
                 match i {
                     0 => start_shorts::<T>(&mut sum, q, x),

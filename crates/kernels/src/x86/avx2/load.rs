@@ -106,20 +106,6 @@ pub(super) fn prefetch(bytes: &[u8], length: usize) {
     }
 }
 
-/// Asks for the lines of the first floats, to be written.
-#[inline]
-#[target_feature(enable = "avx2")]
-pub(super) fn fetch_to_write(floats: &[f32], count: usize) {
-    let start = floats.as_ptr();
-    for i in (0..count.min(floats.len())).step_by(16) {
-        _mm_prefetch::<_MM_HINT_ET0>(start.wrapping_add(i).cast());
-    }
-    // The last line, where the first one began before the floats.
-    _mm_prefetch::<_MM_HINT_ET0>(
-        start.wrapping_add(count.min(floats.len())).wrapping_sub(1).cast(),
-    );
-}
-
 /// A word in every lane.
 #[inline]
 #[target_feature(enable = "avx2")]

@@ -1,11 +1,13 @@
 //! Many tokens: panels of 16 weight rows, unpacked once, meet tiles of up to 6 tokens.
 //!
 //! A register holds four consecutive weights of each of 8 rows, a half of a panel; both halves meet
-//! four activations of one token, broadcast once. Weights that are kept signed ([`signed`]) are widened
-//! to 16 bits, two of each row to a register, and so are activations: their products need as many
-//! instructions as those of bytes with signs moved would, and fewer of them wait for each other. Integer sums are exact within a group, then scaled.
+//! four activations of one token, broadcast once. Integer sums are exact within a group, then scaled.
 //! The 12 sums of a group are in registers, and the totals in memory, which are touched once a group:
 //! so there are fewer loads than products.
+//!
+//! Weights that are kept signed ([`signed`]) are widened to 16 bits, two of each row to a register, and
+//! so are the activations they meet: that takes as many instructions as products of bytes whose signs
+//! are moved, but only two of the four are bound to two of the ports.
 //!
 //! A tile of tokens meets several panels in turn: it stays in the first-level cache, and what it
 //! yields is written line after line.
@@ -13,14 +15,13 @@
 use std::arch::x86_64::*;
 
 use super::dot::{dot, short, signed};
-use super::load::{
-    Pair, broadcast, fetch_to_write, load_lanes, load_words, store_words, transpose, write_lanes,
-};
+use super::load::{Pair, broadcast, load_lanes, load_words, store_words, transpose, write_lanes};
 use super::micro::{
     WORDS, add_bytes, add_scaled, add_scaled_and_min, add_shorts, start_bytes, start_shorts,
 };
 use super::step::Step;
 use crate::activations::GROUP as X_GROUP;
+use crate::row::Line;
 use crate::steps::{STEP, WeightRows};
 use crate::tile::{self, Record, Tile, with_width};
 use crate::x86::avx2::tiling;
@@ -28,16 +29,15 @@ use crate::{Columns, QuantizedRows, Scratch};
 
 /// Weight rows of half a panel: the lanes of a register.
 const ROWS: usize = 8;
-/// Panels that a tile meets before the next one, at most.
-const PANELS: usize = 4;
+/// Panels that a tile meets before the next one, at most: 192 KiB of them.
+pub(super) const PANELS: usize = 4;
 /// Values of a row that are multiplied before the others: a tile of 6 tokens has 11 bytes for each in
-/// the first-level cache (20 of 16 bits), and panels of them are in the second.
+/// the first-level cache, and panels of them are in the second.
 const SLAB: usize = 2048;
+/// As [`SLAB`] where activations are of 16 bits: 23 bytes for each.
 const WIDE_SLAB: usize = 1024;
-/// Bytes of the panels that a tile meets: a quarter of a small second-level cache.
-const PANEL_BYTES: usize = 128 << 10;
 
-/// Words that the innermost loop takes at a time where sums are of 32 bits.
+/// Words that the innermost loop takes at a time with VNNI.
 const UNROLL: usize = 2;
 
 /// Panels of 16 weight rows, one after the other: four values of each row to a pair of registers (or
@@ -47,8 +47,6 @@ pub(super) struct Lines<'a> {
     data: &'a mut [Pair],
     words: usize,
     groups: usize,
-    /// The activations of a tile of 16 bits.
-    wide: &'a mut Vec<u32>,
 }
 
 /// A panel of [`Lines`].
@@ -63,13 +61,13 @@ impl<'a> Lines<'a> {
     pub(super) fn new<const VNNI: bool, const GROUP: usize, const BIAS: u8>(
         panels: usize,
         values: usize,
-        scratch: &'a mut Scratch,
+        lines: &'a mut Vec<Line>,
     ) -> Self {
         let words = values / X_GROUP * words(VNNI, BIAS);
         let groups = values / GROUP;
-        scratch.lines.resize(panels * (words + 2 * groups), bytemuck::Zeroable::zeroed());
-        let data = bytemuck::cast_slice_mut(&mut scratch.lines);
-        Self { data, words, groups, wide: &mut scratch.words }
+        let length = panels * (words + 2 * groups);
+        lines.resize(lines.len().max(length), Line([0; 16]));
+        Self { data: bytemuck::cast_slice_mut(lines), words, groups }
     }
 
     pub(super) fn panel(&mut self, p: usize) -> LinesMut<'_> {
@@ -119,12 +117,10 @@ fn widen(word: __m256i) -> [__m256i; 2] {
     out
 }
 
-/// How rows of `n` values are cut: how many go together, and how many panels of so many a tile meets.
-pub(super) fn cut<const VNNI: bool, const BIAS: u8>(n: usize) -> (usize, usize) {
+/// Values that go together of rows of `n`.
+pub(super) fn depth<const VNNI: bool, const BIAS: u8>(n: usize) -> usize {
     let slab = if signed(VNNI, BIAS) { WIDE_SLAB } else { SLAB };
-    let depth = n.div_ceil(n.div_ceil(slab)).next_multiple_of(STEP);
-    let bytes = depth / X_GROUP * words(VNNI, BIAS) * size_of::<Pair>();
-    (depth, (PANEL_BYTES / bytes).clamp(1, PANELS))
+    n.div_ceil(n.div_ceil(slab)).next_multiple_of(STEP)
 }
 
 /// Some values of some weight rows and of all activations.
@@ -134,7 +130,8 @@ pub(super) struct Part<'a> {
     /// The first value, and how many; sums go on from what is there unless the first is 0.
     pub(super) start: usize,
     pub(super) values: usize,
-    /// Where the products of the first panel go, and how many columns further those of each other.
+    /// Where the products of the first panel go, and how many columns further those of each other that
+    /// [`write`] has at once.
     pub(super) column: usize,
     pub(super) apart: usize,
 }
@@ -157,14 +154,15 @@ pub(super) fn matmat<
     decode: impl Fn(&[u8]) -> Step + Copy,
 ) {
     let (n, columns) = (x.n(), out.columns());
-    let (depth, panels) = cut::<VNNI, CENTER>(n);
-    let mut lines = Lines::new::<VNNI, GROUP, CENTER>(panels, depth, scratch);
+    let Scratch { lines, words: wide, .. } = scratch;
+    let depth = depth::<VNNI, CENTER>(n);
+    let mut lines = Lines::new::<VNNI, GROUP, CENTER>(PANELS, depth, lines);
 
     for start in (0..n).step_by(depth) {
         let values = depth.min(n - start);
-        for column in (0..columns).step_by(2 * ROWS * panels) {
+        for column in (0..columns).step_by(2 * ROWS * PANELS) {
             let first = start / STEP * weights.step_bytes;
-            let count = panels.min((columns - column).div_ceil(2 * ROWS));
+            let count = PANELS.min((columns - column).div_ceil(2 * ROWS));
             for half in 0..2 * count {
                 let row = |r: usize| (column + half * ROWS + r).min(columns - 1);
                 let rows = std::array::from_fn(|r| &weights.row_on(row(r))[first..]);
@@ -178,31 +176,29 @@ pub(super) fn matmat<
                 );
             }
             let part = Part { x, start, values, column, apart: 0 };
-            sweep::<VNNI, GROUP, HAS_MIN, CENTER>(count, &mut lines, part, out);
+            sweep::<VNNI, GROUP, HAS_MIN, CENTER>(count, &mut lines, wide, part, out);
         }
     }
 }
 
-/// The products of `count` neighbouring panels with all activations.
+/// The products of `count` neighbouring panels with all activations; `wide` is room for those of a tile
+/// as 16-bit integers.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn sweep<const VNNI: bool, const GROUP: usize, const HAS_MIN: bool, const BIAS: u8>(
     count: usize,
     lines: &mut Lines<'_>,
+    wide: &mut Vec<u32>,
     part: Part<'_>,
     out: &mut Columns<'_>,
 ) {
     let groups = part.start / X_GROUP..(part.start + part.values) / X_GROUP;
     for (tile, words) in part.x.tiles(tiling(VNNI)) {
-        for t in 0..tile.tokens {
-            let (token, _) = part.x.target(tile.start + t);
-            fetch_to_write(&out.row(token)[part.column..], 2 * ROWS * count);
-        }
-        with_width!(tile.width, [2 4 6], T => {
+        // Narrower ones are of fewer tokens than are worth unpacking for.
+        with_width!(tile.width, [4 6], T => {
             let x: &[Record<T>] = &bytemuck::cast_slice(words)[groups.clone()];
-            let mut wide = std::mem::take(lines.wide);
             let x = match signed(VNNI, BIAS) {
-                true => Operands { x, wide: widen_all(x, &mut wide) },
+                true => Operands { x, wide: widen_all(x, wide) },
                 false => Operands { x, wide: &[] },
             };
             for p in 0..count {
@@ -212,7 +208,6 @@ pub(super) fn sweep<const VNNI: bool, const GROUP: usize, const HAS_MIN: bool, c
                     products::<VNNI, T, GROUP, HAS_MIN, BIAS>(&lines, x, totals);
                 });
             }
-            *lines.wide = wide;
         });
     }
 }

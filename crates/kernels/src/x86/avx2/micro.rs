@@ -1,4 +1,4 @@
-//! The innermost steps of a tile of tokens, with every register named: compilers keep a sum or two
+//! The innermost steps of a tile of tokens, with every register named: the compiler keeps a sum or two
 //! of the twelve in memory, and totals both there and in registers.
 #![expect(unsafe_code, reason = "instructions in an order and in registers of their own")]
 
@@ -113,7 +113,7 @@ pub(super) fn add_scaled(total: &mut __m256, sum: __m256, scale: __m256) {
             sum = inout(ymm_reg) sum => _,
             scale = in(ymm_reg) scale,
             total = in(reg) total,
-            options(nostack, preserves_flags),
+            options(nostack),
         );
     }
 }
@@ -139,7 +139,7 @@ pub(super) fn add_scaled_and_min(
             min = in(ymm_reg) min,
             x = in(ymm_reg) x,
             total = in(reg) total,
-            options(nostack, preserves_flags),
+            options(nostack),
         );
     }
 }

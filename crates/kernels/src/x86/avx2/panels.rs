@@ -148,15 +148,17 @@ fn run<
     scales: impl Fn(&[u8; SCALES], usize, usize) -> (__m256, __m256) + Copy,
 ) {
     const { assert!(BYTES == B::SHAPE.planes.bytes() && SCALES == B::SHAPE.scales.bytes()) };
+    const { assert!(matmat::PANELS <= STREAMS) };
     let Call { panels, x, scratch, out } = call;
+    let Scratch { lines, words: wide, .. } = scratch;
     let (n, columns) = (x.n(), out.columns());
     let before = B::SHAPE.scales_bytes(n);
     let panel_bytes = before + n / X_GROUP * BYTES;
     let many = x.tiles(tiling(VNNI)).count() >= UNPACK_TILES;
-    let (depth, neighbours) = if many { matmat::cut::<VNNI, BIAS>(n) } else { (n, 1) };
+    let depth = if many { matmat::depth::<VNNI, BIAS>(n) } else { n };
+    let (streams, neighbours) = if many { (1, matmat::PANELS) } else { (STREAMS, 1) };
     let values = if many { depth } else { 0 };
-    let mut lines = Lines::new::<VNNI, GROUP, BIAS>(neighbours, values, scratch);
-    let streams = if many { 1 } else { STREAMS };
+    let mut lines = Lines::new::<VNNI, GROUP, BIAS>(neighbours, values, lines);
     for start in (0..n).step_by(depth) {
         let values = depth.min(n - start);
         for Set { first, count, apart } in sets(columns.div_ceil(PANEL_ROWS), streams, neighbours) {
@@ -190,7 +192,7 @@ fn run<
                     let scales = |h: usize, g: usize| scales(2 * p + h, g);
                     unpack::<VNNI, GROUP, HAS_MIN, BIAS>(values, word, scales, lines.panel(p));
                 }
-                matmat::sweep::<VNNI, GROUP, HAS_MIN, BIAS>(count, &mut lines, part, out);
+                matmat::sweep::<VNNI, GROUP, HAS_MIN, BIAS>(count, &mut lines, wide, part, out);
             } else {
                 multiply::sweep::<VNNI, GROUP, HAS_MIN, BIAS>(
                     count, part, out, word, scales, ahead,
