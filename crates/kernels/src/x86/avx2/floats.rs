@@ -14,6 +14,8 @@ use crate::{Columns, Format, Scratch};
 
 /// Weight rows of a panel: the lanes of a register.
 const ROWS: usize = 8;
+/// Registers of a row that few tokens meet before the next prefetch: a line of 16-bit weights.
+const AT_ONCE: usize = 4;
 /// Tokens of a tile: their sums are held in registers.
 const WIDTHS: [usize; 3] = [4, 8, 12];
 /// Packed activations that are walked once per panel: they should stay in a private L2.
@@ -78,28 +80,26 @@ fn run<W: Pod>(
     let mut t = 0;
     while t < out.tokens() {
         let x = &x[t * n..];
-        if out.tokens() - t >= 4 {
-            let x = [0, 1, 2, 3].map(|i| &x[i * n..][..n]);
-            tokens::<W, 2, 4>(weights, x, out, t, decode);
-            t += 4;
-        } else {
-            tokens::<W, 4, 1>(weights, [&x[..n]], out, t, decode);
-            t += 1;
-        }
+        t += match out.tokens() - t {
+            1 => tokens::<W, 3, 1>(weights, x, out, t, decode),
+            2 | 3 => tokens::<W, 2, 2>(weights, x, out, t, decode),
+            _ => tokens::<W, 2, 4>(weights, x, out, t, decode),
+        };
     }
 }
 
-/// Columns of tokens `t..t + T`, `R` at a time.
+/// Columns of tokens `t..t + T`, `R` at a time; returns `T`. `x` is of these tokens and what follows.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn tokens<W: Pod, const R: usize, const T: usize>(
     weights: &[W],
-    x: [&[f32]; T],
+    x: &[f32],
     out: &mut Columns<'_>,
     t: usize,
     decode: impl Fn(&[W; ROWS]) -> __m256 + Copy,
-) {
-    let n = x[0].len();
+) -> usize {
+    let n = x.len() / (out.tokens() - t);
+    let x = std::array::from_fn(|i| &x[i * n..][..n]);
     // `R` runs of rows, so that the processor's prefetching sees as many long streams.
     let run = out.columns() / R;
     for r in 0..run {
@@ -114,6 +114,7 @@ fn tokens<W: Pod, const R: usize, const T: usize>(
             out.row(t + i)[r] = sums[0];
         }
     }
+    T
 }
 
 /// The products of `R` weight rows, each with what follows it, with `T` tokens.
@@ -126,19 +127,19 @@ fn rows<W: Pod, const R: usize, const T: usize>(
 ) -> [[f32; R]; T] {
     let n = x[0].len();
     let mut total = [[_mm256_setzero_ps(); R]; T];
-    let whole = n - n % ROWS;
-    for i in (0..whole).step_by(ROWS) {
-        let w = rows.map(|row| {
-            let weights = row[i..].first_chunk().expect("whole registers");
-            prefetch(bytemuck::cast_slice(weights), size_of::<[W; ROWS]>());
-            decode(weights)
-        });
-        for t in 0..T {
-            let x = load_f32(x[t][i..].first_chunk().expect("whole registers"));
-            for r in 0..R {
-                total[t][r] = _mm256_fmadd_ps(w[r], x, total[t][r]);
-            }
+    let at_once = n - n % (AT_ONCE * ROWS);
+    for i in (0..at_once).step_by(AT_ONCE * ROWS) {
+        for r in 0..R {
+            let weights = &rows[r][i..][..AT_ONCE * ROWS];
+            prefetch(bytemuck::cast_slice(weights), size_of_val(weights));
         }
+        for u in 0..AT_ONCE {
+            step(rows, x, i + u * ROWS, &mut total, decode);
+        }
+    }
+    let whole = n - n % ROWS;
+    for i in (at_once..whole).step_by(ROWS) {
+        step(rows, x, i, &mut total, decode);
     }
     if whole < n {
         let lanes: [u32; 8] = std::array::from_fn(|i| if whole + i < n { u32::MAX } else { 0 });
@@ -152,6 +153,25 @@ fn rows<W: Pod, const R: usize, const T: usize>(
         }
     }
     total.map(|total| total.map(|lanes| sum_lanes(lanes)))
+}
+
+/// Adds the products of values `i..i + 8`.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn step<W: Pod, const R: usize, const T: usize>(
+    rows: [&[W]; R],
+    x: [&[f32]; T],
+    i: usize,
+    totals: &mut [[__m256; R]; T],
+    decode: impl Fn(&[W; ROWS]) -> __m256 + Copy,
+) {
+    for r in 0..R {
+        let w = decode(rows[r][i..].first_chunk().expect("whole registers"));
+        for t in 0..T {
+            let x = load_f32(x[t][i..].first_chunk().expect("whole registers"));
+            totals[t][r] = _mm256_fmadd_ps(w, x, totals[t][r]);
+        }
+    }
 }
 
 /// Many tokens: panels of weight rows, widened and interleaved once, meet tiles of tokens.

@@ -10,7 +10,8 @@ use std::arch::x86_64::*;
 use super::dot::dpwssd;
 use super::floats::{brain, half};
 use super::load::{Pair, broadcast, load_words, store_words, transpose, write_lanes};
-use super::micro::{WORDS as AT_ONCE, add_scaled, add_shorts, start_shorts};
+use super::matmat::PANELS;
+use super::micro::{WORDS as AT_ONCE, add_scaled, add_shorts};
 use crate::int16::{GROUP, Int16Rows, Int16Tile, LEAST, LIMIT, Record, WORDS};
 use crate::row::Line;
 use crate::tile::with_width;
@@ -18,8 +19,6 @@ use crate::{Columns, Format, Scratch};
 
 /// Weight rows of half a panel: the lanes of a register.
 const ROWS: usize = 8;
-/// Panels that a tile meets before the next one, at most.
-const PANELS: usize = 4;
 /// Values of a row that are multiplied before the others: a tile of 6 tokens has 13 bytes for each in
 /// the first-level cache, and panels of it are in the second.
 const SLAB: usize = 1536;
@@ -159,11 +158,8 @@ fn products<const VNNI: bool, const T: usize>(
             }
         } else {
             let words = w.as_chunks::<AT_ONCE>().0.iter().zip(x.as_chunks::<AT_ONCE>().0);
-            for (i, (q, x)) in words.enumerate() {
-                match i {
-                    0 => start_shorts::<T>(&mut sum, q, x),
-                    _ => add_shorts::<T>(&mut sum, q, x),
-                }
+            for (q, x) in words {
+                add_shorts::<T>(&mut sum, q, x);
             }
         }
         let scales = [0, 1].map(|half| &w[WORDS][half]);

@@ -2,7 +2,6 @@
 
 use std::arch::x86_64::*;
 
-use super::STREAMS;
 use crate::Columns;
 use crate::activations::GROUP as X_GROUP;
 use crate::tile::{self, Record, with_width};
@@ -29,14 +28,16 @@ pub(super) fn sweep<const VNNI: bool, const GROUP: usize, const HAS_MIN: bool, c
     for (tile, words) in part.x.tiles(tiling(VNNI)) {
         with_width!(tile.width, [1 2 3 4 6], T => {
             let x: &[Record<T>] = bytemuck::cast_slice(words);
-            if count == STREAMS {
-                write(part, tile, out, |totals: &mut [[__m256; T]; 2 * STREAMS]| {
+            match count {
+                4 if VNNI => write(part, tile, out, |totals: &mut [[__m256; T]; 8]| {
                     products::<VNNI, T, GROUP, HAS_MIN, BIAS>(x, totals, word, scales, ahead);
-                });
-            } else {
-                write(part, tile, out, |totals: &mut [[__m256; T]; 2]| {
+                }),
+                2 if !VNNI => write(part, tile, out, |totals: &mut [[__m256; T]; 4]| {
                     products::<VNNI, T, GROUP, HAS_MIN, BIAS>(x, totals, word, scales, ahead);
-                });
+                }),
+                _ => write(part, tile, out, |totals: &mut [[__m256; T]; 2]| {
+                    products::<VNNI, T, GROUP, HAS_MIN, BIAS>(x, totals, word, scales, ahead);
+                }),
             }
         });
     }
