@@ -30,7 +30,7 @@ mod tests {
     #[test]
     fn sets_cover_every_panel_once() {
         for all in 0..40 {
-            for (streams, neighbours) in [(4, 2), (2, 1), (1, 2), (0, 1)] {
+            for (streams, neighbours) in [(4, 2), (4, 1), (2, 1), (1, 4), (1, 2), (0, 1)] {
                 let mut times = vec![0; all];
                 for Set { first, count, apart } in sets(all, streams, neighbours) {
                     (0..count).for_each(|p| times[first + p * apart] += 1);

@@ -14,7 +14,7 @@ use crate::{Columns, Format, Scratch};
 
 /// Weight rows of a panel: the lanes of a register.
 const ROWS: usize = 8;
-/// Registers of a row that few tokens meet before the next prefetch: a line of 16-bit weights.
+/// Registers of a row that few tokens meet between prefetches: a line of 16-bit weights.
 const AT_ONCE: usize = 4;
 /// Tokens of a tile: their sums are held in registers.
 const WIDTHS: [usize; 3] = [4, 8, 12];
@@ -81,24 +81,24 @@ fn run<W: Pod>(
     while t < out.tokens() {
         let x = &x[t * n..];
         t += match out.tokens() - t {
-            1 => tokens::<W, 3, 1>(weights, x, out, t, decode),
-            2 | 3 => tokens::<W, 2, 2>(weights, x, out, t, decode),
-            _ => tokens::<W, 2, 4>(weights, x, out, t, decode),
+            1 => tokens::<W, 3, 1>(weights, x, n, out, t, decode),
+            2 | 3 => tokens::<W, 2, 2>(weights, x, n, out, t, decode),
+            _ => tokens::<W, 2, 4>(weights, x, n, out, t, decode),
         };
     }
 }
 
-/// Columns of tokens `t..t + T`, `R` at a time; returns `T`. `x` is of these tokens and what follows.
+/// Columns of tokens `t..t + T`, whose `n` values each `x` begins with, `R` at a time; returns `T`.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn tokens<W: Pod, const R: usize, const T: usize>(
     weights: &[W],
     x: &[f32],
+    n: usize,
     out: &mut Columns<'_>,
     t: usize,
     decode: impl Fn(&[W; ROWS]) -> __m256 + Copy,
 ) -> usize {
-    let n = x.len() / (out.tokens() - t);
     let x = std::array::from_fn(|i| &x[i * n..][..n]);
     // `R` runs of rows, so that the processor's prefetching sees as many long streams.
     let run = out.columns() / R;
@@ -129,8 +129,8 @@ fn rows<W: Pod, const R: usize, const T: usize>(
     let mut total = [[_mm256_setzero_ps(); R]; T];
     let at_once = n - n % (AT_ONCE * ROWS);
     for i in (0..at_once).step_by(AT_ONCE * ROWS) {
-        for r in 0..R {
-            let weights = &rows[r][i..][..AT_ONCE * ROWS];
+        for row in rows {
+            let weights = &row[i..][..AT_ONCE * ROWS];
             prefetch(bytemuck::cast_slice(weights), size_of_val(weights));
         }
         for u in 0..AT_ONCE {

@@ -27,7 +27,7 @@ use crate::{Columns, QuantizedRows, Scratch};
 
 /// Weight rows of half a panel: the lanes of a register.
 const ROWS: usize = 8;
-/// Panels that a tile meets before the next one, at most: 192 KiB of them.
+/// Panels that a tile meets before the next one, at most: 192 KiB of those here.
 pub(super) const PANELS: usize = 4;
 /// Values of a row that are multiplied before the others: a tile of 6 tokens has 11 bytes for each in
 /// the first-level cache, and panels of them are in the second.

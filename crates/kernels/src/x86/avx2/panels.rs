@@ -26,13 +26,14 @@ use crate::blocks::{IQ4_NL, IQ4_XS, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5
 use crate::panels::{PANEL_ROWS, Panel, Set, sets};
 use crate::{Columns, Format, QuantizedRows, Scratch};
 
-/// Panels that few tokens meet by turns, group after group: as many streams from memory. One and four
-/// are slower on Zen 3, which has no VNNI (docs/kernels.md), and one is on Sapphire Rapids.
-const fn streams(vnni: bool) -> usize {
-    if vnni { MOST_STREAMS } else { 2 }
+/// Panels that few tokens meet by turns, group after group: as many streams from memory. Four are best on
+/// Sapphire Rapids, which has VNNI, and two on Zen 3, which has none (docs/kernels.md).
+const fn by_turns(vnni: bool) -> usize {
+    if vnni { MOST_BY_TURNS } else { 2 }
 }
 
-const MOST_STREAMS: usize = 4;
+/// The most of [`by_turns`].
+const MOST_BY_TURNS: usize = 4;
 /// From this many tiles on, unpacking a panel pays.
 const UNPACK_TILES: usize = 3;
 
@@ -153,7 +154,7 @@ fn run<
     scales: impl Fn(&[u8; SCALES], usize, usize) -> (__m256, __m256) + Copy,
 ) {
     const { assert!(BYTES == B::SHAPE.planes.bytes() && SCALES == B::SHAPE.scales.bytes()) };
-    const { assert!(matmat::PANELS <= MOST_STREAMS) };
+    const { assert!(matmat::PANELS <= MOST_BY_TURNS) };
     let Call { panels, x, scratch, out } = call;
     let Scratch { lines, words: wide, .. } = scratch;
     let (n, columns) = (x.n(), out.columns());
@@ -161,14 +162,14 @@ fn run<
     let panel_bytes = before + n / X_GROUP * BYTES;
     let many = x.tiles(tiling(VNNI)).count() >= UNPACK_TILES;
     let depth = if many { matmat::depth::<VNNI, BIAS>(n) } else { n };
-    let (streams, neighbours) = if many { (1, matmat::PANELS) } else { (streams(VNNI), 1) };
+    let (streams, neighbours) = if many { (1, matmat::PANELS) } else { (by_turns(VNNI), 1) };
     let values = if many { depth } else { 0 };
     let mut lines = Lines::new::<VNNI, GROUP, BIAS>(neighbours, values, lines);
     for start in (0..n).step_by(depth) {
         let values = depth.min(n - start);
         for Set { first, count, apart } in sets(columns.div_ceil(PANEL_ROWS), streams, neighbours) {
-            let mut blocks: [&[[u8; SCALES]]; MOST_STREAMS] = [&[]; MOST_STREAMS];
-            let mut records: [&[[u8; BYTES]]; MOST_STREAMS] = [&[]; MOST_STREAMS];
+            let mut blocks: [&[[u8; SCALES]]; MOST_BY_TURNS] = [&[]; MOST_BY_TURNS];
+            let mut records: [&[[u8; BYTES]]; MOST_BY_TURNS] = [&[]; MOST_BY_TURNS];
             for p in 0..count {
                 let panel = &panels[(first + p * apart) * panel_bytes..][..panel_bytes];
                 let (scales, codes) = panel.split_at(before);

@@ -35,9 +35,10 @@ pub(super) fn sweep<const VNNI: bool, const GROUP: usize, const HAS_MIN: bool, c
                 2 if !VNNI => write(part, tile, out, |totals: &mut [[__m256; T]; 4]| {
                     products::<VNNI, T, GROUP, HAS_MIN, BIAS>(x, totals, word, scales, ahead);
                 }),
-                _ => write(part, tile, out, |totals: &mut [[__m256; T]; 2]| {
+                1 => write(part, tile, out, |totals: &mut [[__m256; T]; 2]| {
                     products::<VNNI, T, GROUP, HAS_MIN, BIAS>(x, totals, word, scales, ahead);
                 }),
+                _ => unreachable!("`{count}` panels by turns"),
             }
         });
     }
