@@ -16,7 +16,9 @@ use std::arch::x86_64::*;
 
 use super::dot::{dot, short, signed};
 use super::load::{Pair, broadcast, load_lanes, load_words, store_words, transpose, write_lanes};
-use super::micro::{WORDS, add_bytes, add_scaled, add_scaled_and_min, add_shorts};
+use super::micro::{
+    WORDS, add_bytes, add_scaled, add_scaled_and_min, add_shorts, start_bytes, start_shorts,
+};
 use super::step::Step;
 use crate::activations::GROUP as X_GROUP;
 use crate::row::Line;
@@ -405,7 +407,8 @@ fn add_group<
         // Of a half of the values every second run of words, the first two of each four and the others.
         let (first, step) = if GROUP == X_GROUP { (0, 1) } else { (HALF, 2) };
         let (q, x) = (q.as_chunks().0, wide.as_chunks().0);
-        for i in (first..4).step_by(step) {
+        start_shorts(&mut sum, &q[first], &x[first]);
+        for i in (first + step..4).step_by(step) {
             add_shorts(&mut sum, &q[i], &x[i]);
         }
     } else {
@@ -413,7 +416,10 @@ fn add_group<
         let q: &[[Pair; WORDS]; 2] = q.as_chunks().0.first_chunk().expect("8 words");
         let x = x[..8].as_chunks().0;
         for i in HALF * count..(HALF + 1) * count {
-            add_bytes(&mut sum, &q[i], &x[i]);
+            match BIAS == 0 && i == HALF * count {
+                true => start_bytes(&mut sum, &q[i], &x[i]),
+                false => add_bytes(&mut sum, &q[i], &x[i]),
+            }
         }
         for sum in sum.as_flattened_mut() {
             *sum = _mm256_madd_epi16(*sum, _mm256_set1_epi16(1));

@@ -13,12 +13,12 @@ pub(super) const WORDS: usize = 4;
 /// [`WORDS`] words of 16 rows and the tokens of a list, by an instruction that multiplies and one
 /// that adds.
 macro_rules! words {
-    ($multiply:literal $add:literal $sum:ident $q:ident $x:ident: $($t:literal $a:ident $b:ident)+) => {{
+    ($first:ident $multiply:literal $add:literal $sum:ident $q:ident $x:ident: $($t:literal $a:ident $b:ident)+) => {{
         $(let (mut $a, mut $b) = ($sum[0][$t], $sum[1][$t]);)+
         // SAFETY: reads `WORDS` pairs of registers at `q` and as many rows of `x`, which are there.
         unsafe {
             asm!(
-                words!(@add 0 $multiply $add $($t $a $b)+),
+                words!(@$first 0 $multiply $add $($t $a $b)+),
                 words!(@add 1 $multiply $add $($t $a $b)+),
                 words!(@add 2 $multiply $add $($t $a $b)+),
                 words!(@add 3 $multiply $add $($t $a $b)+),
@@ -35,10 +35,9 @@ macro_rules! words {
     }};
     (@add $k:literal $multiply:literal $add:literal $($t:literal $a:ident $b:ident)+) => {
         concat!(
-            "vmovdqu {w0}, ymmword ptr [{q} + 64 * ", $k, "]\n",
-            "vmovdqu {w1}, ymmword ptr [{q} + 64 * ", $k, " + 32]\n",
+            words!(@weights $k),
             $(
-                "vpbroadcastd {x}, dword ptr [{words} + {row} * ", $k, " + 4 * ", $t, "]\n",
+                words!(@token $k $t),
                 $multiply, " {product}, {w0}, {x}\n",
                 $add, " {", stringify!($a), "}, {", stringify!($a), "}, {product}\n",
                 $multiply, " {x}, {w1}, {x}\n",
@@ -46,11 +45,31 @@ macro_rules! words {
             )+
         )
     };
+    (@start $k:literal $multiply:literal $add:literal $($t:literal $a:ident $b:ident)+) => {
+        concat!(
+            words!(@weights $k),
+            $(
+                words!(@token $k $t),
+                $multiply, " {", stringify!($a), "}, {w0}, {x}\n",
+                $multiply, " {", stringify!($b), "}, {w1}, {x}\n",
+            )+
+        )
+    };
+    (@weights $k:literal) => {
+        concat!(
+            "vmovdqu {w0}, ymmword ptr [{q} + 64 * ", $k, "]\n",
+            "vmovdqu {w1}, ymmword ptr [{q} + 64 * ", $k, " + 32]\n",
+        )
+    };
+    (@token $k:literal $t:literal) => {
+        concat!("vpbroadcastd {x}, dword ptr [{words} + {row} * ", $k, " + 4 * ", $t, "]\n")
+    };
 }
 
-/// Functions that add the products of words of 16 rows with those of `T` tokens to sums.
+/// Functions that add the products of words of 16 rows with those of `T` tokens to sums, or (`start`)
+/// put them in the place of what was there.
 macro_rules! functions {
-    ($($(#[$doc:meta])* $name:ident $multiply:literal $add:literal;)+) => {$(
+    ($($(#[$doc:meta])* $name:ident $first:ident $multiply:literal $add:literal;)+) => {$(
         $(#[$doc])*
         #[inline]
         #[target_feature(enable = "avx2")]
@@ -60,10 +79,10 @@ macro_rules! functions {
             x: &[[u32; T]; WORDS],
         ) {
             match T {
-                2 => words!($multiply $add sum q x: 0 a0 b0 1 a1 b1),
-                4 => words!($multiply $add sum q x: 0 a0 b0 1 a1 b1 2 a2 b2 3 a3 b3),
+                2 => words!($first $multiply $add sum q x: 0 a0 b0 1 a1 b1),
+                4 => words!($first $multiply $add sum q x: 0 a0 b0 1 a1 b1 2 a2 b2 3 a3 b3),
                 6 => words!(
-                    $multiply $add sum q x: 0 a0 b0 1 a1 b1 2 a2 b2 3 a3 b3 4 a4 b4 5 a5 b5
+                    $first $multiply $add sum q x: 0 a0 b0 1 a1 b1 2 a2 b2 3 a3 b3 4 a4 b4 5 a5 b5
                 ),
                 _ => unreachable!("a tile of {T} tokens"),
             }
@@ -73,9 +92,13 @@ macro_rules! functions {
 
 functions! {
     /// Four bytes a word, those of the rows unsigned; sums of 16 bits.
-    add_bytes "vpmaddubsw" "vpaddw";
+    add_bytes add "vpmaddubsw" "vpaddw";
+    /// As [`add_bytes`], of the first words.
+    start_bytes start "vpmaddubsw" "vpaddw";
     /// Two 16-bit integers a word; sums of 32 bits.
-    add_shorts "vpmaddwd" "vpaddd";
+    add_shorts add "vpmaddwd" "vpaddd";
+    /// As [`add_shorts`], of the first words.
+    start_shorts start "vpmaddwd" "vpaddd";
 }
 
 /// `total += sum * scale`.
