@@ -1,8 +1,9 @@
 //! The threads and kernels of an engine, and the products that they compute together.
 
 mod low_rank;
+mod shares;
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rushlight_host::Pool;
@@ -12,19 +13,21 @@ use rushlight_kernels::{
 use rushlight_model::{Linear, Matrix};
 
 pub(crate) use low_rank::Added;
+use shares::Shares;
 
 /// Tokens from which work per token is shared between threads: below, waking them costs more.
 const SHARED_TOKENS: usize = 4;
-/// Rows of a matrix are handed out in multiples of this: the widest kernel's panel.
-const PANEL: usize = 16;
-/// Chunks handed out per thread, so that uneven cores end together.
+/// Chunks of tokens handed out per thread, so that uneven cores end together.
 const CHUNKS_PER_THREAD: usize = 4;
 
 /// Rows of activations from which the kernels work in tiles, which pack them once per call.
 const TILE_ACTIVATIONS: usize = 8;
-/// Rows of a call in tiles, so that packing them is little beside the products: 64 rows were a
-/// quarter slower per product.
-const TILE_ROWS: usize = 256;
+/// Rows of a call in tiles. The fewest are what AVX2's kernels unpack before they multiply; without
+/// the bound above it was the same within noise.
+const TILE_ROWS: RangeInclusive<usize> = 64..=256;
+/// The fewest bytes of weights of a call that reads them for few tokens. With 32 and 128 KiB answers of
+/// small models were slower, of large ones they were the same.
+const LEAST_BYTES: usize = 64 << 10;
 
 /// Threads, kernels and each thread's working memory.
 #[derive(Debug)]
@@ -181,19 +184,20 @@ impl Machine {
             self.inner(input.x, input.x.len() / input.tokens, &mut added);
         }
         let rows: usize = jobs.iter().map(|(l, _)| l.weight.rows()).sum();
-        let threads = self.pool.threads();
-        let count = if input.rows < TILE_ACTIVATIONS {
-            threads * CHUNKS_PER_THREAD
+        let size = if input.rows < TILE_ACTIVATIONS {
+            let bytes: usize = jobs.iter().map(|(l, _)| l.weight.data().len()).sum();
+            LEAST_BYTES * rows / bytes.max(1)..=usize::MAX
         } else {
-            (rows / TILE_ROWS).max(1).next_multiple_of(threads)
+            TILE_ROWS
         };
-        let chunk = rows.div_ceil(count).next_multiple_of(PANEL);
-        let mut chunks = Vec::with_capacity(rows.div_ceil(chunk) + N);
+        let mut shares = Shares::new(rows, self.pool.threads(), size);
+        let mut chunks = Vec::new();
         for ((linear, out), added) in jobs.into_iter().zip(&added) {
             let weight = &linear.weight;
-            let columns = Columns::new(out, weight.rows()).chunks(chunk);
-            for (i, out) in columns.into_iter().enumerate() {
-                let rows = i * chunk..i * chunk + out.columns();
+            let mut rest = Columns::new(out, weight.rows());
+            for rows in shares.of(weight.rows()) {
+                let (out, after) = rest.split_at(rows.len());
+                rest = after;
                 let bias = linear.bias.as_ref().map(|b| &b[rows.clone()]);
                 chunks.push(Chunk { weight, bias, added, rows, out });
             }
