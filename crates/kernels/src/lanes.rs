@@ -18,6 +18,7 @@ mod math;
 mod neon;
 mod norm;
 mod product;
+mod widened;
 
 use half::f16;
 
@@ -32,6 +33,9 @@ pub(crate) trait Isa: Copy {
     type V: Lanes;
     /// Vectors that fit the registers as accumulators of a tile, next to its operands.
     const ACCUMULATORS: usize;
+    /// Whether many rows of a product meet operands that were widened beforehand: where widening takes
+    /// instructions that the multiplications wait for.
+    const WIDENS_STRIPS: bool;
 
     fn splat(self, x: f32) -> Self::V;
     fn load(self, x: &[f32; 16]) -> Self::V;

@@ -220,6 +220,8 @@ fn masks_of_every_kind_over_garbage() {
                 (0, 13, 2, usize::MAX),
                 (50, 40, 1, usize::MAX),
                 (60, 21, 3, 9),
+                (60, 25, 1, usize::MAX),
+                (3, 29, 1, 11),
             ] {
                 let softcap = (k == 64).then_some(20.0);
                 let shape = Attend { k, scale: 1.0 / (k as f32).sqrt(), softcap };
@@ -278,6 +280,32 @@ fn queries_do_not_see_each_others_positions() {
         }
     }
     report(&failures);
+}
+
+/// Many queries take other ways through a page than one does: to the same bits.
+#[test]
+fn a_query_does_not_depend_on_those_beside_it() {
+    let mut random = Random(5);
+    for (k, kind) in [32, 64, 100, 128].into_iter().flat_map(|k| [(k, Kind::F16), (k, Kind::Q8)]) {
+        let nq = 43;
+        let spans = |page| (0..nq).map(|q| causal(100 + q, 90, page * PAGE)).collect();
+        let shape = Attend { k, scale: 0.1, softcap: None };
+        let case = case(shape, kind, f16::ONE, 2.0, (0..3).map(spans).collect(), &mut random);
+        for row in rows() {
+            let all = case.run(row);
+            for (q, together) in all.chunks_exact(k).enumerate() {
+                let alone = Case {
+                    shape,
+                    queries: case.queries[q * k..][..k].to_vec(),
+                    pages: case.pages.clone(),
+                    spans: case.spans.iter().map(|spans| vec![spans[q]]).collect(),
+                };
+                let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                let same = bits(&alone.run(row)) == bits(together);
+                assert!(same, "{} {kind:?} k={k}: query {q} of {nq}", row.name());
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The product behind attention: `(m, depth)` times `(depth, n)`, in tiles that stay in registers.
 
-use super::{Isa, Lanes};
+use super::{Isa, Lanes, widened};
 
 /// The right-hand operand: rows of whole vectors.
 pub(super) trait Rows: Copy {
@@ -9,7 +9,7 @@ pub(super) trait Rows: Copy {
 }
 
 /// A [`Left::stride`] that is not known when a kernel is compiled.
-const ANY: usize = 1;
+pub(super) const ANY: usize = 1;
 
 /// The left-hand operand: `depth` columns from `first` of each row of `stride` floats.
 #[derive(Clone, Copy)]
@@ -40,6 +40,45 @@ pub(super) struct Ahead {
     lines: usize,
 }
 
+impl Result<'_> {
+    /// What the sums of a tile of `(M, 16 N)` values start from.
+    #[inline(always)]
+    pub(super) fn begin<I: Isa, const M: usize, const N: usize>(
+        &self,
+        isa: I,
+        row: usize,
+        at: usize,
+    ) -> [[I::V; N]; M] {
+        let mut sums = [[isa.splat(0.0); N]; M];
+        if let Some(carry) = self.carry {
+            for (m, sums) in sums.iter_mut().enumerate() {
+                let carry = isa.splat(carry[row + m]);
+                let old = &self.data[(row + m) * self.stride + at * 16..][..N * 16];
+                for (sum, old) in sums.iter_mut().zip(old.as_chunks::<16>().0) {
+                    *sum = isa.load(old).mul(carry);
+                }
+            }
+        }
+        sums
+    }
+
+    /// Writes the values of a tile.
+    #[inline(always)]
+    pub(super) fn end<V: Lanes, const M: usize, const N: usize>(
+        &mut self,
+        sums: [[V; N]; M],
+        row: usize,
+        at: usize,
+    ) {
+        for (m, sums) in sums.into_iter().enumerate() {
+            let out = &mut self.data[(row + m) * self.stride + at * 16..][..N * 16];
+            for (sum, out) in sums.into_iter().zip(out.as_chunks_mut::<16>().0) {
+                sum.store(out);
+            }
+        }
+    }
+}
+
 impl Ahead {
     /// All of `memory`, in the course of so many rows.
     pub(super) fn of<T>(memory: &[T], rows: usize) -> Self {
@@ -49,7 +88,7 @@ impl Ahead {
 
     /// Asks for the next lines, once for each row.
     #[inline(always)]
-    fn fetch<I: Isa>(&mut self, isa: I) {
+    pub(super) fn fetch<I: Isa>(&mut self, isa: I) {
         for _ in 0..self.lines {
             isa.fetch(self.start);
             self.start = self.start.wrapping_add(64);
@@ -57,7 +96,8 @@ impl Ahead {
     }
 }
 
-/// `result = carry * result + left * right`, where `right` begins with row `base`.
+/// `result = carry * result + left * right`, where `right` begins with row `base`. `room` is for
+/// what a row of kernels may widen beforehand.
 #[inline(always)]
 pub(super) fn product<I: Isa>(
     isa: I,
@@ -66,7 +106,11 @@ pub(super) fn product<I: Isa>(
     base: usize,
     result: &mut Result<'_>,
     m: usize,
+    room: &mut Vec<[f32; 16]>,
 ) {
+    if I::WIDENS_STRIPS && m >= widened::ROWS {
+        return widened::product(isa, left, right, base, result, m, room);
+    }
     let mut row = 0;
     while row < m {
         row += match m - row {
@@ -121,16 +165,7 @@ fn tile<I: Isa, R: Rows, const STRIDE: usize, const M: usize, const N: usize>(
     at: usize,
 ) -> usize {
     let mut ahead = result.ahead.take();
-    let mut sums = [[isa.splat(0.0); N]; M];
-    if let Some(carry) = result.carry {
-        for (m, sums) in sums.iter_mut().enumerate() {
-            let carry = isa.splat(carry[row + m]);
-            let old = &result.data[(row + m) * result.stride + at * 16..][..N * 16];
-            for (sum, old) in sums.iter_mut().zip(old.as_chunks::<16>().0) {
-                *sum = isa.load(old).mul(carry);
-            }
-        }
-    }
+    let mut sums: [[I::V; N]; M] = result.begin(isa, row, at);
     let mut rows = [&left.data[..0]; M];
     for (m, slot) in rows.iter_mut().enumerate() {
         *slot = &left.data[(row + m) * left.stride + left.first..][..left.depth];
@@ -155,11 +190,6 @@ fn tile<I: Isa, R: Rows, const STRIDE: usize, const M: usize, const N: usize>(
             }
         }
     }
-    for (m, sums) in sums.into_iter().enumerate() {
-        let out = &mut result.data[(row + m) * result.stride + at * 16..][..N * 16];
-        for (sum, out) in sums.into_iter().zip(out.as_chunks_mut::<16>().0) {
-            sum.store(out);
-        }
-    }
+    result.end(sums, row, at);
     N
 }
