@@ -3,7 +3,7 @@
 mod low_rank;
 mod shares;
 
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rushlight_host::Pool;
@@ -13,18 +13,15 @@ use rushlight_kernels::{
 use rushlight_model::{Linear, Matrix};
 
 pub(crate) use low_rank::Added;
-use shares::Shares;
+use shares::{Shares, Sizes};
 
 /// Tokens from which work per token is shared between threads: below, waking them costs more.
 const SHARED_TOKENS: usize = 4;
 /// Chunks of tokens handed out per thread, so that uneven cores end together.
 const CHUNKS_PER_THREAD: usize = 4;
 
-/// Rows of activations from which the kernels work in tiles, which pack them once per call.
+/// Rows of activations from which the kernels work in tiles.
 const TILE_ACTIVATIONS: usize = 8;
-/// Rows of a call in tiles. The fewest are what AVX2's kernels unpack before they multiply; without
-/// the bound above it was the same within noise.
-const TILE_ROWS: RangeInclusive<usize> = 64..=256;
 /// The fewest bytes of weights of a call that reads them for few tokens. With 32 and 128 KiB answers of
 /// small models were slower, of large ones they were the same.
 const LEAST_BYTES: usize = 64 << 10;
@@ -184,14 +181,17 @@ impl Machine {
             self.inner(input.x, input.x.len() / input.tokens, &mut added);
         }
         let rows: usize = jobs.iter().map(|(l, _)| l.weight.rows()).sum();
-        let size = if input.rows < TILE_ACTIVATIONS {
-            let bytes: usize = jobs.iter().map(|(l, _)| l.weight.data().len()).sum();
-            LEAST_BYTES * rows / bytes.max(1)..=usize::MAX
+        let sizes = if input.rows < TILE_ACTIVATIONS {
+            let bytes = jobs.iter().map(|(l, _)| l.weight.data().len()).sum();
+            Sizes::reading(rows, bytes, LEAST_BYTES)
+        } else if jobs.iter().all(|(l, _)| self.takes_integers(input, &l.weight)) {
+            Sizes::tiles()
         } else {
-            TILE_ROWS
+            Sizes::packing()
         };
-        let mut shares = Shares::new(rows, self.pool.threads(), size);
-        let mut chunks = Vec::new();
+        let threads = self.pool.threads();
+        let mut shares = Shares::new(rows, threads, sizes);
+        let mut chunks = Vec::with_capacity(8 * threads + N);
         for ((linear, out), added) in jobs.into_iter().zip(&added) {
             let weight = &linear.weight;
             let mut rest = Columns::new(out, weight.rows());
@@ -213,8 +213,7 @@ impl Machine {
         let format = weight.format();
         let data = || weight.rows_data(rows.clone());
         if !format.is_quantized() {
-            let int16 = input.int16.filter(|x| self.row.takes_int16(format, x.n()));
-            match int16 {
+            match self.int16(input, weight) {
                 Some(x) => self.row.matmul_int16(format, data(), x, scratch, out),
                 None => self.row.matmul_float(format, data(), input.x, scratch, out),
             }
@@ -229,6 +228,16 @@ impl Machine {
             }
         }
         self.add_low_rank(added, rows, worker, out);
+    }
+
+    /// The input rounded to 16 bits, if the kernels take it so for this matrix.
+    fn int16<'i>(&self, input: &Input<'i>, weight: &Matrix) -> Option<&'i Int16Rows> {
+        input.int16.filter(|x| self.row.takes_int16(weight.format(), x.n()))
+    }
+
+    /// Whether a matrix meets integers, which are packed before.
+    fn takes_integers(&self, input: &Input<'_>, weight: &Matrix) -> bool {
+        weight.format().is_quantized() || self.int16(input, weight).is_some()
     }
 
     /// The panels of some rows, if they are there and the kernels take them.

@@ -204,7 +204,7 @@ pub(crate) struct AttendScratch {
     /// The sum of the new weights of each query.
     pub(crate) sums: Vec<f32>,
     /// Keys of 16 positions, or 16 values of all positions, as floats.
-    pub(crate) strip: Vec<[f32; 16]>,
+    pub(crate) widened: Vec<[f32; 16]>,
 }
 
 /// One row's functions on pages, called with checked lengths.

@@ -35,7 +35,7 @@ pub(crate) trait Isa: Copy {
     const ACCUMULATORS: usize;
     /// Whether many rows of a product meet operands that were widened beforehand: where widening takes
     /// instructions that the multiplications wait for.
-    const WIDENS_STRIPS: bool;
+    const WIDENS_BEFORE: bool;
 
     fn splat(self, x: f32) -> Self::V;
     fn load(self, x: &[f32; 16]) -> Self::V;

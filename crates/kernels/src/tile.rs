@@ -149,11 +149,15 @@ fn pack_runs<const T: usize, const RUN: usize>(
 fn lacking_pairs(q: &[i8; GROUP]) -> [u32; 3] {
     let mut sums = [[0i16; 2]; 2];
     for (sums, half) in sums.iter_mut().zip(q.as_chunks::<SUM_GROUP>().0) {
+        // Word by word first, which compiles to vectors.
+        let mut words = [0i16; 4];
         for word in half.as_chunks::<4>().0 {
-            let [a, b, c, d] = word.map(i16::from);
-            sums[0] -= a + b;
-            sums[1] -= c + d;
+            for (sum, q) in words.iter_mut().zip(word) {
+                *sum -= i16::from(*q);
+            }
         }
+        let [a, b, c, d] = words;
+        *sums = [a + b, c + d];
     }
     let word = |[low, high]: [i16; 2]| u32::from(low as u16) | u32::from(high as u16) << 16;
     let [first, second] = sums;

@@ -1,8 +1,8 @@
 //! One page of attention: scores, their weights, the weighted values.
 //!
 //! Both products read the page as it lies and convert its values on the way: measured faster than
-//! converting the page once into floats, from one query (3 times) to 48 (a tenth). Strips of it may be
-//! converted once, see [`super::widened`].
+//! converting the page once into floats, from one query (3 times) to 48 (a tenth). Some columns of it may
+//! be converted once, see [`super::widened`].
 
 use half::f16;
 
@@ -226,7 +226,7 @@ impl Part<'_> {
         values: impl Rows,
         scratch: &mut AttendScratch,
     ) {
-        let AttendScratch { weights, carry, sums, strip } = scratch;
+        let AttendScratch { weights, carry, sums, widened } = scratch;
         let (k, nq, depth) = (self.shape.k, self.spans.len(), hull.end - hull.start);
         let keys_ahead = self.next.map(|page| match page {
             Page::F16 { keys, .. } => Ahead::of(keys, k),
@@ -243,7 +243,7 @@ impl Part<'_> {
         let left = Left { data: self.queries, stride: k, first: 0, depth: k };
         let mut scores =
             Result { data: weights, stride: PAGE, first, end, carry: None, ahead: keys_ahead };
-        product(isa, left, keys, 0, &mut scores, nq, strip);
+        product(isa, left, keys, 0, &mut scores, nq, widened);
         for (q, row) in weights.chunks_exact_mut(PAGE).take(nq).enumerate() {
             let row = &mut row[first * 16..end * 16];
             (carry[q], sums[q]) = self.weigh(isa, q, first * 16, row);
@@ -262,7 +262,7 @@ impl Part<'_> {
             carry: Some(carry),
             ahead: values_ahead,
         };
-        product(isa, left, values, hull.start, &mut seen, nq, strip);
+        product(isa, left, values, hull.start, &mut seen, nq, widened);
     }
 
     /// Turns the products of query `q` with positions `offset..` into weights relative to the

@@ -152,7 +152,7 @@ macro_rules! op {
 impl Isa for Avx2 {
     type V = F32x16;
     const ACCUMULATORS: usize = 6;
-    const WIDENS_STRIPS: bool = true;
+    const WIDENS_BEFORE: bool = true;
 
     #[inline(always)]
     fn splat(self, x: f32) -> F32x16 {

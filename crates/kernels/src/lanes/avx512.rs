@@ -104,7 +104,7 @@ macro_rules! op {
 impl Isa for Avx512 {
     type V = F32x16;
     const ACCUMULATORS: usize = 24;
-    const WIDENS_STRIPS: bool = false;
+    const WIDENS_BEFORE: bool = false;
 
     #[inline(always)]
     fn splat(self, x: f32) -> F32x16 {

@@ -150,7 +150,7 @@ macro_rules! op {
 impl Isa for Neon {
     type V = F32x16;
     const ACCUMULATORS: usize = 6;
-    const WIDENS_STRIPS: bool = false;
+    const WIDENS_BEFORE: bool = false;
 
     #[inline(always)]
     fn splat(self, x: f32) -> F32x16 {

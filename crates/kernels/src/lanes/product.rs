@@ -28,7 +28,7 @@ pub(super) struct Result<'a> {
     pub(super) first: usize,
     pub(super) end: usize,
     pub(super) carry: Option<&'a [f32]>,
-    /// What to fetch while the first tile is computed.
+    /// What to fetch while the first tile is computed, or the first columns are widened.
     pub(super) ahead: Option<Ahead>,
 }
 
@@ -108,7 +108,7 @@ pub(super) fn product<I: Isa>(
     m: usize,
     room: &mut Vec<[f32; 16]>,
 ) {
-    if I::WIDENS_STRIPS && m >= widened::ROWS {
+    if I::WIDENS_BEFORE && m >= widened::LEAST_ROWS {
         return widened::product(isa, left, right, base, result, m, room);
     }
     let mut row = 0;

@@ -2,8 +2,17 @@
 
 use std::arch::x86_64::*;
 
-use super::load::{load_f32, store_16, to_array};
+use super::load::{load_f32, store_16};
 use crate::activations::{GROUP, QuantizedRowMut, SUM_GROUP};
+
+/// The greatest of lanes none of which is NaN.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn greatest(x: __m256) -> f32 {
+    let four = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
+    let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
+}
 
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn quantize(x: &[f32], out: QuantizedRowMut<'_>) {
@@ -18,7 +27,7 @@ pub(super) fn quantize(x: &[f32], out: QuantizedRowMut<'_>) {
         for x in x {
             max = _mm256_max_ps(_mm256_andnot_ps(sign, x), max);
         }
-        *scale = to_array(max).into_iter().fold(0.0, f32::max) / 127.0;
+        *scale = greatest(max) / 127.0;
         let inverse = _mm256_set1_ps(if *scale > 0.0 { 1.0 / *scale } else { 0.0 });
         let limit = _mm256_set1_ps(127.0);
         let words = x.map(|x| {
