@@ -65,7 +65,7 @@ pub struct Candidate {
 pub struct Energy {
     /// The energy.
     pub joules: f64,
-    /// How long the work took.
+    /// The seconds in which it was taken: from the reading at the beginning of the work to the last one.
     pub seconds: f64,
     /// Why it may be wrong, if something says so.
     pub caveat: Option<String>,
@@ -268,9 +268,9 @@ impl Inner {
         }
         let asked = Instant::now();
         let (mut state, is_read) = self.ask(state, BEGINS_WITHIN);
-        // The energy counts from the reading, however long a thread takes to start; one that is late will
-        // tell of the time before it.
-        let begin = if is_read { Instant::now() } else { asked };
+        // The energy counts from the reading, however long a thread takes to start or to be told; one that
+        // is late will tell of the time before it.
+        let begin = state.integral.until().filter(|_| is_read).unwrap_or(asked);
         let (joules, caveats) = (state.integral.joules(), state.integral.caveats());
         if !is_read {
             state.integral.doubt("the sensor did not answer at once");
@@ -362,9 +362,11 @@ impl Measurement {
             return Err(problem.clone());
         }
         let changed = integral.caveats() != self.caveats;
+        // Whoever asks may be held up between the reading and here: that time is not in the joules.
+        let until = integral.until().unwrap_or(self.begin);
         Ok(Energy {
             joules: (integral.joules() - self.joules).max(0.0),
-            seconds: self.begin.elapsed().as_secs_f64(),
+            seconds: until.saturating_duration_since(self.begin).as_secs_f64(),
             caveat: changed.then(|| integral.caveat().to_owned()),
         })
     }

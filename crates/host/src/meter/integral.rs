@@ -59,6 +59,8 @@ pub(super) struct Integral {
     by_readings: f64,
     /// With what was taken since, as if the power had stayed. It never shrinks.
     joules: f64,
+    /// The moment that `joules` counts to; none before the first reading.
+    until: Option<Instant>,
     last: Option<(Moment, Sample)>,
     problem: Option<Absent>,
     /// When it began, until there is a reading.
@@ -70,7 +72,7 @@ pub(super) struct Integral {
 impl Integral {
     /// Takes no account of what came before `now`.
     pub(super) fn begin(&mut self, now: Instant) {
-        (self.last, self.problem) = (None, None);
+        (self.last, self.until, self.problem) = (None, None, None);
         self.since = Some(now);
         self.by_readings = self.joules;
     }
@@ -78,6 +80,12 @@ impl Integral {
     /// The energy so far.
     pub(super) fn joules(&self) -> f64 {
         self.joules
+    }
+
+    /// The moment that [`Integral::joules`] counts to: that of the last reading, or to which its power was
+    /// said to last. None before the first reading.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.until
     }
 
     /// Why the sensor told nothing when it was read last.
@@ -107,8 +115,16 @@ impl Integral {
     /// Goes on with the power of the last reading. False if that cannot be: then it is to be read.
     pub(super) fn extend(&mut self) -> bool {
         let Some((at, Sample::Watts(watts))) = &self.last else { return false };
-        self.joules = self.joules.max(self.by_readings + watts * at.awake.elapsed().as_secs_f64());
+        let now = Instant::now();
+        let seconds = now.saturating_duration_since(at.awake).as_secs_f64();
+        self.tell(self.by_readings + watts * seconds, now);
         true
+    }
+
+    /// So many joules were taken until `now`. Neither goes back.
+    fn tell(&mut self, joules: f64, now: Instant) {
+        self.joules = self.joules.max(joules);
+        self.until = self.until.max(Some(now));
     }
 
     /// Takes what a sensor said at a moment.
@@ -155,7 +171,7 @@ impl Integral {
             let seconds = now.awake.saturating_duration_since(since).as_secs_f64();
             self.by_readings += watts * seconds;
         }
-        self.joules = self.joules.max(self.by_readings);
+        self.tell(self.by_readings, now.awake);
         self.last = Some((now, sample));
     }
 
@@ -237,13 +253,20 @@ mod tests {
     #[test]
     fn what_is_told_never_shrinks() {
         let mut integral = Integral::default();
-        integral.take(Moment::now(), Ok(Sample::Watts(1000.0)), NO_BOUNDS);
+        assert_eq!(integral.until(), None);
+        let first = Moment::now();
+        integral.take(first, Ok(Sample::Watts(1000.0)), NO_BOUNDS);
+        assert_eq!(integral.until(), Some(first.awake));
         std::thread::sleep(Duration::from_millis(5));
         assert!(integral.extend());
-        let told = integral.joules();
+        let (told, until) = (integral.joules(), integral.until());
         assert!(told >= 5.0, "{told}");
+        // One that was read before that, and is told of now.
+        let early = Moment { awake: first.awake, ..Moment::now() };
+        integral.take(early, Ok(Sample::Watts(0.0)), NO_BOUNDS);
+        assert_eq!((integral.joules(), integral.until()), (told, until));
         integral.take(Moment::now(), Ok(Sample::Watts(0.0)), NO_BOUNDS);
-        assert!(integral.joules() >= told);
+        assert!(integral.joules() >= told && integral.until() > until);
         let (paused, now) = (integral.joules(), Moment::now());
         let after = |seconds| Moment { awake: now.awake + Duration::from_secs(seconds), ..now };
         integral.begin(now.awake);

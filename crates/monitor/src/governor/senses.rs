@@ -211,7 +211,7 @@ mod tests {
         std::thread::sleep(Duration::from_millis(50));
         let seen = senses.look();
         assert_eq!(seen.celsius, Some(58.25));
-        assert!((seen.watts.unwrap() - 14.2).abs() < 0.5, "{seen:?}");
+        assert!((seen.watts.unwrap() - 14.2).abs() < 1e-6, "{seen:?}");
         assert_eq!(seen.battery, None);
 
         let dir = tempfile::tempdir().unwrap();
