@@ -10,6 +10,7 @@ use rushlight_model::{Adapter, Model};
 
 use crate::batch::{BatchRow, Wanted};
 use crate::cache::Cache;
+use crate::embed::Pool as TextPool;
 use crate::forward::{Adapted, Buffers, Pass, choose_fine};
 use crate::machine::Machine;
 use crate::memory::{self, Plan};
@@ -293,8 +294,8 @@ impl Engine {
         self.buffers.scores(&self.model, &self.machine, classifier, states)
     }
 
-    /// Runs `tokens` of one sequence in chunks; the output is that after the last of them: logits, or
-    /// the hidden state where the model has none.
+    /// Runs `tokens` of one sequence in chunks; the output are the logits after the last of them, or where
+    /// the model has none the hidden states that a text's vector is made of.
     ///
     /// # Errors
     /// As [`Engine::forward`]; tokens of earlier chunks stay in the sequence.
@@ -313,7 +314,10 @@ impl Engine {
         for (i, part) in tokens.chunks(self.chunk).enumerate() {
             let mut batch = Batch::new();
             match self.model.arch().bidirectional {
-                true => batch.extend_states(sequence, part, &[], part.len() - 1..part.len()),
+                true => {
+                    let pool = TextPool::new(self.model.pooling(), part.len());
+                    batch.extend_states(sequence, part, &[], pool.wanted(0..part.len()));
+                }
                 false => batch.extend(sequence, part, i + 1 == count),
             }
             self.forward(&batch)?;

@@ -6,12 +6,16 @@
 //! x += post_attn_norm(o . attention(rope(q_norm(q . h)), rope(k_norm(k . h)), v . h)),  h = attn_norm(x)
 //! x += post_ffn_norm(down . (activation(gate . h) * up . h)),                           h = ffn_norm(x)
 //! ```
+//!
+//! Of most tokens of a prompt nothing is wanted but keys and values, so the last layer makes no more of
+//! them.
 
 mod adapted;
 mod attention;
 mod classify;
 mod experts;
 mod fine;
+mod last;
 
 pub(crate) use adapted::Adapted;
 pub(crate) use attention::SEEN_FLOATS;
@@ -88,8 +92,14 @@ impl Pass<'_> {
         let tables = Tables::new(dims, self.rows, self.context);
         self.resize(dims);
         self.embed();
-        for (index, layer) in model.weights().layers.iter().enumerate() {
+        let layers = &model.weights().layers;
+        let kept = last::kept(self.rows);
+        for (index, layer) in layers.iter().enumerate() {
             let table = tables.of(dims.layers[index].rope);
+            if index + 1 == layers.len() && kept.len() < self.rows.len() {
+                self.keys_and_values(index, layer, table);
+                return self.last(index, layer, &kept);
+            }
             self.attention_part(index, layer, table);
             self.feed_forward_part(index, layer);
         }
@@ -148,6 +158,12 @@ impl Pass<'_> {
         heads(machine, dims, &mut b.q, dims.h, layer.q_norm.as_ref(), table);
         heads(machine, dims, &mut b.k, dims.g, layer.k_norm.as_ref(), table);
         self.store(index);
+        self.attended_part(index, layer);
+    }
+
+    /// The attention part from queries on, whose keys and values are stored.
+    fn attended_part(&mut self, index: usize, layer: &Layer) {
+        let machine = self.machine;
         self.attend(index);
         let tokens = Tokens { count: self.rows.len(), fine: &self.fine };
         let b = &mut *self.buffers;

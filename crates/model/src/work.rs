@@ -11,6 +11,9 @@ pub struct Work {
     pub layer_bytes: u64,
     /// Multiply-adds of the layers' matrices.
     pub layer_multiply_adds: u64,
+    /// Those of them that are the last layer's and make no keys and values: a token of which no output
+    /// is wanted needs none of them.
+    pub last_multiply_adds: u64,
     /// Bytes of the matrix that makes logits.
     pub output_bytes: u64,
     /// Multiply-adds of the matrix that makes logits.
@@ -22,6 +25,7 @@ impl Work {
     pub fn new(model: &Model) -> Self {
         let mut work = Self::default();
         for layer in &model.weights().layers {
+            let before = work.layer_multiply_adds;
             work.add([&layer.q, &layer.k, &layer.v, &layer.o].map(|l| &l.weight), 1, 1);
             let (parts, used) = match &layer.ffn {
                 Ffn::Dense(part) => (std::slice::from_ref(part), 1),
@@ -35,6 +39,9 @@ impl Work {
                 let all = part.gate.iter().chain([&part.up, &part.down]).map(|l| &l.weight);
                 work.add(all, used, parts.len() as u64);
             }
+            let keys_and_values = [&layer.k, &layer.v].map(|l| multiply_adds(&l.weight));
+            let own = work.layer_multiply_adds - before;
+            work.last_multiply_adds = own - keys_and_values.iter().sum::<u64>();
         }
         if !model.arch().bidirectional {
             let output = &model.weights().output.weight;

@@ -1,7 +1,7 @@
 //! What a measurement asks of the machine, so that its speed can be held against the machine's.
 
 use rushlight_engine::Engine;
-use rushlight_model::Work;
+use rushlight_model::{Pooling, Work};
 
 use super::measure::{Measured, What};
 use crate::args::{KvType, Load};
@@ -31,9 +31,16 @@ pub(super) fn total(engine: &Engine, load: &Load, what: &Measured) -> Total {
         What::Prefill => 0,
         What::Decode => (0..what.tokens).map(|t| cache_bytes(engine, load, what.depth + t)).sum(),
     };
+    let model = engine.model();
+    // A text's vector may be made of the states of all its tokens.
+    let ends = match (model.arch().bidirectional, model.pooling()) {
+        (true, Pooling::Mean) => rows,
+        _ => outputs,
+    };
+    let layers = work.layer_multiply_adds * rows - work.last_multiply_adds * (rows - ends);
     Total {
         bytes: work.layer_bytes * passes + work.output_bytes * outputs_read + cache * sequences,
-        multiply_adds: work.layer_multiply_adds * rows + work.output_multiply_adds * outputs,
+        multiply_adds: layers + work.output_multiply_adds * outputs,
     }
 }
 

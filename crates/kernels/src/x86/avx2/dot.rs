@@ -8,10 +8,13 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
+/// The bias of signed weights that are never -128.
+pub(super) const SYMMETRIC: u8 = 127;
+
 /// Whether weights of this bias are kept signed: without VNNI, sums of two products overflow 16
 /// bits where an unsigned weight exceeds 127.
 pub(super) const fn signed(vnni: bool, bias: u8) -> bool {
-    !vnni && bias == 128
+    !vnni && (bias == 128 || bias == SYMMETRIC)
 }
 
 /// Whether sums of a group are 16-bit integers, two to a lane of four bytes, each of half the group's
@@ -50,6 +53,14 @@ pub(super) fn pairs<const BIAS: u8>(q: __m256i, x: __m256i) -> __m256i {
     } else {
         _mm256_maddubs_epi16(q, x)
     }
+}
+
+/// As [`pairs`] of weights that are [`SYMMETRIC`], `magnitude` being that of `x`: one for all weights that
+/// meet these activations.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn pairs_of_symmetric(q: __m256i, x: __m256i, magnitude: __m256i) -> __m256i {
+    _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(q, x))
 }
 
 /// Functions that add one term after the other: the compiler would add in another order, which needs

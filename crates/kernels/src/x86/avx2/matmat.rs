@@ -346,7 +346,7 @@ fn products<
         // weights in memory to finish one token after the other.
         true => lines.q.len() * halves / lines.scale.len().max(1),
     };
-    const { assert!(BIAS <= 16 || BIAS == 128 || GROUP == 16) };
+    const { assert!(BIAS <= 16 || BIAS >= 127 || GROUP == 16) };
     const { assert!((GROUP / 4).is_multiple_of(UNROLL) && (GROUP / 4).is_multiple_of(WORDS)) };
     let q = lines.q.chunks_exact(words);
     let scale = lines.scale.chunks_exact(halves);

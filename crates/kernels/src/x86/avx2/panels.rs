@@ -17,7 +17,7 @@ mod words;
 
 use std::arch::x86_64::*;
 
-use super::dot::signed;
+use super::dot::SYMMETRIC;
 use super::load::{prefetch, store_words};
 use super::matmat::{self, Lines, LinesMut, Part};
 use super::tiling;
@@ -81,17 +81,27 @@ pub(super) fn matmul<const VNNI: bool>(
         ),
         Format::Q8_0 => run::<VNNI, Q8_0, 512, 32, 32, false, 128>(
             call,
-            |r, h, k| w::byte(r, h, k),
+            |r, h, k| w::byte::<VNNI, 512>(r, h, k),
             |b, h, _| (s::half(b, h, 0), zero()),
         ),
-        Format::IQ4_NL => run::<VNNI, IQ4_NL, 256, 32, 32, false, 128>(
+        Format::IQ4_NL if VNNI => run::<true, IQ4_NL, 256, 32, 32, false, 128>(
             call,
-            |r, h, k| w::table(r, h, k),
+            |r, h, k| w::table::<true, 256>(r, h, k),
             |b, h, _| (s::half(b, h, 0), zero()),
         ),
-        Format::IQ4_XS => run::<VNNI, IQ4_XS, 256, 160, 32, false, 128>(
+        Format::IQ4_NL => run::<false, IQ4_NL, 256, 32, 32, false, SYMMETRIC>(
             call,
-            |r, h, k| w::table(r, h, k),
+            |r, h, k| w::table::<false, 256>(r, h, k),
+            |b, h, _| (s::half(b, h, 0), zero()),
+        ),
+        Format::IQ4_XS if VNNI => run::<true, IQ4_XS, 256, 160, 32, false, 128>(
+            call,
+            |r, h, k| w::table::<true, 256>(r, h, k),
+            |b, h, g| (s::scaled(b, h, 0, 32 + 16 * g), zero()),
+        ),
+        Format::IQ4_XS => run::<false, IQ4_XS, 256, 160, 32, false, SYMMETRIC>(
+            call,
+            |r, h, k| w::table::<false, 256>(r, h, k),
             |b, h, g| (s::scaled(b, h, 0, 32 + 16 * g), zero()),
         ),
         Format::Q2_K => run::<VNNI, Q2_K, 128, 320, 16, true, 0>(
@@ -135,8 +145,8 @@ fn zero() -> __m256 {
 
 /// Every column of `out`, 16 to a panel.
 ///
-/// `word(record, h, k)` is word `k` of a record of `BYTES` bytes, unsigned, `BIAS` above the weights;
-/// `scales(block, h, g)` are scale and minimum of group `g` of a block of `SCALES` bytes. Both are of
+/// `word(record, h, k)` is word `k` of a record of `BYTES` bytes, unsigned, `BIAS` above the weights, or
+/// [`signed`](super::dot::signed); `scales(block, h, g)` are scale and minimum of group `g` of a block of `SCALES` bytes. Both are of
 /// half `h` of the panel.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
@@ -178,14 +188,7 @@ fn run<
             }
             let (column, apart) = (first * PANEL_ROWS, apart * PANEL_ROWS);
             let part = Part { x, start, values, column, apart };
-            let word = |i: usize, g: usize, k: usize| {
-                let word = word(&records[i / 2][g], i % 2, k);
-                if signed(VNNI, BIAS) {
-                    _mm256_xor_si256(word, _mm256_set1_epi8(-128))
-                } else {
-                    word
-                }
-            };
+            let word = |i: usize, g: usize, k: usize| word(&records[i / 2][g], i % 2, k);
             let scales = |i: usize, g: usize| {
                 // In here, so that kernels that are not inlined divide by a constant.
                 let groups = const { B::LEN / GROUP };

@@ -5,7 +5,9 @@ use std::arch::x86_64::*;
 use crate::Columns;
 use crate::activations::GROUP as X_GROUP;
 use crate::tile::{self, Record, with_width};
-use crate::x86::avx2::dot::{add_pairs, dot, pairs, short};
+use crate::x86::avx2::dot::{
+    SYMMETRIC, add_pairs, add_words, dot, pairs, pairs_of_symmetric, short,
+};
 use crate::x86::avx2::load::broadcast;
 use crate::x86::avx2::matmat::{Part, starts, write};
 use crate::x86::avx2::tiling;
@@ -97,9 +99,13 @@ fn group<
         let words = [word(0, k), word(1, k)];
         for t in 0..T {
             let x = broadcast(x[k][t]);
+            let magnitude = _mm256_abs_epi8(x);
             for h in 0..2 {
                 sum[h][t] = if const { short(VNNI, BIAS) } {
                     add_pairs(sum[h][t], pairs::<BIAS>(words[h], x))
+                } else if const { BIAS == SYMMETRIC } {
+                    let pairs = pairs_of_symmetric(words[h], x, magnitude);
+                    add_words(sum[h][t], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
                 } else {
                     dot::<VNNI, BIAS>(sum[h][t], words[h], x)
                 };

@@ -1,10 +1,11 @@
 //! Words of a record: four neighbouring values of each of 8 rows, those of half `h` of a
-//! panel, as unsigned bytes.
+//! panel, as unsigned bytes, or where they are [`signed`] as those.
 
 use std::arch::x86_64::*;
 
 use crate::blocks::IQ4;
 use crate::panels::LINE;
+use crate::x86::avx2::dot::signed;
 use crate::x86::avx2::load::{load, load_16};
 
 /// Half of line `i` of a record.
@@ -45,8 +46,13 @@ fn with(low: __m256i, high: __m256i, mask: i8) -> __m256i {
 /// 8 bits.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn byte<const N: usize>(record: &[u8; N], h: usize, k: usize) -> __m256i {
-    line(record, h, k)
+pub(super) fn byte<const VNNI: bool, const N: usize>(
+    record: &[u8; N],
+    h: usize,
+    k: usize,
+) -> __m256i {
+    let word = line(record, h, k);
+    if signed(VNNI, 128) { _mm256_xor_si256(word, _mm256_set1_epi8(-128)) } else { word }
 }
 
 /// 4 bits.
@@ -86,10 +92,17 @@ pub(super) fn pair_bit<const N: usize>(record: &[u8; N], h: usize, k: usize) -> 
     with(pair(record, h, k), moved(line(record, h, 2), k, 2), 4)
 }
 
-/// 4 bits that index the table of IQ4, 128 added.
+/// 4 bits that index the table of IQ4, with VNNI 128 added.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn table<const N: usize>(record: &[u8; N], h: usize, k: usize) -> __m256i {
-    let unsigned = _mm_xor_si128(load_16(bytemuck::cast_ref(&IQ4)), _mm_set1_epi8(-128));
-    _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(unsigned), nibble(record, h, k))
+pub(super) fn table<const VNNI: bool, const N: usize>(
+    record: &[u8; N],
+    h: usize,
+    k: usize,
+) -> __m256i {
+    let mut table = load_16(bytemuck::cast_ref(&IQ4));
+    if VNNI {
+        table = _mm_xor_si128(table, _mm_set1_epi8(-128));
+    }
+    _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), nibble(record, h, k))
 }

@@ -1,0 +1,122 @@
+//! What is wanted of a token does not depend on what is wanted of those beside it.
+#![expect(clippy::unwrap_used, reason = "a test stops where something is not as expected")]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rushlight_engine::{Activations, Batch, Engine, EngineOptions};
+use rushlight_kernels::{Row, rows};
+use rushlight_model::Model;
+use rushlight_testkit::tiny::{Case, case, names, write_gguf_q8_0};
+
+/// Largest difference, as a share of the largest value: few tokens have their sums in another order,
+/// which moves activations over the edges of their rounding (`panels.rs` has the same bounds).
+const BOUNDS: [(Activations, f32); 2] = [(Activations::Int16, 1e-3), (Activations::Int8, 3e-2)];
+
+/// What is wanted of the tokens of a prompt.
+#[derive(Clone, Copy)]
+enum Of {
+    All,
+    Last,
+    First,
+    None,
+}
+
+/// Runs three texts in one batch, which are the case's tokens cut at different lengths, then one more
+/// token of each, of which its output is wanted. The outputs of the batch, then those.
+fn outputs(
+    file: &Path,
+    case: &Case,
+    (row, activations): (&'static Row, Activations),
+    of: [Of; 3],
+) -> Vec<Vec<f32>> {
+    let mut options = EngineOptions::default();
+    let model = Model::open(file).unwrap();
+    options.context = Some(model.dims().context.min(256));
+    (options.threads, options.row, options.activations) = (Some(2), Some(row), activations);
+    options.positions = options.context.map(|context| 3 * context.next_multiple_of(32));
+    let bidirectional = model.arch().bidirectional;
+    let mut engine = Engine::new(Arc::new(model), &options).unwrap();
+    let sequences = [0; 3].map(|_| engine.start());
+    let mut batch = Batch::new();
+    for ((sequence, of), cut) in sequences.into_iter().zip(of).zip([1, 3, 2]) {
+        let ids = &case.ids[..case.ids.len() - cut];
+        let wanted = match of {
+            Of::All => 0..ids.len(),
+            Of::Last => ids.len() - 1..ids.len(),
+            Of::First => 0..1,
+            Of::None => 0..0,
+        };
+        if bidirectional {
+            batch.extend_states(sequence, ids, &[], wanted);
+        } else {
+            batch.extend(sequence, &ids[..wanted.start], false);
+            batch.extend_all(sequence, &ids[wanted.clone()]);
+            batch.extend(sequence, &ids[wanted.end..], false);
+        }
+    }
+    let mut all = Vec::new();
+    let mut take = |engine: &Engine| {
+        let row = |i| if bidirectional { engine.state(i) } else { engine.output(i) };
+        all.extend((0..).map_while(row).map(<[f32]>::to_vec));
+    };
+    engine.forward(&batch).unwrap();
+    take(&engine);
+    if !bidirectional {
+        let mut batch = Batch::new();
+        sequences.iter().for_each(|&sequence| batch.extend_all(sequence, &case.ids[..1]));
+        engine.forward(&batch).unwrap();
+        take(&engine);
+    }
+    all
+}
+
+/// The rows of `all` that are wanted where of the three texts this is, and those that follow.
+fn chosen(all: &[Vec<f32>], length: usize, of: [Of; 3]) -> Vec<Vec<f32>> {
+    let (mut out, mut rest) = (Vec::new(), all);
+    for (of, cut) in of.into_iter().zip([1, 3, 2]) {
+        let (own, after) = rest.split_at(length - cut);
+        rest = after;
+        match of {
+            Of::All => out.extend_from_slice(own),
+            Of::Last => out.extend(own.last().cloned()),
+            Of::First => out.extend(own.first().cloned()),
+            Of::None => {}
+        }
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
+/// How many values differ by more than `bound` times the largest.
+fn different(a: &[f32], b: &[f32], bound: f32) -> usize {
+    assert_eq!(a.len(), b.len());
+    let most = a.iter().fold(0f32, |most, x| most.max(x.abs()));
+    a.iter().zip(b).filter(|(x, y)| !((*x - *y).abs() <= bound * most)).count()
+}
+
+#[test]
+fn an_output_does_not_depend_on_what_else_is_wanted() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut failures = Vec::new();
+    for name in names() {
+        let case = case(&name);
+        let file = dir.path().join(format!("{name}.gguf"));
+        write_gguf_q8_0(&case, &file);
+        for (row, (activations, bound)) in rows().iter().flat_map(|r| BOUNDS.map(|b| (*r, b))) {
+            let with = (row, activations);
+            let all = outputs(&file, &case, with, [Of::All; 3]);
+            for of in
+                [[Of::Last, Of::None, Of::All], [Of::First, Of::Last, Of::None], [Of::None; 3]]
+            {
+                let found = outputs(&file, &case, with, of).concat();
+                let expected = chosen(&all, case.ids.len(), of).concat();
+                let count = different(&expected, &found, bound);
+                if count > 0 {
+                    failures.push(format!("{name} on {}, {activations:?}: {count}", row.name()));
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
