@@ -182,6 +182,14 @@ fn bench_measures_each_depth_and_number_of_sequences() {
     assert_eq!(read(7) - read(5), 3 * cache);
     let work = |i: usize| number(&measured[i], "multiply_adds");
     assert_eq!((work(5), work(7)), (3 * work(1), 3 * work(3)));
+    // Of 3 layers with width 64, 4 heads of 16 and 4 of keys and values, feed-forward parts of 96, and 288 tokens.
+    let keys_and_values = 2 * 64 * 64;
+    let rest = 2 * 64 * 64 + 3 * 64 * 96;
+    let (layers, output) = (3 * (keys_and_values + rest), 64 * 288);
+    assert_eq!(work(1), 2 * (layers + output));
+    // The last layer makes the rest of the last token alone.
+    assert_eq!(work(0), 3 * layers - 2 * rest + output);
+    assert_eq!(work(4), 3 * work(0));
 }
 
 #[test]

@@ -294,8 +294,8 @@ impl Engine {
         self.buffers.scores(&self.model, &self.machine, classifier, states)
     }
 
-    /// Runs `tokens` of one sequence in chunks; the output are the logits after the last of them, or where
-    /// the model has none the hidden states that a text's vector is made of.
+    /// Runs `tokens` of one sequence in chunks. Afterwards [`Engine::output`] has the logits after the last
+    /// of them, or where the model has none [`Engine::state`] the states that its pooling takes.
     ///
     /// # Errors
     /// As [`Engine::forward`]; tokens of earlier chunks stay in the sequence.

@@ -320,6 +320,18 @@ fn two_adapters_and_none_in_one_batch_are_as_each_alone() {
     let want = like(alone.iter().map(|one| one.1.clone()).collect());
     let error = want.difference(&prompts);
     assert!(error < BOUND / 4.0, "{error:.2e}");
+    // What the last layer leaves out of a prompt changes nothing, with and without adapters.
+    let mut whole = Vec::new();
+    for i in 0..5 {
+        let sequence = start(&mut engine, i);
+        let mut batch = Batch::new();
+        batch.extend_all(sequence, prompt(i));
+        engine.forward(&batch).unwrap();
+        whole.push(engine.output(prompt(i).len() - 1).unwrap().to_vec());
+        engine.end(sequence);
+    }
+    let error = want.difference(&whole);
+    assert!(error < BOUND / 4.0, "{error:.2e}");
     // Each is another answer.
     for other in [[0, 1], [0, 2], [1, 2]] {
         let [a, b] = other.map(|i| like(vec![prompts[i].clone()]));

@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use rushlight_engine::{Activations, Batch, Engine, EngineOptions};
 use rushlight_kernels::{Row, rows};
-use rushlight_model::Model;
-use rushlight_testkit::tiny::{Case, case, names, write_gguf_q8_0};
+use rushlight_model::{Model, Pooling};
+use rushlight_testkit::tiny::{Case, case, names, write_gguf, write_gguf_q8_0};
 
 /// Largest difference, as a share of the largest value: few tokens have their sums in another order,
 /// which moves activations over the edges of their rounding (`panels.rs` has the same bounds).
 const BOUNDS: [(Activations, f32); 2] = [(Activations::Int16, 1e-3), (Activations::Int8, 3e-2)];
 
 /// What is wanted of the tokens of a prompt.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Of {
     All,
     Last,
@@ -71,7 +71,7 @@ fn outputs(
     all
 }
 
-/// The rows of `all` that are wanted where of the three texts this is, and those that follow.
+/// Of `all`, where every output was wanted, the rows that `of` asks for, and the rows after the batch.
 fn chosen(all: &[Vec<f32>], length: usize, of: [Of; 3]) -> Vec<Vec<f32>> {
     let (mut out, mut rest) = (Vec::new(), all);
     for (of, cut) in of.into_iter().zip([1, 3, 2]) {
@@ -113,10 +113,67 @@ fn an_output_does_not_depend_on_what_else_is_wanted() {
                 let expected = chosen(&all, case.ids.len(), of).concat();
                 let count = different(&expected, &found, bound);
                 if count > 0 {
-                    failures.push(format!("{name} on {}, {activations:?}: {count}", row.name()));
+                    let row = row.name();
+                    failures.push(format!("{name} on {row}, {activations:?}, {of:?}: {count}"));
                 }
             }
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn tokens_far_apart_in_a_long_text_are_as_among_all() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["llama2", "gemma3"] {
+        let file = dir.path().join(format!("{name}.gguf"));
+        write_gguf(&case(name), &file);
+        let mut options = EngineOptions::default();
+        (options.threads, options.context) = (Some(2), Some(512));
+        let mut engine = Engine::new(Arc::new(Model::open(&file).unwrap()), &options).unwrap();
+        let words = engine.model().dims().v as u32;
+        let text: Vec<u32> = (0..450).map(|i| (i * i + 7 * i) % words).collect();
+        let wanted = [0, 1, 130, 300, 449];
+        let mut run = |each: &dyn Fn(usize) -> bool| {
+            let sequence = engine.start();
+            let mut batch = Batch::new();
+            for (t, token) in text.iter().enumerate() {
+                batch.extend(sequence, &[*token], each(t));
+            }
+            engine.forward(&batch).unwrap();
+            engine.end(sequence);
+            (0..).map_while(|i| engine.output(i)).map(<[f32]>::to_vec).collect::<Vec<_>>()
+        };
+        let all = run(&|_| true);
+        let some = run(&|t| wanted.contains(&t));
+        assert_eq!((all.len(), some.len()), (text.len(), wanted.len()));
+        for (found, t) in some.iter().zip(wanted) {
+            assert_eq!(different(&all[t], found, 1e-4), 0, "{name}, token {t}");
+        }
+    }
+}
+
+#[test]
+fn a_text_read_whole_leaves_the_states_that_its_pooling_takes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut seen = Vec::new();
+    for name in names() {
+        let (case, file) = (case(&name), dir.path().join(format!("{name}.gguf")));
+        write_gguf_q8_0(&case, &file);
+        let model = Model::open(&file).unwrap();
+        if !model.arch().bidirectional {
+            continue;
+        }
+        let pooling = model.pooling();
+        let mut options = EngineOptions::default();
+        options.threads = Some(1);
+        let mut engine = Engine::new(Arc::new(model), &options).unwrap();
+        let sequence = engine.start();
+        engine.prefill(sequence, &case.ids).unwrap();
+        let states = (0..).map_while(|i| engine.state(i)).count();
+        let expected = if pooling == Pooling::Mean { case.ids.len() } else { 1 };
+        assert_eq!(states, expected, "{name}, {pooling:?}");
+        seen.push(pooling);
+    }
+    assert!(seen.contains(&Pooling::Mean) && seen.contains(&Pooling::Cls), "{seen:?}");
 }

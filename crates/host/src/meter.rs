@@ -65,7 +65,8 @@ pub struct Candidate {
 pub struct Energy {
     /// The energy.
     pub joules: f64,
-    /// The seconds in which it was taken: from the reading at the beginning of the work to the last one.
+    /// The seconds in which it was taken: from the reading at the beginning of the work to the moment that
+    /// its joules count to.
     pub seconds: f64,
     /// Why it may be wrong, if something says so.
     pub caveat: Option<String>,
@@ -75,7 +76,8 @@ pub struct Energy {
 #[derive(Debug)]
 pub struct Measurement {
     inner: Arc<Inner>,
-    begin: Instant,
+    /// The moment that its joules count from; none if there was no reading before it.
+    begin: Option<Instant>,
     joules: f64,
     caveats: u64,
 }
@@ -266,11 +268,10 @@ impl Inner {
             // Without it the beginning and the end are read still.
             state.sampling = thread.spawn(move || inner.sample()).is_ok();
         }
-        let asked = Instant::now();
         let (mut state, is_read) = self.ask(state, BEGINS_WITHIN);
         // The energy counts from the reading, however long a thread takes to start or to be told; one that
         // is late will tell of the time before it.
-        let begin = state.integral.until().filter(|_| is_read).unwrap_or(asked);
+        let begin = state.integral.until();
         let (joules, caveats) = (state.integral.joules(), state.integral.caveats());
         if !is_read {
             state.integral.doubt("the sensor did not answer at once");
@@ -363,10 +364,14 @@ impl Measurement {
         }
         let changed = integral.caveats() != self.caveats;
         // Whoever asks may be held up between the reading and here: that time is not in the joules.
-        let until = integral.until().unwrap_or(self.begin);
+        let begin = self.begin.or(integral.from());
+        let seconds = integral
+            .until()
+            .zip(begin)
+            .map(|(until, begin)| until.saturating_duration_since(begin));
         Ok(Energy {
             joules: (integral.joules() - self.joules).max(0.0),
-            seconds: until.saturating_duration_since(self.begin).as_secs_f64(),
+            seconds: seconds.unwrap_or_default().as_secs_f64(),
             caveat: changed.then(|| integral.caveat().to_owned()),
         })
     }

@@ -11,8 +11,10 @@ pub struct Work {
     pub layer_bytes: u64,
     /// Multiply-adds of the layers' matrices.
     pub layer_multiply_adds: u64,
-    /// Those of them that are the last layer's and make no keys and values: a token of which no output
-    /// is wanted needs none of them.
+    /// Bytes of those of them that are the last layer's and make no keys and values: where no output is
+    /// wanted they are not read.
+    pub last_bytes: u64,
+    /// Multiply-adds of the same.
     pub last_multiply_adds: u64,
     /// Bytes of the matrix that makes logits.
     pub output_bytes: u64,
@@ -25,7 +27,7 @@ impl Work {
     pub fn new(model: &Model) -> Self {
         let mut work = Self::default();
         for layer in &model.weights().layers {
-            let before = work.layer_multiply_adds;
+            let before = (work.layer_bytes, work.layer_multiply_adds);
             work.add([&layer.q, &layer.k, &layer.v, &layer.o].map(|l| &l.weight), 1, 1);
             let (parts, used) = match &layer.ffn {
                 Ffn::Dense(part) => (std::slice::from_ref(part), 1),
@@ -39,9 +41,11 @@ impl Work {
                 let all = part.gate.iter().chain([&part.up, &part.down]).map(|l| &l.weight);
                 work.add(all, used, parts.len() as u64);
             }
-            let keys_and_values = [&layer.k, &layer.v].map(|l| multiply_adds(&l.weight));
-            let own = work.layer_multiply_adds - before;
-            work.last_multiply_adds = own - keys_and_values.iter().sum::<u64>();
+            let keys_and_values = [&layer.k, &layer.v].map(|l| &l.weight);
+            let bytes: u64 = keys_and_values.iter().map(|m| m.data().len() as u64).sum();
+            let multiply_adds: u64 = keys_and_values.into_iter().map(multiply_adds).sum();
+            work.last_bytes = work.layer_bytes - before.0 - bytes;
+            work.last_multiply_adds = work.layer_multiply_adds - before.1 - multiply_adds;
         }
         if !model.arch().bidirectional {
             let output = &model.weights().output.weight;

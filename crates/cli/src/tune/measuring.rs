@@ -169,7 +169,8 @@ impl Timed {
         let joules = match power {
             None => None,
             Some(measurement) => match measurement.map(|m| m.energy()) {
-                Some(Ok(energy)) => Some(energy.joules),
+                // Its own time has what was waited for the sensor in it.
+                Some(Ok(energy)) => Some(energy.watts() * seconds),
                 _ => return Ok(None),
             },
         };

@@ -42,12 +42,17 @@ impl Pass<'_> {
             rows: &rows,
             ..self
         };
-        for data in [&mut pass.buffers.x, &mut pass.buffers.h] {
+        let b = &mut *pass.buffers;
+        for data in [&mut b.x, &mut b.h] {
             for (i, &t) in kept.iter().enumerate() {
                 data.copy_within(t * dims.d..(t + 1) * dims.d, i * dims.d);
             }
+            data.truncate(kept.len() * dims.d);
         }
-        pass.resize(dims);
+        // Keys and values are stored, and of the feed-forward part's buffers as much is used as there are rows.
+        for data in [&mut b.q, &mut b.attended] {
+            data.truncate(kept.len() * dims.h * dims.k);
+        }
         if !kept.is_empty() {
             let tables = Tables::new(dims, &rows, pass.context);
             pass.queries(index, layer, tables.of(dims.layers[index].rope));

@@ -19,6 +19,8 @@ pub(super) struct Sizes {
     /// Smaller ones are not worth a call, except where threads would have none.
     least: usize,
     most: usize,
+    /// So many does each thread have of a small matrix.
+    each: usize,
 }
 
 impl Sizes {
@@ -26,18 +28,18 @@ impl Sizes {
     /// adapter adds to a share below half a megabyte.
     pub(super) fn reading(rows: usize, bytes: usize, least_bytes: usize) -> Self {
         let least = least_bytes.saturating_mul(rows) / bytes.max(1);
-        Self { unit: PANEL, least, most: 16 << 10 }
+        Self { unit: PANEL, least, most: 16 << 10, each: PART }
     }
 
     /// For kernels that unpack weights in each call, and take activations that are packed already.
     pub(super) fn tiles() -> Self {
-        Self { unit: TILE_PANELS, least: TILE_PANELS, most: 256 }
+        Self { unit: TILE_PANELS, least: TILE_PANELS, most: 256, each: PART }
     }
 
     /// For kernels that pack all activations in each call, where 64 rows were a quarter slower per product
     /// than 256.
     pub(super) fn packing() -> Self {
-        Self { unit: PANEL, least: 256, most: 256 }
+        Self { unit: PANEL, least: 256, most: 256, each: 1 }
     }
 }
 
@@ -55,7 +57,7 @@ impl Shares {
     pub(super) fn new(rows: usize, threads: usize, mut sizes: Sizes) -> Self {
         let threads = threads.max(1);
         // Of a small matrix each thread has something, and of equal threads none waits for long.
-        let fair = (rows / (PART * threads)).next_multiple_of(PANEL).max(PANEL);
+        let fair = (rows / (sizes.each * threads)).next_multiple_of(PANEL).max(PANEL);
         if fair < sizes.least {
             (sizes.least, sizes.unit) = (fair, PANEL);
         }
@@ -71,7 +73,7 @@ impl Shares {
                 1 => self.left,
                 threads => self.left / (PART * threads),
             };
-            let Sizes { unit, least, most } = self.sizes;
+            let Sizes { unit, least, most, .. } = self.sizes;
             let share = fair.max(least).min(most).next_multiple_of(unit);
             // What remains of the matrix goes along if it is no share by itself.
             let share = if own < share + least / 2 { own } else { share };
@@ -92,7 +94,7 @@ mod tests {
         rows.iter().map(|&rows| shares.of(rows).collect()).collect()
     }
 
-    const READING: Sizes = Sizes { unit: PANEL, least: 60, most: 16 << 10 };
+    const READING: Sizes = Sizes { unit: PANEL, least: 60, most: 16 << 10, each: PART };
 
     /// The most rows that a thread has, all being as fast: each takes the next share when it is free.
     fn most_of_a_thread(rows: &[usize], threads: usize, sizes: Sizes) -> usize {
@@ -153,6 +155,13 @@ mod tests {
     fn small_matrices_are_halved_evenly() {
         assert_eq!(most_of_a_thread(&[576], 2, Sizes { least: 202, ..READING }), 288);
         assert_eq!(most_of_a_thread(&[64], 2, Sizes { least: 4096, ..READING }), 32);
+    }
+
+    #[test]
+    fn packing_is_done_once_a_thread() {
+        assert_eq!(shares(&[448], 2, Sizes::packing()).concat(), [0..224, 224..448]);
+        assert_eq!(shares(&[576], 2, Sizes::packing()).concat(), [0..256, 256..576]);
+        assert_eq!(shares(&[576], 4, Sizes::packing()).concat().len(), 4);
     }
 
     #[test]

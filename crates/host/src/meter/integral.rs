@@ -61,6 +61,8 @@ pub(super) struct Integral {
     joules: f64,
     /// The moment that `joules` counts to; none before the first reading.
     until: Option<Instant>,
+    /// The moment that it counts from since it began; none before the first reading.
+    from: Option<Instant>,
     last: Option<(Moment, Sample)>,
     problem: Option<Absent>,
     /// When it began, until there is a reading.
@@ -72,7 +74,7 @@ pub(super) struct Integral {
 impl Integral {
     /// Takes no account of what came before `now`.
     pub(super) fn begin(&mut self, now: Instant) {
-        (self.last, self.until, self.problem) = (None, None, None);
+        (self.last, self.from, self.until, self.problem) = (None, None, None, None);
         self.since = Some(now);
         self.by_readings = self.joules;
     }
@@ -91,6 +93,11 @@ impl Integral {
     /// Why the sensor told nothing when it was read last.
     pub(super) fn problem(&self) -> Option<&Absent> {
         self.problem.as_ref()
+    }
+
+    /// The moment that joules count from since [`Integral::begin`]; none before the first reading.
+    pub(super) fn from(&self) -> Option<Instant> {
+        self.from
     }
 
     /// How often something happened that makes the energy doubtful, and what last.
@@ -166,11 +173,14 @@ impl Integral {
                 }
             };
         }
+        let since = self.since.take();
         // A first reading of watts that was long in coming tells of the time before it.
-        if let (Some(since), Sample::Watts(watts)) = (self.since.take(), &sample) {
+        if let (Some(since), Sample::Watts(watts)) = (since, &sample) {
             let seconds = now.awake.saturating_duration_since(since).as_secs_f64();
             self.by_readings += watts * seconds;
         }
+        let from = since.filter(|_| matches!(sample, Sample::Watts(_))).unwrap_or(now.awake);
+        self.from.get_or_insert(from);
         self.tell(self.by_readings, now.awake);
         self.last = Some((now, sample));
     }
@@ -273,9 +283,17 @@ mod tests {
         // A first reading that is late tells of the time before it.
         integral.take(after(2), Ok(Sample::Watts(1000.0)), NO_BOUNDS);
         assert_eq!(integral.joules(), paused + 2000.0);
+        assert_eq!(integral.from(), Some(now.awake));
         integral.begin(after(60).awake);
         integral.take(after(60), Ok(Sample::Watts(1000.0)), NO_BOUNDS);
         assert_eq!(integral.joules(), paused + 2000.0);
+        // Of a counter only what follows its first reading is known.
+        integral.begin(after(70).awake);
+        assert_eq!((integral.from(), integral.until()), (None, None));
+        integral.take(after(72), Ok(Sample::Joules(vec![7.0])), NO_BOUNDS);
+        integral.take(after(73), Ok(Sample::Joules(vec![8.0])), NO_BOUNDS);
+        let ends = (integral.from(), integral.until());
+        assert_eq!(ends, (Some(after(72).awake), Some(after(73).awake)));
     }
 
     #[test]

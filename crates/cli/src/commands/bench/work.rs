@@ -38,8 +38,9 @@ pub(super) fn total(engine: &Engine, load: &Load, what: &Measured) -> Total {
         _ => outputs,
     };
     let layers = work.layer_multiply_adds * rows - work.last_multiply_adds * (rows - ends);
+    let layers_read = work.layer_bytes * passes - work.last_bytes * (passes - outputs_read);
     Total {
-        bytes: work.layer_bytes * passes + work.output_bytes * outputs_read + cache * sequences,
+        bytes: layers_read + work.output_bytes * outputs_read + cache * sequences,
         multiply_adds: layers + work.output_multiply_adds * outputs,
     }
 }

@@ -14,7 +14,7 @@
 
 use std::arch::x86_64::*;
 
-use super::dot::{dot, short, signed};
+use super::dot::{SYMMETRIC, dot, short, signed};
 use super::load::{Pair, broadcast, load_lanes, load_words, store_words, transpose, write_lanes};
 use super::micro::{
     WORDS, add_bytes, add_scaled, add_scaled_and_min, add_shorts, start_bytes, start_shorts,
@@ -346,7 +346,8 @@ fn products<
         // weights in memory to finish one token after the other.
         true => lines.q.len() * halves / lines.scale.len().max(1),
     };
-    const { assert!(BIAS <= 16 || BIAS >= 127 || GROUP == 16) };
+    const { assert!(BIAS <= 16 || BIAS == 128 || BIAS == SYMMETRIC || GROUP == 16) };
+    const { assert!(!VNNI || BIAS != SYMMETRIC) };
     const { assert!((GROUP / 4).is_multiple_of(UNROLL) && (GROUP / 4).is_multiple_of(WORDS)) };
     let q = lines.q.chunks_exact(words);
     let scale = lines.scale.chunks_exact(halves);

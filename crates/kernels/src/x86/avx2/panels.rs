@@ -56,7 +56,8 @@ pub(super) fn matmul<const VNNI: bool>(
     use {scales as s, words as w};
     let call = Call { panels, x, scratch, out };
     // Closures, because they have this function's instruction set and a path would be unsafe.
-    // The last number is what words exceed the weights by; that of 5 bits with a minimum is not 0, so
+    // The last number is what words exceed the weights by, or where they are signed which kind they are;
+    // that of 5 bits with a minimum is not 0, so
     // that sums fit 16 bits ([`super::dot::short`]).
     match format {
         Format::Q4_0 => run::<VNNI, Q4_0, 256, 32, 32, false, 8>(

@@ -64,6 +64,7 @@ fn products<
     scales: impl Fn(usize, usize) -> (__m256, __m256) + Copy,
     ahead: impl Fn(usize, usize) + Copy,
 ) {
+    const { assert!(!VNNI || BIAS != SYMMETRIC) };
     let halves = X_GROUP / GROUP;
     for (g, x) in x.iter().enumerate() {
         for (p, totals) in totals.as_chunks_mut::<2>().0.iter_mut().enumerate() {
