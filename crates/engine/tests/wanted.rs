@@ -92,7 +92,7 @@ fn chosen(all: &[Vec<f32>], length: usize, of: [Of; 3]) -> Vec<Vec<f32>> {
 fn different(a: &[f32], b: &[f32], bound: f32) -> usize {
     assert_eq!(a.len(), b.len());
     let most = a.iter().fold(0f32, |most, x| most.max(x.abs()));
-    a.iter().zip(b).filter(|(x, y)| !((*x - *y).abs() <= bound * most)).count()
+    a.iter().zip(b).filter(|(x, y)| (*x - *y).abs() > bound * most || (*x - *y).is_nan()).count()
 }
 
 #[test]
