@@ -1,8 +1,8 @@
 //! A crew of pinned threads that run one function together.
 //!
 //! Made for work that is handed out some hundred times per token: a worker that has just finished
-//! spins for a millisecond for the next job, then sleeps in the kernel. So a job costs
-//! about a microsecond while a model runs, and nothing runs while it does not.
+//! spins for a millisecond for the next job, then sleeps in the kernel. So a job costs about a microsecond
+//! while a model runs, and nothing runs while it does not.
 
 mod crew;
 mod each;

@@ -18,10 +18,9 @@ use std::time::{Duration, Instant};
 
 use super::call;
 
-/// How long a thread spins before it parks: longer than the gaps between the jobs of one token, and than
-/// what a virtual machine's other processor is taken away for most of the time; shorter than a time slice
-/// that another process would miss. With 50 microseconds every such job had to wake a thread, and whole
-/// answers came at half their speed (docs/kernels.md).
+/// How long a thread spins before it parks: longer than the gaps between the jobs of one token, shorter
+/// than a time slice that another process would miss. With 50 microseconds some answers on a busy virtual
+/// machine came at half their speed (docs/kernels.md).
 const SPIN: Duration = Duration::from_millis(1);
 
 /// How a thread waits before it parks.

@@ -57,8 +57,7 @@ pub(super) fn matmul<const VNNI: bool>(
     let call = Call { panels, x, scratch, out };
     // Closures, because they have this function's instruction set and a path would be unsafe.
     // The last number is what words exceed the weights by, or where they are signed which kind they are;
-    // that of 5 bits with a minimum is not 0, so
-    // that sums fit 16 bits ([`super::dot::short`]).
+    // that of 5 bits with a minimum is not 0, so that sums fit 16 bits ([`super::dot::short`]).
     match format {
         Format::Q4_0 => run::<VNNI, Q4_0, 256, 32, 32, false, 8>(
             call,
@@ -147,8 +146,8 @@ fn zero() -> __m256 {
 /// Every column of `out`, 16 to a panel.
 ///
 /// `word(record, h, k)` is word `k` of a record of `BYTES` bytes, unsigned, `BIAS` above the weights, or
-/// [`signed`](super::dot::signed); `scales(block, h, g)` are scale and minimum of group `g` of a block of `SCALES` bytes. Both are of
-/// half `h` of the panel.
+/// [`signed`](super::dot::signed); `scales(block, h, g)` are scale and minimum of group `g` of a block of
+/// `SCALES` bytes. Both are of half `h` of the panel.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn run<

@@ -43,7 +43,7 @@ fn with(low: __m256i, high: __m256i, mask: i8) -> __m256i {
     _mm256_or_si256(low, _mm256_and_si256(high, _mm256_set1_epi8(mask)))
 }
 
-/// 8 bits.
+/// 8 bits, without VNNI signed.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(super) fn byte<const VNNI: bool, const N: usize>(
@@ -92,7 +92,7 @@ pub(super) fn pair_bit<const N: usize>(record: &[u8; N], h: usize, k: usize) -> 
     with(pair(record, h, k), moved(line(record, h, 2), k, 2), 4)
 }
 
-/// 4 bits that index the table of IQ4, with VNNI 128 added.
+/// 4 bits that index the table of IQ4: signed, or with VNNI 128 more.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(super) fn table<const VNNI: bool, const N: usize>(
