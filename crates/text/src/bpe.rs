@@ -28,15 +28,21 @@ pub(crate) enum Units {
     Characters { fallback: Fallback },
 }
 
-/// Merges while they are gathered, best first.
+/// Merges with their ranks, ready for [`Bpe::new`].
 #[derive(Default)]
 pub(crate) struct Merges {
+    ranks: Table,
+}
+
+/// Merges while they are gathered, best first.
+#[derive(Default)]
+pub(crate) struct MergesBuilder {
     pairs: Vec<u64>,
     /// The text of a pair, one after the other.
     pair: Vec<u8>,
 }
 
-impl Merges {
+impl MergesBuilder {
     pub(crate) fn with_capacity(merges: usize) -> Self {
         Self { pairs: Vec::with_capacity(merges), pair: Vec::new() }
     }
@@ -55,12 +61,17 @@ impl Merges {
     pub(crate) fn push(&mut self, left: &str, right: &str) {
         self.pairs.push(hash_pair(hash(left.as_bytes()), hash(right.as_bytes())));
     }
+
+    /// The merges, ranked in the order in which they came.
+    pub(crate) fn build(self) -> Merges {
+        let ranks = 0..self.pairs.len() as u32;
+        Merges { ranks: Table::new(self.pairs.into_iter().zip(ranks)) }
+    }
 }
 
 impl Bpe {
     pub(crate) fn new(units: Units, ignore_merges: bool, merges: Merges) -> Self {
-        let ranks = Table::new(merges.pairs.iter().copied().zip(0..merges.pairs.len() as u32));
-        Self { ranks, ignore_merges, units }
+        Self { ranks: merges.ranks, ignore_merges, units }
     }
 
     /// Appends the ids of `piece`.
@@ -118,7 +129,8 @@ impl Bpe {
 /// the byte alphabet is not used.
 pub(crate) fn sides(merge: &str) -> Option<(&str, &str)> {
     let first = merge.chars().next()?.len_utf8();
-    let cut = first + merge.get(first..)?.find(' ')?;
+    // Sides are of a few bytes, which a loop finds a byte in sooner than `str::find` begins.
+    let cut = first + merge.as_bytes().get(first..)?.iter().position(|byte| *byte == b' ')?;
     Some((merge.get(..cut)?, merge.get(cut + 1..)?))
 }
 

@@ -163,24 +163,26 @@ impl fmt::Debug for ByteStrings<'_> {
 }
 
 /// The strings of an array in order, proved to be UTF-8.
-#[derive(Clone, Debug)]
-pub struct Strings<'a>(ByteStrings<'a>);
+#[derive(Clone)]
+pub struct Strings<'a>(std::vec::IntoIter<&'a str>);
 
 impl<'a> Strings<'a> {
-    /// Checks every string; the error names the first that is not UTF-8.
+    /// Checks every string; the error names the first that is not UTF-8. At most twice the array's own
+    /// bytes are allocated.
     pub(crate) fn new(strings: ByteStrings<'a>) -> Result<Self, Error> {
-        for (index, bytes) in strings.clone().enumerate() {
-            if let Err(error) = std::str::from_utf8(bytes) {
-                return Err(Error::new(
+        let mut checked = Vec::with_capacity(strings.len());
+        for (index, bytes) in strings.enumerate() {
+            checked.push(std::str::from_utf8(bytes).map_err(|error| {
+                Error::new(
                     ErrorKind::Encoding,
                     format!("string `{index}`"),
                     format!("bytes that are not UTF-8 after `{}` that are", error.valid_up_to()),
                     "UTF-8",
                 )
-                .with_source(error));
-            }
+                .with_source(error)
+            })?);
         }
-        Ok(Strings(strings))
+        Ok(Strings(checked.into_iter()))
     }
 }
 
@@ -188,7 +190,7 @@ impl<'a> Iterator for Strings<'a> {
     type Item = &'a str;
 
     fn next(&mut self) -> Option<&'a str> {
-        self.0.next().map(|bytes| std::str::from_utf8(bytes).expect("checked in `new`"))
+        self.0.next()
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -197,3 +199,9 @@ impl<'a> Iterator for Strings<'a> {
 }
 
 impl ExactSizeIterator for Strings<'_> {}
+
+impl fmt::Debug for Strings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Strings({} left)", self.0.len())
+    }
+}

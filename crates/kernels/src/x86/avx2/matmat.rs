@@ -298,7 +298,7 @@ fn unpack<
     for s in 0..values.div_ceil(STEP) {
         let steps = rows.map(|row| weights.last_step(&row[s * weights.step_bytes..], decode));
         for part in 0..8 {
-            let q = transpose(steps.map(|step| _mm256_xor_si256(step.q[part], cut)));
+            let q = transpose(steps.each_ref().map(|step| _mm256_xor_si256(step.q[part], cut)));
             for (k, q) in q.into_iter().enumerate() {
                 lines.set::<VNNI, CENTER>(s * 64 + part * 8 + k, half, q);
             }
@@ -306,12 +306,13 @@ fn unpack<
         let groups = STEP / GROUP;
         for eight in 0..groups / 8 {
             let at = s * groups + eight * 8;
-            let scale = transpose(steps.map(|step| _mm256_castps_si256(step.scale[eight])));
+            let scale = steps.each_ref().map(|step| _mm256_castps_si256(step.scale[eight]));
+            let scale = transpose(scale);
             for (out, scale) in lines.scale[at..][..8].iter_mut().zip(scale) {
                 store_words(&mut out[half], scale);
             }
             if HAS_MIN {
-                let min = steps.map(|step| match CENTER == BIAS {
+                let min = steps.each_ref().map(|step| match CENTER == BIAS {
                     true => step.min[eight],
                     false => _mm256_fmadd_ps(step.scale[eight], above, step.min[eight]),
                 });
