@@ -305,6 +305,22 @@ fn lying_parts_are_refused() {
     assert_eq!(VocabKind::from_ggml("rwkv").unwrap_err().kind(), ErrorKind::Unsupported);
 }
 
+/// Many merges are read by a thread of their own, whose errors come back whole.
+#[test]
+fn one_broken_merge_of_many_is_named() {
+    let mut merges = vec!["a b"; 100_000];
+    merges[99_999] = "ab";
+    let parts = VocabParts {
+        tokens: vec!["a", "b", "ab"],
+        merges,
+        pre: Some("gpt-2"),
+        ..VocabParts::default()
+    };
+    let error = Tokenizer::from_parts(parts).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Vocabulary);
+    assert_eq!(error.to_string(), "merge `99999` is `ab`, expected two texts with a space between");
+}
+
 /// A million times the same: tokens, merges, added tokens that begin each other.
 #[test]
 fn repetitive_vocabularies_load_soon() {
