@@ -153,6 +153,42 @@ fn tokens_far_apart_in_a_long_text_are_as_among_all() {
     }
 }
 
+/// Of mixed activations the end of a prompt is fine, its beginning is not, and both may be wanted: the
+/// last layer then has tokens of both kinds.
+#[test]
+fn the_end_of_a_prompt_stays_fine_beside_its_beginning() {
+    let dir = tempfile::tempdir().unwrap();
+    let (case, file) = (case("llama2"), dir.path().join("llama2.gguf"));
+    write_gguf_q8_0(&case, &file);
+    for row in rows() {
+        // Tokens up to `cut` run before the others.
+        let run = |activations, cut: usize, wanted: &[usize]| {
+            let mut options = EngineOptions::default();
+            options.activations = activations;
+            (options.threads, options.row) = (Some(2), Some(*row));
+            let mut engine = Engine::new(Arc::new(Model::open(&file).unwrap()), &options).unwrap();
+            let words = engine.model().dims().v as u32;
+            let sequence = engine.start();
+            for tokens in [0..cut, cut..40] {
+                let mut batch = Batch::new();
+                for t in tokens {
+                    batch.extend(sequence, &[(t * t + 7 * t) as u32 % words], wanted.contains(&t));
+                }
+                engine.forward(&batch).unwrap();
+            }
+            engine.output(wanted.len() - 1).unwrap().to_vec()
+        };
+        // The last 16 are fine: all of the second batch, or some of the only one.
+        let apart = run(Activations::Mixed, 24, &[39]);
+        let name = row.name();
+        for wanted in [&[0, 39][..], &[0, 1, 2, 39], &[39]] {
+            let found = run(Activations::Mixed, 0, wanted);
+            // A last layer of 8 bits differs by 0.01.
+            assert_eq!(different(&apart, &found, 5e-3), 0, "{name}, wanted {wanted:?}");
+        }
+    }
+}
+
 #[test]
 fn a_text_read_whole_leaves_the_states_that_its_pooling_takes() {
     let dir = tempfile::tempdir().unwrap();
