@@ -140,3 +140,25 @@ pub(crate) fn spell(text: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(text.as_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sides_of_merges() {
+        for (merge, expected) in [
+            ("a b", Some(("a", "b"))),
+            ("a b c", Some(("a", "b c"))),
+            ("  b", Some((" ", "b"))),
+            ("a ", Some(("a", ""))),
+            ("é ü", Some(("é", "ü"))),
+            ("ab", None),
+            (" b", None),
+            (" ", None),
+            ("", None),
+        ] {
+            assert_eq!(sides(merge), expected, "{merge:?}");
+        }
+    }
+}

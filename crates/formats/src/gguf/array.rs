@@ -167,8 +167,8 @@ impl fmt::Debug for ByteStrings<'_> {
 pub struct Strings<'a>(std::vec::IntoIter<&'a str>);
 
 impl<'a> Strings<'a> {
-    /// Checks every string; the error names the first that is not UTF-8. At most twice the array's own
-    /// bytes are allocated.
+    /// Checks every string; the error names the first that is not UTF-8. At most twice the array's
+    /// own bytes are allocated.
     pub(crate) fn new(strings: ByteStrings<'a>) -> Result<Self, Error> {
         let mut checked = Vec::with_capacity(strings.len());
         for (index, bytes) in strings.enumerate() {
@@ -183,6 +183,11 @@ impl<'a> Strings<'a> {
             })?);
         }
         Ok(Strings(checked.into_iter()))
+    }
+
+    /// Those that are left, in the memory that they are in already.
+    pub fn into_vec(self) -> Vec<&'a str> {
+        self.0.collect()
     }
 }
 

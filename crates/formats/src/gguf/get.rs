@@ -20,7 +20,8 @@ impl<'a> Gguf<'a> {
         bool, need_bool -> bool, "a `bool`";
         /// A string.
         str, need_str -> &'a str, "a `string`";
-        /// An array of strings, each proved to be UTF-8 (one walk over them).
+        /// An array of strings, each proved to be UTF-8: read into a list of at most twice the
+        /// array's own bytes.
         strings, need_strings -> Strings<'a>, "an array of `string`";
         /// An array of strings as bytes, for vocabularies that are not UTF-8.
         byte_strings, need_byte_strings -> ByteStrings<'a>, "an array of `string`";

@@ -74,8 +74,7 @@ struct Kind {
     add_bos: bool,
 }
 
-/// Merges from which it is worth a thread to read them while the tokens are read: milliseconds of the
-/// start.
+/// Merges from which they are read by a thread of their own, beside the tokens.
 const MANY_MERGES: usize = 4096;
 
 /// The tokens, and the merges of a BPE.
@@ -84,7 +83,8 @@ fn vocab_and_merges(parts: &VocabParts<'_>) -> (Result<Vocab, Error>, Result<Mer
         return (vocab(parts), merges(parts));
     }
     thread::scope(|scope| {
-        let thread = thread::Builder::new().spawn_scoped(scope, || merges(parts));
+        let thread = thread::Builder::new().name("merges".to_owned());
+        let thread = thread.spawn_scoped(scope, || merges(parts));
         let vocab = vocab(parts);
         let merges = match thread {
             Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
