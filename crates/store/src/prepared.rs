@@ -43,9 +43,6 @@ impl Store {
         keep: impl Fn(&OsStr, Option<&Digest>) -> bool,
         pruned: &mut Pruned,
     ) -> Result<()> {
-        if !self.layout.prepared().is_dir() {
-            return Ok(());
-        }
         for_each(&self.layout.prepared(), |dir, layout| {
             if !dir.is_dir() {
                 return Ok(());

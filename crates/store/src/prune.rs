@@ -111,8 +111,14 @@ impl Store {
     }
 }
 
+/// Calls `f` with each entry of `dir`; one that is not there has none: another process may be
+/// making the store just now.
 pub(crate) fn for_each(dir: &Path, mut f: impl FnMut(&Path, &OsStr) -> Result<()>) -> Result<()> {
-    for entry in fs::read_dir(dir).map_err(Error::io("cannot list the directory", dir))? {
+    let entries = match fs::read_dir(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(Error::io("cannot list the directory", dir))?,
+    };
+    for entry in entries {
         let entry = entry.map_err(Error::io("cannot list the directory", dir))?;
         f(&entry.path(), &entry.file_name())?;
     }

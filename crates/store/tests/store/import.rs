@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rushlight_store::{Digest, ErrorKind, Kind, Means, Name, Store};
+use rushlight_store::{Digest, ErrorKind, Kind, Means, Name, Pruned, Store};
 
 use crate::models::{assert_clean, blobs, checkpoint, gguf, part, store};
 
@@ -289,6 +289,20 @@ fn looking_makes_nothing() {
     let path = place.file("a.gguf", &gguf(1, 100));
     place.store.resolve(path.to_str().unwrap(), &()).unwrap();
     assert!(!place.store.dir().exists());
+}
+
+#[test]
+fn a_store_that_is_being_made_is_pruned_of_nothing() {
+    let place = Place::new();
+    let blob = place.store.dir().join("blobs/sha256").join("0".repeat(64));
+    fs::create_dir_all(blob.parent().unwrap()).unwrap();
+    assert_eq!(place.store.prune("panels").unwrap(), Pruned::default());
+    fs::write(&blob, [0; 100]).unwrap();
+    assert_eq!(
+        place.store.prune("panels").unwrap().blobs,
+        1,
+        "with some directories still missing"
+    );
 }
 
 #[test]
