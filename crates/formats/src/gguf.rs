@@ -20,7 +20,7 @@ mod writer;
 use std::collections::HashMap;
 use std::fmt;
 
-pub use array::{Array, ByteStrings, Strings};
+pub use array::{Array, ByteStrings};
 pub use split::{Split, check_shards, split_paths};
 pub use value::{Value, ValueType};
 pub use writer::{DataWriter, Element, ToValue, Writer};

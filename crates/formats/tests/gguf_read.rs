@@ -54,7 +54,7 @@ fn every_value_type_is_read() {
     for (key, value) in expected {
         assert_eq!(gguf.get(key), Some(&value), "{key}");
     }
-    assert_eq!(gguf.strings("words").unwrap().unwrap().collect::<Vec<_>>(), ["a", "é"]);
+    assert_eq!(gguf.strings("words").unwrap().unwrap(), ["a", "é"]);
     assert_eq!(gguf.strings("raw").unwrap_err().kind(), ErrorKind::Encoding);
     assert_eq!(gguf.need_byte_strings("raw").unwrap().collect::<Vec<_>>(), [b"\xff"]);
     assert_eq!(gguf.need_bools("flags").unwrap(), [false, true, false]);

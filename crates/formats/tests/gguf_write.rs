@@ -27,7 +27,7 @@ fn a_file_survives_the_way_through_reader_and_writer() {
     let gguf = Gguf::parse(&file).unwrap();
     assert_eq!(gguf.alignment(), 64);
     assert_eq!(gguf.need_u32("llama.block_count").unwrap(), 2);
-    assert_eq!(gguf.need_strings("tokens").unwrap().collect::<Vec<_>>(), ["a", "é", ""]);
+    assert_eq!(gguf.need_strings("tokens").unwrap(), ["a", "é", ""]);
     assert_eq!(gguf.need_f32s("scores").unwrap(), [0.5, -1.0]);
     assert_eq!(gguf.get("flag"), Some(&Value::Bool(true)));
     let tensor = gguf.tensor("a").unwrap();

@@ -62,7 +62,7 @@ impl Embedding {
             }
         };
         let labels = gguf.strings(&format!("{}.classifier.output_labels", arch.name))?;
-        let labels = labels.map(|all| all.map(str::to_owned).collect()).unwrap_or_default();
+        let labels = labels.into_iter().flatten().map(str::to_owned).collect();
         let template = gguf.str("tokenizer.chat_template.rerank")?.map(str::to_owned);
         Ok(Self { pooling, ranks, labels, template })
     }

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use crate::added::{Added, AddedToken};
-use crate::bpe::{Bpe, MergesBuilder, Units};
+use crate::bpe::{Bpe, Merges, Units};
 use crate::ends;
 use crate::error::{Error, ErrorKind};
 use crate::fallback::Fallback;
@@ -135,7 +135,7 @@ fn bpe(
         }
         _ => Units::Characters { fallback: Fallback::unknown(unknown, model.fuse_unk) },
     };
-    let mut merges = MergesBuilder::with_capacity(model.merges.len());
+    let mut merges = Merges::with_capacity(model.merges.len());
     for merge in &model.merges {
         if spelling == Spelling::Bytes {
             merges.push_spelt(&merge.left, &merge.right);
@@ -143,7 +143,7 @@ fn bpe(
             merges.push(&merge.left, &merge.right);
         }
     }
-    Ok(Bpe::new(units, model.ignore_merges, merges.build()))
+    Ok(Bpe::new(units, model.ignore_merges, merges))
 }
 
 /// The tokens with a role: by the configuration, else where the frame puts them.

@@ -305,51 +305,6 @@ fn lying_parts_are_refused() {
     assert_eq!(VocabKind::from_ggml("rwkv").unwrap_err().kind(), ErrorKind::Unsupported);
 }
 
-/// Many merges are read by a thread of their own, whose errors come back whole.
-#[test]
-fn one_broken_merge_of_many_is_named() {
-    let mut merges = vec!["a b"; 100_000];
-    merges[99_999] = "ab";
-    let parts = VocabParts {
-        tokens: vec!["a", "b", "ab"],
-        merges,
-        pre: Some("gpt-2"),
-        ..VocabParts::default()
-    };
-    let error = Tokenizer::from_parts(parts).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Vocabulary);
-    assert_eq!(error.to_string(), "merge `99999` is `ab`, expected two texts with a space between");
-}
-
-/// Whether merges are few or many, which a thread of their own reads, they have the same ranks, and of
-/// several faults the same one is told.
-#[test]
-fn many_merges_are_read_as_few_are() {
-    // By rank `abc` is `a` and `bc`; in the other order it would be `ab` and `c`.
-    let first = ["b c", "a b", "ab c"];
-    let parts = |merges: usize| VocabParts {
-        tokens: vec!["a", "b", "c", "ab", "bc", "x", "y"],
-        merges: first.into_iter().chain(std::iter::repeat("x y")).take(merges).collect(),
-        pre: Some("gpt-2"),
-        ..VocabParts::default()
-    };
-    for merges in [3, 5000] {
-        let tokenizer = Tokenizer::from_parts(parts(merges)).unwrap();
-        let ids = tokenizer.encode("abc", EncodeOptions::default()).unwrap();
-        assert_eq!(ids, [0, 4], "{merges} merges");
-
-        let mut broken = parts(merges);
-        broken.merges[1] = "ab";
-        let pre = VocabParts { pre: Some("gpt-9"), ..broken.clone() };
-        assert_eq!(Tokenizer::from_parts(pre).unwrap_err().kind(), ErrorKind::Unsupported);
-        let bos = VocabParts { bos: Some(7), ..broken.clone() };
-        let bos = Tokenizer::from_parts(bos).unwrap_err().to_string();
-        assert!(bos.starts_with("bos is token `7`"), "{merges} merges: {bos}");
-        let merge = Tokenizer::from_parts(broken).unwrap_err().to_string();
-        assert!(merge.starts_with("merge `1` is `ab`"), "{merges} merges: {merge}");
-    }
-}
-
 /// A million times the same: tokens, merges, added tokens that begin each other.
 #[test]
 fn repetitive_vocabularies_load_soon() {

@@ -31,7 +31,7 @@ fn read_by_every_type(gguf: &Gguf<'_>, key: &str) {
     gguf.u32s(key).ok();
     gguf.bools(key).ok();
     gguf.byte_strings(key).map(|strings| strings.map(Iterator::count)).ok();
-    gguf.strings(key).map(|strings| strings.map(Iterator::count)).ok();
+    gguf.strings(key).ok();
     if let Some(rushlight_formats::gguf::Value::Array(array)) = gguf.get(key) {
         let read = array.iter().take_while(Result::is_ok).count();
         assert!(read <= array.len());

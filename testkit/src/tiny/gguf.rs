@@ -227,7 +227,7 @@ mod tests {
                 .expect("memory can be written");
             let gguf = Gguf::parse(&file).expect("a sound file");
             assert_eq!(
-                gguf.strings("tokenizer.ggml.tokens").expect("texts").map(Iterator::count),
+                gguf.strings("tokenizer.ggml.tokens").expect("texts").map(|texts| texts.len()),
                 Some(288),
                 "{name}"
             );

@@ -162,17 +162,13 @@ impl fmt::Debug for ByteStrings<'_> {
     }
 }
 
-/// The strings of an array in order, proved to be UTF-8.
-#[derive(Clone)]
-pub struct Strings<'a>(std::vec::IntoIter<&'a str>);
-
-impl<'a> Strings<'a> {
-    /// Checks every string; the error names the first that is not UTF-8. At most twice the array's
-    /// own bytes are allocated.
-    pub(crate) fn new(strings: ByteStrings<'a>) -> Result<Self, Error> {
-        let mut checked = Vec::with_capacity(strings.len());
-        for (index, bytes) in strings.enumerate() {
-            checked.push(std::str::from_utf8(bytes).map_err(|error| {
+impl<'a> ByteStrings<'a> {
+    /// Those that are left as texts; the error names the first that is not UTF-8. At most twice the
+    /// array's own bytes are allocated.
+    pub(crate) fn texts(self) -> Result<Vec<&'a str>, Error> {
+        let mut texts = Vec::with_capacity(self.len());
+        for (index, bytes) in self.enumerate() {
+            texts.push(std::str::from_utf8(bytes).map_err(|error| {
                 Error::new(
                     ErrorKind::Encoding,
                     format!("string `{index}`"),
@@ -182,31 +178,6 @@ impl<'a> Strings<'a> {
                 .with_source(error)
             })?);
         }
-        Ok(Strings(checked.into_iter()))
-    }
-
-    /// Those that are left, in the memory that they are in already.
-    pub fn into_vec(self) -> Vec<&'a str> {
-        self.0.collect()
-    }
-}
-
-impl<'a> Iterator for Strings<'a> {
-    type Item = &'a str;
-
-    fn next(&mut self) -> Option<&'a str> {
-        self.0.next()
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.0.size_hint()
-    }
-}
-
-impl ExactSizeIterator for Strings<'_> {}
-
-impl fmt::Debug for Strings<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Strings({} left)", self.0.len())
+        Ok(texts)
     }
 }

@@ -1,7 +1,7 @@
 //! Metadata by key and type: an error names the key, what was found and what was expected.
 
 use super::Gguf;
-use super::array::{Array, ByteStrings, Strings};
+use super::array::{Array, ByteStrings};
 use super::value::{Value, ValueType};
 use crate::error::{Error, ErrorKind, quoted};
 use crate::getters::getters;
@@ -20,9 +20,8 @@ impl<'a> Gguf<'a> {
         bool, need_bool -> bool, "a `bool`";
         /// A string.
         str, need_str -> &'a str, "a `string`";
-        /// An array of strings, each proved to be UTF-8: read into a list of at most twice the
-        /// array's own bytes.
-        strings, need_strings -> Strings<'a>, "an array of `string`";
+        /// An array of strings, each proved to be UTF-8; at most twice its own bytes are allocated.
+        strings, need_strings -> Vec<&'a str>, "an array of `string`";
         /// An array of strings as bytes, for vocabularies that are not UTF-8.
         byte_strings, need_byte_strings -> ByteStrings<'a>, "an array of `string`";
         /// An array of `f32`.
@@ -85,8 +84,8 @@ mod read {
         })
     }
 
-    pub(super) fn strings<'a>(value: &Value<'a>) -> Read<Strings<'a>> {
-        byte_strings(value)?.map(Strings::new).transpose()
+    pub(super) fn strings<'a>(value: &Value<'a>) -> Read<Vec<&'a str>> {
+        byte_strings(value)?.map(ByteStrings::texts).transpose()
     }
 
     pub(super) fn byte_strings<'a>(value: &Value<'a>) -> Read<ByteStrings<'a>> {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rushlight_formats::Gguf;
-use rushlight_formats::gguf::{Strings, check_shards, split_paths};
+use rushlight_formats::gguf::{check_shards, split_paths};
 use rushlight_host::Mapping;
 use rushlight_text::{Tokenizer, VocabKind, VocabParts};
 
@@ -94,10 +94,10 @@ pub fn tokenizer(gguf: &Gguf<'_>) -> Result<Tokenizer, Error> {
     let broken = |e| Error::new(ErrorKind::Tokenizer, "the tokenizer is broken").because(e);
     let parts = VocabParts {
         kind: VocabKind::from_ggml(gguf.need_str("tokenizer.ggml.model")?).map_err(broken)?,
-        tokens: gguf.need_strings("tokenizer.ggml.tokens")?.into_vec(),
+        tokens: gguf.need_strings("tokenizer.ggml.tokens")?,
         scores: gguf.f32s("tokenizer.ggml.scores")?.unwrap_or_default(),
         token_types: gguf.i32s("tokenizer.ggml.token_type")?.unwrap_or_default(),
-        merges: gguf.strings("tokenizer.ggml.merges")?.map(Strings::into_vec).unwrap_or_default(),
+        merges: gguf.strings("tokenizer.ggml.merges")?.unwrap_or_default(),
         pre: gguf.str("tokenizer.ggml.pre")?,
         bos: id("bos_token_id")?,
         eos: id("eos_token_id")?,

@@ -1,11 +1,8 @@
 //! A tokenizer from what GGUF metadata carries.
 
-use std::panic::resume_unwind;
-use std::thread;
-
 use super::{PairPiece, Roles, Spelling, Tokenizer};
 use crate::added::{Added, AddedToken};
-use crate::bpe::{self, Bpe, Merges, MergesBuilder, Units};
+use crate::bpe::{self, Bpe, Merges, Units};
 use crate::ends;
 use crate::error::{Error, ErrorKind};
 use crate::fallback::Fallback;
@@ -27,14 +24,13 @@ impl Tokenizer {
     /// is not known.
     pub fn from_parts(parts: VocabParts<'_>) -> Result<Self, Error> {
         check_lengths(&parts)?;
-        let (vocab, merges) = vocab_and_merges(&parts);
-        let mut vocab = vocab?;
+        let mut vocab = vocab(&parts)?;
         let roles = roles(&parts)?;
         let named = [roles.eos, roles.eot, roles.eom].into_iter().flatten();
         let ends = ends::find(&mut vocab, named);
         let added = Added::new(added(&vocab, roles.unk))?;
         let kind = match parts.kind {
-            VocabKind::Bpe => bpe(&parts, merges, roles.unk)?,
+            VocabKind::Bpe => bpe(&parts, roles.unk)?,
             VocabKind::Spm => spm(&parts, &vocab, roles.unk)?,
             VocabKind::WordPiece => wordpiece(&parts, &vocab, roles.unk),
         };
@@ -74,32 +70,16 @@ struct Kind {
     add_bos: bool,
 }
 
-/// Merges from which they are read by a thread of their own, beside the tokens.
-const MANY_MERGES: usize = 4096;
-
-/// The tokens, and the merges of a BPE.
-fn vocab_and_merges(parts: &VocabParts<'_>) -> (Result<Vocab, Error>, Result<Merges, Error>) {
-    if parts.kind != VocabKind::Bpe || parts.merges.len() < MANY_MERGES {
-        return (vocab(parts), merges(parts));
-    }
-    thread::scope(|scope| {
-        let thread = thread::Builder::new().name("merges".to_owned());
-        let thread = thread.spawn_scoped(scope, || merges(parts));
-        let vocab = vocab(parts);
-        let merges = match thread {
-            Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
-            Err(_) => merges(parts),
-        };
-        (vocab, merges)
-    })
-}
-
-/// The merges of a BPE; of another kind they are not looked at.
-fn merges(parts: &VocabParts<'_>) -> Result<Merges, Error> {
-    if parts.kind != VocabKind::Bpe {
-        return Ok(Merges::default());
-    }
-    let mut merges = MergesBuilder::with_capacity(parts.merges.len());
+fn bpe(parts: &VocabParts<'_>, unknown: Option<u32>) -> Result<Kind, Error> {
+    let name = parts.pre.unwrap_or("default");
+    let preset = presets::find(name).ok_or_else(|| {
+        Error::new(
+            ErrorKind::Unsupported,
+            format!("pre-tokenizer `{name}` (`tokenizer.ggml.pre`) is unknown"),
+        )
+    })?;
+    let units = Units::Bytes { unknown };
+    let mut merges = Merges::with_capacity(parts.merges.len());
     for (index, merge) in parts.merges.iter().enumerate() {
         let (left, right) = bpe::sides(merge).ok_or_else(|| {
             Error::new(
@@ -109,23 +89,7 @@ fn merges(parts: &VocabParts<'_>) -> Result<Merges, Error> {
         })?;
         merges.push_spelt(left, right);
     }
-    Ok(merges.build())
-}
-
-fn bpe(
-    parts: &VocabParts<'_>,
-    merges: Result<Merges, Error>,
-    unknown: Option<u32>,
-) -> Result<Kind, Error> {
-    let name = parts.pre.unwrap_or("default");
-    let preset = presets::find(name).ok_or_else(|| {
-        Error::new(
-            ErrorKind::Unsupported,
-            format!("pre-tokenizer `{name}` (`tokenizer.ggml.pre`) is unknown"),
-        )
-    })?;
-    let units = Units::Bytes { unknown };
-    let bpe = Bpe::new(units, preset.ignore_merges, merges?);
+    let bpe = Bpe::new(units, preset.ignore_merges, merges);
     Ok(Kind {
         model: Model::Bpe(bpe),
         spelling: Spelling::Bytes,

@@ -8,7 +8,7 @@ pub(crate) fn parts<'a>(gguf: &Gguf<'a>) -> Result<VocabParts<'a>, Box<dyn std::
     let id = |name: &str| gguf.u32(&key(name));
     let flag = |name: &str| gguf.bool(&key(name));
     let strings = |name: &str| -> Result<Vec<&'a str>, rushlight_formats::Error> {
-        Ok(gguf.strings(&key(name))?.into_iter().flatten().collect())
+        Ok(gguf.strings(&key(name))?.unwrap_or_default())
     };
     Ok(VocabParts {
         kind: VocabKind::from_ggml(gguf.need_str(&key("model"))?)?,
