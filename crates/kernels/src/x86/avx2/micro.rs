@@ -39,8 +39,8 @@ macro_rules! words {
             $(
                 words!(@token $k $t),
                 $multiply, " {product}, {w0}, {x}\n",
-                $add, " {", stringify!($a), "}, {", stringify!($a), "}, {product}\n",
                 $multiply, " {x}, {w1}, {x}\n",
+                $add, " {", stringify!($a), "}, {", stringify!($a), "}, {product}\n",
                 $add, " {", stringify!($b), "}, {", stringify!($b), "}, {x}\n",
             )+
         )
