@@ -9,7 +9,7 @@ use std::arch::x86_64::*;
 
 use super::dot::dpwssd;
 use super::floats::{brain, half};
-use super::load::{Pair, broadcast, load_words, store_words, transpose, write_lanes};
+use super::load::{Pair, broadcast, load_words, store_words, transpose, write_panel};
 use super::matmat::PANELS;
 use super::micro::{WORDS as AT_ONCE, add_scaled, add_shorts};
 use crate::int16::{GROUP, Int16Rows, Int16Tile, LEAST, LIMIT, Record, WORDS};
@@ -80,14 +80,11 @@ fn run<const VNNI: bool>(
                 for (p, groups) in groups.chunks_exact(depth / GROUP).take(count).enumerate() {
                     with_width!(tile.width, [2 4 6], T => {
                         let x: &[Record<T>] = &bytemuck::cast_slice(words)[slab.clone()];
-                        let totals = products::<VNNI, T>(groups, x);
-                        for t in 0..tile.tokens {
+                        let [low, high] = products::<VNNI, T>(groups, x);
+                        let column = column + 2 * ROWS * p;
+                        for (t, (low, high)) in low.into_iter().zip(high).enumerate().take(tile.tokens) {
                             let out = out.row(tile.start + t);
-                            for (half, totals) in totals.iter().enumerate() {
-                                let first = columns.min(column + (2 * p + half) * ROWS);
-                                let end = columns.min(first + ROWS);
-                                write_lanes(&mut out[first..end], start > 0, totals[t]);
-                            }
+                            write_panel(out, column, start > 0, [low, high]);
                         }
                     });
                 }

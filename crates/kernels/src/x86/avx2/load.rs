@@ -94,6 +94,22 @@ pub(super) fn write_lanes(out: &mut [f32], add: bool, x: __m256) {
     }
 }
 
+/// Writes what a panel yields to the columns from `column` on, as many as there are of 16, or adds it to
+/// what is there.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn write_panel(out: &mut [f32], column: usize, add: bool, [low, high]: [__m256; 2]) {
+    let out = &mut out[column..];
+    if let Some(whole) = out.first_chunk_mut::<16>() {
+        write_lanes(&mut whole[..8], add, low);
+        write_lanes(&mut whole[8..], add, high);
+    } else {
+        let (first, second) = out.split_at_mut(out.len().min(8));
+        write_lanes(first, add, low);
+        write_lanes(second, add, high);
+    }
+}
+
 /// Asks for the lines of `length` bytes, some way ahead of the start of `bytes` and maybe past their
 /// end. All lines: where a processor does not fetch pairs of them, asking for every second one halves
 /// the rate of reading (Zen 3: 7 and 15 GB/s).

@@ -15,7 +15,7 @@
 use std::arch::x86_64::*;
 
 use super::dot::{SYMMETRIC, dot, short, signed};
-use super::load::{Pair, broadcast, load_lanes, load_words, store_words, transpose, write_lanes};
+use super::load::{Pair, broadcast, load_lanes, load_words, store_words, transpose, write_panel};
 use super::micro::{
     WORDS, add_bytes, add_scaled, add_scaled_and_min, add_shorts, start_bytes, start_shorts,
 };
@@ -269,9 +269,8 @@ pub(super) fn write<const P: usize, const T: usize>(
     for t in 0..tile.tokens {
         let (token, second) = part.x.target(tile.start + t);
         let out = out.row(token);
-        for (i, total) in totals.iter().enumerate() {
-            let columns = columns(i, out.len());
-            write_lanes(&mut out[columns], second, total[t]);
+        for (p, [low, high]) in totals.as_chunks::<2>().0.iter().enumerate() {
+            write_panel(out, part.column + p * part.apart, second, [low[t], high[t]]);
         }
     }
 }
