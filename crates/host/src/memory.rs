@@ -73,8 +73,7 @@ impl MemoryBudget {
 pub fn memory(root: &Path) -> MemoryBudget {
     let meminfo = read_text(&root.join("proc/meminfo")).unwrap_or_default();
     let total_bytes = kib_field(&meminfo, "MemTotal").unwrap_or(0);
-    let mut limits: Vec<_> = cgroup::groups(root, "memory").iter().flat_map(limits_of).collect();
-    limits.retain(|limit| limit.limit_bytes < NO_LIMIT_BYTES);
+    let limits = cgroup::groups(root, "memory").iter().flat_map(limits_of).collect();
     MemoryBudget {
         total_bytes,
         // Kernels before 3.14 have no MemAvailable.
@@ -101,6 +100,10 @@ fn limits_of(groups: &Groups) -> impl Iterator<Item = Limit> {
             let files = ["total_inactive_file", "total_active_file"];
             (read("memory.limit_in_bytes")?, "memory.usage_in_bytes", files)
         };
+        // What it uses is of no interest then, and the kernel may have to sum it up.
+        if limit_bytes >= NO_LIMIT_BYTES {
+            return None;
+        }
         let stat = read_text(&group.join("memory.stat")).unwrap_or_default();
         let reclaimable: u64 = stat
             .lines()
