@@ -7,8 +7,9 @@ use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rushlight_host::Pool;
+use rushlight_host::probe::cpu::CoreCaches;
 use rushlight_kernels::{
-    AttendState, Columns, Format, Int16Rows, QuantizedRows, Row, Scratch, Span,
+    AttendState, Caches, Columns, Format, Int16Rows, QuantizedRows, Row, Scratch, Span,
 };
 use rushlight_model::{Linear, Matrix};
 
@@ -85,7 +86,9 @@ struct Chunk<'a> {
 
 impl Machine {
     pub(crate) fn new(pool: Pool, row: &'static Row) -> Self {
-        let workers = (0..pool.threads()).map(|_| Mutex::default()).collect();
+        let caches = caches(pool.caches());
+        let worker = || Worker { scratch: Scratch::new(caches), ..Worker::default() };
+        let workers = (0..pool.threads()).map(|_| Mutex::new(worker())).collect();
         Self { pool, row, workers }
     }
 
@@ -250,5 +253,24 @@ impl Machine {
     pub(crate) fn lookup(&self, matrix: &Matrix, row: usize, out: &mut [f32]) {
         let format: Format = matrix.format();
         self.row.dequantize(format, matrix.rows_data(row..row + 1), out);
+    }
+}
+
+/// What kernels may count on, of what the machine tells.
+fn caches(told: CoreCaches) -> Caches {
+    let bytes = |told: Option<u64>| told.and_then(|bytes| usize::try_from(bytes).ok());
+    Caches { first_bytes: bytes(told.first_bytes), second_bytes: bytes(told.second_bytes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_are_told_the_caches_of_the_machine() {
+        let mut told = CoreCaches::default();
+        assert_eq!(caches(told), Caches::default());
+        (told.first_bytes, told.second_bytes) = (Some(1), Some(2));
+        assert_eq!(caches(told), Caches { first_bytes: Some(1), second_bytes: Some(2) });
     }
 }

@@ -9,13 +9,14 @@ mod each;
 mod place;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use rustix::thread::{Pid, gettid};
 
+use crate::probe::Tree;
+use crate::probe::cpu::CoreCaches;
 use crate::{Cores, Error, Topology};
 use crew::{Crew, MOST_THREADS, Manners};
 use place::{Places, pin};
@@ -54,6 +55,7 @@ pub struct Pool {
     turn: Mutex<Places>,
     /// The kernel's number of each worker, but the caller's.
     ids: Box<[OnceLock<Pid>]>,
+    caches: CoreCaches,
 }
 
 impl Pool {
@@ -62,7 +64,12 @@ impl Pool {
     /// # Errors
     /// If a thread cannot be started. A thread that cannot be pinned runs unpinned.
     pub fn new(options: PoolOptions) -> Result<Self, Error> {
-        Self::new_on(&Topology::read(Path::new("/")).only(options.cores), &options)
+        let tree = Tree::this_machine();
+        let topology = Topology::read(tree.root()).only(options.cores);
+        let mut pool = Self::new_on(&topology, &options)?;
+        pool.caches =
+            topology.cores.first().map(|core| CoreCaches::read(&tree, core)).unwrap_or_default();
+        Ok(pool)
     }
 
     fn new_on(topology: &Topology, options: &PoolOptions) -> Result<Self, Error> {
@@ -77,6 +84,7 @@ impl Pool {
             working: AtomicUsize::new(threads),
             turn: Mutex::new(places),
             ids: (1..threads).map(|_| OnceLock::new()).collect(),
+            caches: CoreCaches::default(),
         };
         for index in 1..threads {
             let cpu = cpus.get(index).copied();
@@ -109,6 +117,12 @@ impl Pool {
     /// The number of workers that there are, the caller included.
     pub fn most_threads(&self) -> usize {
         self.crew.threads()
+    }
+
+    /// The caches of the fastest core that workers may be on, where the machine tells; those on other
+    /// cores may have less.
+    pub fn caches(&self) -> CoreCaches {
+        self.caches
     }
 
     /// Lets only the first `threads` workers take part from the next job on, the caller included;
@@ -202,6 +216,7 @@ fn call(f: &(dyn Fn(usize) + Sync), index: usize) -> Option<crew::Panic> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::time::{Duration, Instant};
 
     use rustix::thread::sched_setaffinity;

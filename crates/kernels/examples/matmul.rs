@@ -1,12 +1,16 @@
 //! Speed of products on one thread, the best of many runs, for every format and row.
 //!
-//! `matmul [ROW] [FORMAT] [ROWS N TOKENS]`, each may be `-`: weights' GB/s for few tokens, GMAC/s
-//! for many.
+//! `matmul [ROW] [FORMAT] [ROWS N TOKENS] [FIRST SECOND]`, each may be `-`: weights' GB/s for few
+//! tokens, GMAC/s for many; the last two are KiB of caches that kernels are to count on in place of
+//! the machine's.
 
 use std::time::{Duration, Instant};
 
+use rushlight_host::Topology;
+use rushlight_host::probe::Tree;
+use rushlight_host::probe::cpu::CoreCaches;
 use rushlight_kernels::{
-    Columns, Format, Int16Rows, PANEL_ROWS, QuantizedRows, Row, Scratch, pack_panels, rows,
+    Caches, Columns, Format, Int16Rows, PANEL_ROWS, QuantizedRows, Row, Scratch, pack_panels, rows,
 };
 
 fn main() {
@@ -24,6 +28,7 @@ fn main() {
             (2048, 8192, 512),
         ],
     };
+    let caches = caches([number(5), number(6)]);
     let format_wanted = |f: &Format| text(1).is_none_or(|name| name == f.to_string());
     for &(rows_, n, tokens) in &shapes {
         for row in rows()
@@ -32,12 +37,13 @@ fn main() {
         {
             for format in Format::ALL.into_iter().filter(format_wanted) {
                 let shape = (rows_, n, tokens);
-                bench(row, format, shape, By::Rows);
+                let mut scratch = Scratch::new(caches);
+                bench(row, format, shape, By::Rows, &mut scratch);
                 if row.takes_panels(format, n) {
-                    bench(row, format, shape, By::Panels);
+                    bench(row, format, shape, By::Panels, &mut scratch);
                 }
                 if row.takes_int16(format, n) && tokens > 1 {
-                    bench(row, format, shape, By::Int16);
+                    bench(row, format, shape, By::Int16, &mut scratch);
                 }
             }
         }
@@ -52,7 +58,26 @@ enum By {
     Int16,
 }
 
-fn bench(row: &Row, format: Format, (rows, n, tokens): (usize, usize, usize), by: By) {
+/// So many KiB, else what the fastest core has.
+fn caches(kib: [Option<usize>; 2]) -> Caches {
+    let tree = Tree::this_machine();
+    let told = CoreCaches::read(&tree, &Topology::read(tree.root()).cores[0]);
+    let or = |kib: Option<usize>, told: Option<u64>| {
+        kib.map(|kib| kib << 10).or(told.map(|bytes| bytes as usize))
+    };
+    Caches {
+        first_bytes: or(kib[0], told.first_bytes),
+        second_bytes: or(kib[1], told.second_bytes),
+    }
+}
+
+fn bench(
+    row: &Row,
+    format: Format,
+    (rows, n, tokens): (usize, usize, usize),
+    by: By,
+    scratch: &mut Scratch,
+) {
     let Some(row_bytes) = format.row_bytes(n) else { return };
     // 0x2c2c is about 1/16 as f16; every byte pattern is a valid block.
     let mut weights = vec![0x2c; rows * row_bytes];
@@ -76,18 +101,17 @@ fn bench(row: &Row, format: Format, (rows, n, tokens): (usize, usize, usize), by
         int16.tiles_mut(&x, n).for_each(|tile| row.pack_int16(tile));
     }
     let mut out = vec![0.0; tokens * rows];
-    let mut scratch = Scratch::default();
     let (start, mut times, mut each) = (Instant::now(), 0, f64::INFINITY);
     while times < 3 || start.elapsed() < Duration::from_millis(400) {
         let begin = Instant::now();
         let out = &mut Columns::new(&mut out, rows);
         match by {
-            By::Panels => row.matmul_panels(format, &weights, &q, &mut scratch, out),
-            By::Int16 => row.matmul_int16(format, &weights, &int16, &mut scratch, out),
+            By::Panels => row.matmul_panels(format, &weights, &q, scratch, out),
+            By::Int16 => row.matmul_int16(format, &weights, &int16, scratch, out),
             By::Rows if format.is_quantized() => {
-                row.matmul(format, &weights, &q, &mut scratch, out);
+                row.matmul(format, &weights, &q, scratch, out);
             }
-            By::Rows => row.matmul_float(format, &weights, &x, &mut scratch, out),
+            By::Rows => row.matmul_float(format, &weights, &x, scratch, out),
         }
         times += 1;
         each = each.min(begin.elapsed().as_secs_f64());

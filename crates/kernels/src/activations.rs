@@ -9,8 +9,6 @@ use crate::tile::{self, RECORD, Tile, Tiling};
 pub(crate) const GROUP: usize = 32;
 /// Values that share a sum: the smallest weight group.
 pub(crate) const SUM_GROUP: usize = 16;
-/// Values that a slab has in multiples of: those of a superblock.
-const SLAB_VALUES: usize = 256;
 
 /// `(tokens, n)` activations as int8: `x[i] ~ scale[i / 32] * q[i]`, with the sums of `q` over
 /// each 16 values, which weights with a minimum need.
@@ -172,11 +170,12 @@ impl QuantizedRows {
         })
     }
 
-    /// Values of a slab: those of all rows that fit so many bytes, which a cache keeps while weights
-    /// pass. Slabs are about as long as each other: a short last one costs nearly what a long one does.
-    pub(crate) fn slab(&self, bytes: usize) -> usize {
+    /// Values of a slab, a multiple of `unit`: those of all rows that fit so many bytes, which a cache
+    /// keeps while weights pass. Slabs are about as long as each other: a short last one costs nearly
+    /// what a long one does.
+    pub(crate) fn slab(&self, bytes: usize, unit: usize) -> usize {
         let all = self.n / GROUP * RECORD * size_of::<u32>() * self.rows();
-        self.n.div_ceil(all.div_ceil(bytes).max(1)).next_multiple_of(SLAB_VALUES)
+        self.n.div_ceil(all.div_ceil(bytes).max(1)).next_multiple_of(unit)
     }
 
     pub(crate) fn row(&self, row: usize) -> QuantizedRow<'_> {

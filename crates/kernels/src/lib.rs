@@ -25,6 +25,7 @@ mod activations;
 mod attention;
 mod block;
 mod blocks;
+mod caches;
 mod columns;
 mod float;
 mod format;
@@ -45,6 +46,7 @@ mod x86;
 
 pub use activations::{QuantizedRows, QuantizedTokenMut};
 pub use attention::{Attend, AttendState, PAGE, Page, PageMut, Span, Visit};
+pub use caches::Caches;
 pub use columns::Columns;
 pub use float::Pairing;
 pub use format::Format;

@@ -10,7 +10,7 @@ use crate::float::FloatOps;
 use crate::int16::{Int16Rows, Int16Tile};
 use crate::panels::PANEL_ROWS;
 use crate::tile::Tiling;
-use crate::{Columns, Format, QuantizedRows, QuantizedTokenMut, scalar};
+use crate::{Caches, Columns, Format, QuantizedRows, QuantizedTokenMut, scalar};
 
 /// The kernels of one instruction set.
 #[derive(Debug)]
@@ -43,6 +43,8 @@ pub(crate) type Matmul = fn(Format, &[u8], &QuantizedRows, &mut Scratch, &mut Co
 /// Working memory of one thread, kept between calls.
 #[derive(Debug, Default)]
 pub struct Scratch {
+    /// Of the core that the thread runs on, or of one like it.
+    pub(crate) caches: Caches,
     /// Panels of unpacked weights.
     pub(crate) lines: Vec<Line>,
     /// Packed activations of the float formats, or of a tile as 16-bit integers.
@@ -50,6 +52,13 @@ pub struct Scratch {
     pub(crate) words: Vec<u32>,
     /// The weights of a page's positions.
     pub(crate) attend: AttendScratch,
+}
+
+impl Scratch {
+    /// For a thread on a core with these caches; by default they are not known.
+    pub fn new(caches: Caches) -> Self {
+        Self { caches, ..Self::default() }
+    }
 }
 
 /// A cache line, aligned as one.

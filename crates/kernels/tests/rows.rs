@@ -3,8 +3,8 @@
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use rushlight_kernels::{
-    Columns, Format, Int16Rows, PANEL_ROWS, QuantizedRows, Row, Scratch, by_name, pack_panels,
-    quantize_row, rows,
+    Caches, Columns, Format, Int16Rows, PANEL_ROWS, QuantizedRows, Row, Scratch, by_name,
+    pack_panels, quantize_row, rows,
 };
 
 /// A linear congruential generator (Knuth, MMIX).
@@ -306,6 +306,76 @@ fn a_token_does_not_depend_on_those_beside_it() {
             let many = products(tokens);
             for few in [1, 2, 5, 12, 13] {
                 assert!(products(few) == many[..few * height], "{} {format}, {few}", row.name());
+            }
+        }
+    }
+}
+
+/// Caches decide what is multiplied together, and no more of what comes out than its last bits: whether
+/// all rows are cut, some are, or none is.
+#[test]
+fn blocks_cut_to_any_caches_give_the_same_products() {
+    let mut random = Random(6);
+    let (height, tokens) = (150, 20);
+    let caches = |first, second| Caches { first_bytes: Some(first), second_bytes: Some(second) };
+    let sizes = [caches(0, 0), caches(12 << 10, 48 << 10), caches(usize::MAX, usize::MAX)];
+    for format in Format::ALL {
+        // The last part is no whole step, unless a block is one.
+        let n = 2304 + format.block_len().max(32);
+        let pool = match format.is_quantized() {
+            true => blocks(format, &mut random),
+            false => float_values(format, &mut random),
+        };
+        let weights = matrix(format, height, n, &pool, &mut random);
+        let mut values = vec![0.0; height * n];
+        scalar().dequantize(format, &weights, &mut values);
+        let panels = format.panel_bytes(n).map(|bytes| {
+            let mut panels = vec![0; height.div_ceil(PANEL_ROWS) * bytes];
+            pack_panels(format, n, &weights, &mut panels);
+            panels
+        });
+        let x: Vec<f32> = (0..tokens * n).map(|_| random.float()).collect();
+        let bound = 1e-5 * largest(&values) * n as f32 / 2.0;
+        for row in rows().iter().filter(|row| row.name() != "scalar") {
+            let by_panels = panels.as_ref().filter(|_| row.takes_panels(format, n));
+            let by_int16 = row.takes_int16(format, n);
+            let mut q = QuantizedRows::default();
+            if format.is_quantized() {
+                q.resize(tokens, n, &[]);
+                q.fill(row, &x);
+            }
+            let mut int16 = Int16Rows::default();
+            if by_int16 {
+                int16.tiles_mut(&x, n).for_each(|tile| row.pack_int16(tile));
+            }
+            // By the file's own layout, and by what else the row has.
+            let products = |caches: Caches| {
+                let scratch = &mut Scratch::new(caches);
+                let mut out = [vec![7.0; tokens * height], vec![7.0; tokens * height]];
+                let [mut own, mut other] = out.each_mut().map(|out| Columns::new(out, height));
+                match format.is_quantized() {
+                    true => row.matmul(format, &weights, &q, scratch, &mut own),
+                    false => row.matmul_float(format, &weights, &x, scratch, &mut own),
+                }
+                if let Some(panels) = by_panels {
+                    row.matmul_panels(format, panels, &q, scratch, &mut other);
+                } else if by_int16 {
+                    row.matmul_int16(format, &weights, &int16, scratch, &mut other);
+                }
+                out.concat()
+            };
+            let want = products(Caches::default());
+            // Sums go on from slab to slab, but those of floats and of NEON are added.
+            let exact = format.is_quantized() && row.name().starts_with("avx");
+            for caches in sizes {
+                let got = products(caches);
+                let what = format!("{} {format}, {caches:?}", row.name());
+                if exact {
+                    assert!(got == want, "{what}");
+                }
+                for (i, (got, want)) in got.iter().zip(&want).enumerate() {
+                    assert!((got - want).abs() <= bound, "{what}: {got}, not {want}, at {i}");
+                }
             }
         }
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{Reading, Reason, Tree, Unit};
 use crate::{Topology, cpu_list};
-pub use cache::Cache;
+pub use cache::{Cache, CoreCaches};
 pub use class::Class;
 use processors::Processor;
 

@@ -17,8 +17,9 @@ use crate::{Columns, QuantizedRows, Scratch};
 
 /// Weight rows of a panel: the lanes of two registers.
 pub(super) const ROWS: usize = 8;
-/// Packed activations that are walked once per panel: they should stay in a private L2.
-const SLAB_BYTES: usize = 128 << 10;
+/// Packed activations that are walked once per panel, at most: they should stay in
+/// a private L2.
+const SLAB_BYTES: usize = 256 << 10;
 
 /// 8 weight rows: per run of words a run of each; per group a scale and a minimum of each.
 pub(super) struct Panel<'a> {
@@ -66,9 +67,7 @@ pub(super) fn matmat<
     decode: Decode,
 ) {
     let (n, columns) = (x.n(), out.columns());
-    let tiles = x.tiles(super::tiling(RUN));
-    let padded: usize = tiles.clone().map(|(tile, _)| tile.width).sum();
-    let depth = (SLAB_BYTES / padded / STEP * STEP).clamp(STEP, n.next_multiple_of(STEP));
+    let depth = x.slab(scratch.caches.second(SLAB_BYTES), STEP);
     let mut panel = Panel::new(depth, GROUP, scratch);
 
     for start in (0..n).step_by(depth) {

@@ -17,7 +17,8 @@ use crate::{Columns, Format, QuantizedRows, Scratch};
 
 /// From this many tiles on, unpacking a panel pays.
 const UNPACK_TILES: usize = 3;
-/// Packed activations that are walked once per panel: they should stay in a private L2.
+/// Packed activations that are walked once per panel, at most: they should stay in
+/// a private L2.
 const SLAB_BYTES: usize = 256 << 10;
 
 /// What every call of the kernels needs.
@@ -141,7 +142,7 @@ fn run<
     // `smmla` wants words paired: a panel is unpacked for it from two tokens on.
     let unpack_tiles = if RUN == i8mm::RUN && x.rows() > 1 { 1 } else { UNPACK_TILES };
     let many = x.tiles(tiling(RUN)).count() >= unpack_tiles;
-    let depth = if many { x.slab(SLAB_BYTES) } else { n };
+    let depth = if many { x.slab(scratch.caches.second(SLAB_BYTES), B::LEN) } else { n };
     let mut lines = Half::new(if many { depth } else { 0 }, GROUP, scratch);
     for start in (0..n).step_by(depth) {
         let values = depth.min(n - start);

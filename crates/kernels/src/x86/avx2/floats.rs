@@ -18,7 +18,8 @@ const ROWS: usize = 8;
 const AT_ONCE: usize = 4;
 /// Tokens of a tile: their sums are held in registers.
 const WIDTHS: [usize; 3] = [4, 8, 12];
-/// Packed activations that are walked once per panel: they should stay in a private L2.
+/// Packed activations that are walked once per panel, at most: they should stay in
+/// a private L2.
 const SLAB_BYTES: usize = 512 << 10;
 /// From this many tokens on, unpacking a panel of rows pays.
 const MATMAT_TOKENS: usize = 8;
@@ -188,7 +189,8 @@ fn matmat<W: Pod>(
     let (tokens, columns) = (out.tokens(), out.columns());
     let tiles = tile::tiles(tokens, &[], WIDTHS);
     let padded: usize = tiles.clone().map(|tile| tile.width).sum();
-    let depth = (SLAB_BYTES / 4 / padded / 64 * 64).clamp(64, n.next_multiple_of(64));
+    let depth = (scratch.caches.second(SLAB_BYTES) / 4 / padded / 64 * 64)
+        .clamp(64, n.next_multiple_of(64));
     scratch.words.resize(padded * depth, 0);
     scratch.lines.resize(depth.div_ceil(2), Zeroable::zeroed());
     for start in (0..n).step_by(depth) {

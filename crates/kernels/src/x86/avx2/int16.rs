@@ -10,20 +10,14 @@ use std::arch::x86_64::*;
 use super::dot::dpwssd;
 use super::floats::{brain, half};
 use super::load::{Pair, broadcast, load_words, store_words, transpose, write_panel};
-use super::matmat::PANELS;
 use super::micro::{WORDS as AT_ONCE, add_scaled, add_shorts};
 use crate::int16::{GROUP, Int16Rows, Int16Tile, LEAST, LIMIT, Record, WORDS};
 use crate::row::Line;
-use crate::tile::with_width;
+use crate::tile::{WIDTHS, with_width};
 use crate::{Columns, Format, Scratch};
 
 /// Weight rows of half a panel: the lanes of a register.
 const ROWS: usize = 8;
-/// Values of a row that are multiplied before the others: a tile of 6 tokens has 13 bytes for each in
-/// the first-level cache, and panels of it are in the second.
-const SLAB: usize = 1536;
-/// Bytes of the panels that a tile meets: a quarter of a small second-level cache.
-const PANEL_BYTES: usize = 128 << 10;
 
 /// A group of 32 values of 16 rows: two integers of each row to a pair of registers, then the scales.
 type Group = [Pair; WORDS + 1];
@@ -58,8 +52,8 @@ fn run<const VNNI: bool>(
     decode: impl Fn(&[[u8; 2]; ROWS]) -> __m256 + Copy,
 ) {
     let (n, columns) = (x.n(), out.columns());
-    let depth = n.div_ceil(n.div_ceil(SLAB)).next_multiple_of(GROUP);
-    let panels = (PANEL_BYTES / (depth / GROUP * size_of::<Group>())).clamp(1, PANELS);
+    let depth = scratch.caches.depth(n, size_of::<Record<{ WIDTHS[2] }>>(), GROUP);
+    let panels = scratch.caches.panels(depth / GROUP * size_of::<Group>());
     scratch.lines.resize(panels * (WORDS + 1) * depth / GROUP, Line([0; 16]));
     let groups: &mut [Group] = bytemuck::cast_slice_mut(&mut scratch.lines);
     for start in (0..n).step_by(depth) {

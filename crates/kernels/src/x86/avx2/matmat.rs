@@ -25,17 +25,10 @@ use crate::row::Line;
 use crate::steps::{STEP, WeightRows};
 use crate::tile::{self, Record, Tile, with_width};
 use crate::x86::avx2::tiling;
-use crate::{Columns, QuantizedRows, Scratch};
+use crate::{Caches, Columns, QuantizedRows, Scratch};
 
 /// Weight rows of half a panel: the lanes of a register.
 const ROWS: usize = 8;
-/// Panels that a tile meets before the next one, at most: 192 KiB of those here.
-pub(super) const PANELS: usize = 4;
-/// Values of a row that are multiplied before the others: a tile of 6 tokens has 11 bytes for each in
-/// the first-level cache, and panels of them are in the second.
-const SLAB: usize = 2048;
-/// As [`SLAB`] where activations are of 16 bits: 23 bytes for each.
-const WIDE_SLAB: usize = 1024;
 
 /// Words that the innermost loop takes at a time with VNNI.
 const UNROLL: usize = 2;
@@ -117,10 +110,27 @@ fn widen(word: __m256i) -> [__m256i; 2] {
     out
 }
 
-/// Values that go together of rows of `n`.
-pub(super) fn depth<const VNNI: bool, const BIAS: u8>(n: usize) -> usize {
-    let slab = if signed(VNNI, BIAS) { WIDE_SLAB } else { SLAB };
-    n.div_ceil(n.div_ceil(slab)).next_multiple_of(STEP)
+/// How much of a product goes together.
+pub(super) struct Blocks {
+    /// Values of each row.
+    pub(super) depth: usize,
+    /// Panels that a tile meets before the next one does.
+    pub(super) panels: usize,
+}
+
+impl Blocks {
+    /// Of rows of `n`.
+    pub(super) fn new<const VNNI: bool, const GROUP: usize, const BIAS: u8>(
+        n: usize,
+        caches: Caches,
+    ) -> Self {
+        let tile = size_of::<Record<{ tile::WIDTHS[2] }>>();
+        let wide = if signed(VNNI, BIAS) { size_of::<[[u32; tile::WIDTHS[2]]; 16]>() } else { 0 };
+        let depth = caches.depth(n, tile + wide, STEP);
+        let pairs = words(VNNI, BIAS) + 2 * X_GROUP / GROUP;
+        let bytes = depth / X_GROUP * pairs * size_of::<Pair>();
+        Self { depth, panels: caches.panels(bytes) }
+    }
 }
 
 /// Some values of some weight rows and of all activations.
@@ -154,15 +164,14 @@ pub(super) fn matmat<
     decode: impl Fn(&[u8]) -> Step + Copy,
 ) {
     let (n, columns) = (x.n(), out.columns());
-    let Scratch { lines, words: wide, .. } = scratch;
-    let depth = depth::<VNNI, CENTER>(n);
-    let mut lines = Lines::new::<VNNI, GROUP, CENTER>(PANELS, depth, lines);
-
+    let Scratch { caches, lines, words: wide, .. } = scratch;
+    let Blocks { depth, panels } = Blocks::new::<VNNI, GROUP, CENTER>(n, *caches);
+    let mut lines = Lines::new::<VNNI, GROUP, CENTER>(panels, depth, lines);
     for start in (0..n).step_by(depth) {
         let values = depth.min(n - start);
-        for column in (0..columns).step_by(2 * ROWS * PANELS) {
+        for column in (0..columns).step_by(2 * ROWS * panels) {
             let first = start / STEP * weights.step_bytes;
-            let count = PANELS.min((columns - column).div_ceil(2 * ROWS));
+            let count = panels.min((columns - column).div_ceil(2 * ROWS));
             for half in 0..2 * count {
                 let row = |r: usize| (column + half * ROWS + r).min(columns - 1);
                 let rows = std::array::from_fn(|r| &weights.row_on(row(r))[first..]);

@@ -19,7 +19,7 @@ use std::arch::x86_64::*;
 
 use super::dot::SYMMETRIC;
 use super::load::{prefetch, store_words};
-use super::matmat::{self, Lines, LinesMut, Part};
+use super::matmat::{self, Blocks, Lines, LinesMut, Part};
 use super::tiling;
 use crate::activations::GROUP as X_GROUP;
 use crate::blocks::{IQ4_NL, IQ4_XS, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0};
@@ -164,45 +164,52 @@ fn run<
     scales: impl Fn(&[u8; SCALES], usize, usize) -> (__m256, __m256) + Copy,
 ) {
     const { assert!(BYTES == B::SHAPE.planes.bytes() && SCALES == B::SHAPE.scales.bytes()) };
-    const { assert!(matmat::PANELS <= MOST_BY_TURNS) };
     let Call { panels, x, scratch, out } = call;
-    let Scratch { lines, words: wide, .. } = scratch;
+    let Scratch { caches, lines, words: wide, .. } = scratch;
     let (n, columns) = (x.n(), out.columns());
     let before = B::SHAPE.scales_bytes(n);
     let panel_bytes = before + n / X_GROUP * BYTES;
     let many = x.tiles(tiling(VNNI)).count() >= UNPACK_TILES;
-    let depth = if many { matmat::depth::<VNNI, BIAS>(n) } else { n };
-    let (streams, neighbours) = if many { (1, matmat::PANELS) } else { (by_turns(VNNI), 1) };
+    let cut = many.then(|| Blocks::new::<VNNI, GROUP, BIAS>(n, *caches));
+    let depth = cut.as_ref().map_or(n, |cut| cut.depth);
+    let (streams, neighbours) = cut.as_ref().map_or((by_turns(VNNI), 1), |cut| (1, cut.panels));
     let values = if many { depth } else { 0 };
     let mut lines = Lines::new::<VNNI, GROUP, BIAS>(neighbours, values, lines);
     for start in (0..n).step_by(depth) {
         let values = depth.min(n - start);
         for Set { first, count, apart } in sets(columns.div_ceil(PANEL_ROWS), streams, neighbours) {
-            let mut blocks: [&[[u8; SCALES]]; MOST_BY_TURNS] = [&[]; MOST_BY_TURNS];
-            let mut records: [&[[u8; BYTES]]; MOST_BY_TURNS] = [&[]; MOST_BY_TURNS];
-            for p in 0..count {
+            let parts = |p: usize| {
                 let panel = &panels[(first + p * apart) * panel_bytes..][..panel_bytes];
-                let (scales, codes) = panel.split_at(before);
-                blocks[p] = &scales.as_chunks().0[start / B::LEN..];
-                records[p] = &codes.as_chunks().0[start / X_GROUP..][..values / X_GROUP];
-            }
-            let (column, apart) = (first * PANEL_ROWS, apart * PANEL_ROWS);
-            let part = Part { x, start, values, column, apart };
-            let word = |i: usize, g: usize, k: usize| word(&records[i / 2][g], i % 2, k);
-            let scales = |i: usize, g: usize| {
+                let (blocks, records) = panel.split_at(before);
+                let blocks: &[[u8; SCALES]] = &blocks.as_chunks().0[start / B::LEN..];
+                let records: &[[u8; BYTES]] =
+                    &records.as_chunks().0[start / X_GROUP..][..values / X_GROUP];
+                (blocks, records)
+            };
+            let scales = |blocks: &[[u8; SCALES]], h: usize, g: usize| {
                 // In here, so that kernels that are not inlined divide by a constant.
                 let groups = const { B::LEN / GROUP };
-                scales(&blocks[i / 2][g / groups], i % 2, g % groups)
+                scales(&blocks[g / groups], h, g % groups)
             };
-            let ahead = |p: usize, g: usize| prefetch(&records[p][g], BYTES);
+            let (column, between) = (first * PANEL_ROWS, apart * PANEL_ROWS);
+            let part = Part { x, start, values, column, apart: between };
             if many {
                 for p in 0..count {
-                    let word = |h: usize, g: usize, k: usize| word(2 * p + h, g, k);
-                    let scales = |h: usize, g: usize| scales(2 * p + h, g);
+                    let (blocks, records) = parts(p);
+                    let word = |h: usize, g: usize, k: usize| word(&records[g], h, k);
+                    let scales = |h: usize, g: usize| scales(blocks, h, g);
                     unpack::<VNNI, GROUP, HAS_MIN, BIAS>(values, word, scales, lines.panel(p));
                 }
                 matmat::sweep::<VNNI, GROUP, HAS_MIN, BIAS>(count, &mut lines, wide, part, out);
             } else {
+                let mut blocks: [&[[u8; SCALES]]; MOST_BY_TURNS] = [&[]; MOST_BY_TURNS];
+                let mut records: [&[[u8; BYTES]]; MOST_BY_TURNS] = [&[]; MOST_BY_TURNS];
+                for p in 0..count {
+                    (blocks[p], records[p]) = parts(p);
+                }
+                let word = |i: usize, g: usize, k: usize| word(&records[i / 2][g], i % 2, k);
+                let scales = |i: usize, g: usize| scales(blocks[i / 2], i % 2, g);
+                let ahead = |p: usize, g: usize| prefetch(&records[p][g], BYTES);
                 multiply::sweep::<VNNI, GROUP, HAS_MIN, BIAS>(
                     count, part, out, word, scales, ahead,
                 );

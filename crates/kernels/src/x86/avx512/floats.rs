@@ -17,7 +17,8 @@ const ROWS: usize = 16;
 const PANELS: usize = 2;
 /// Tokens of a tile: the sums of both panels are held in registers.
 const WIDTHS: [usize; 3] = [2, 4, 6];
-/// Packed activations that are walked once per panel: they should stay in a private L2.
+/// Packed activations that are walked once per panel, at most: they should stay in
+/// a private L2.
 const SLAB_BYTES: usize = 1 << 20;
 /// From this many tokens on, unpacking a panel of rows pays.
 const MATMAT_TOKENS: usize = 8;
@@ -170,7 +171,8 @@ fn matmat<W: Pod>(
     let (tokens, columns) = (out.tokens(), out.columns());
     let tiles = tile::tiles(tokens, &[], WIDTHS);
     let padded: usize = tiles.clone().map(|tile| tile.width).sum();
-    let depth = (SLAB_BYTES / 4 / padded / 64 * 64).clamp(64, n.next_multiple_of(64));
+    let depth = (scratch.caches.second(SLAB_BYTES) / 4 / padded / 64 * 64)
+        .clamp(64, n.next_multiple_of(64));
     scratch.words.resize(padded * depth, 0);
     scratch.lines.resize(PANELS * depth, Zeroable::zeroed());
     for start in (0..n).step_by(depth) {

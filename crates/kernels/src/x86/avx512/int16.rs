@@ -17,7 +17,8 @@ use crate::{Columns, Format, Scratch};
 const ROWS: usize = 16;
 /// Panels that meet a tile together: each broadcast of activations then feeds two products.
 const PANELS: usize = 2;
-/// Packed activations that are walked once per pair of panels: they should stay in a private L2.
+/// Packed activations that are walked once per pair of panels, at most: they should stay in
+/// a private L2.
 const SLAB_BYTES: usize = 1 << 20;
 
 /// A group of 32 values of 16 rows, of each panel: two integers of each row to a line, then the
@@ -54,7 +55,7 @@ fn run(
     decode: impl Fn(&[[u8; 2]; ROWS]) -> __m512 + Copy,
 ) {
     let (n, columns) = (x.n(), out.columns());
-    let depth = x.slab(SLAB_BYTES);
+    let depth = x.slab(scratch.caches.second(SLAB_BYTES));
     scratch.lines.resize(PANELS * (WORDS + 1) * depth / GROUP, Line([0; 16]));
     let groups: &mut [Group] = bytemuck::cast_slice_mut(&mut scratch.lines);
     for start in (0..n).step_by(depth) {

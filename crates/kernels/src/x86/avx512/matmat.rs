@@ -19,8 +19,9 @@ pub(super) const ROWS: usize = 16;
 /// Panels that meet a tile together: each broadcast of activations then feeds two products. With
 /// one panel and 12 tokens loads were as many as products, and both as slow.
 pub(super) const PANELS: usize = 2;
-/// Packed activations that are walked once per pair of panels: they should stay in a private L2.
-const SLAB_BYTES: usize = 512 << 10;
+/// Packed activations that are walked once per pair of panels, at most: they should stay in
+/// a private L2.
+const SLAB_BYTES: usize = 1 << 20;
 
 /// The lines of each panel side by side.
 pub(super) type Lines = [Line; PANELS];
@@ -55,9 +56,7 @@ pub(super) fn matmat<const GROUP: usize, const HAS_MIN: bool, const BIAS: u8>(
     decode: impl Fn(&[u8]) -> Step + Copy,
 ) {
     let (n, columns) = (x.n(), out.columns());
-    let tiles = x.tiles(TILING);
-    let padded: usize = tiles.clone().map(|(tile, _)| tile.width).sum();
-    let depth = (SLAB_BYTES / padded / STEP * STEP).clamp(STEP, n.next_multiple_of(STEP));
+    let depth = x.slab(scratch.caches.second(SLAB_BYTES), STEP);
     let mut panels = Panels::new(depth, GROUP, scratch);
     for start in (0..n).step_by(depth) {
         let groups = depth.min(n - start) / X_GROUP;

@@ -23,7 +23,8 @@ const FEW: usize = 2;
 const STREAMS: usize = 4;
 /// From this many tiles on, unpacking a panel pays.
 const UNPACK_TILES: usize = 3;
-/// Packed activations that are walked once per pair of panels: they should stay in a private L2.
+/// Packed activations that are walked once per pair of panels, at most: they should stay in
+/// a private L2.
 const SLAB_BYTES: usize = 768 << 10;
 
 /// What every call of the kernels needs.
@@ -138,7 +139,7 @@ fn run<
     let before = B::SHAPE.scales_bytes(n);
     let panel_bytes = before + n / X_GROUP * BYTES;
     let many = x.tiles(TILING).count() >= UNPACK_TILES;
-    let depth = if many { x.slab(SLAB_BYTES) } else { n };
+    let depth = if many { x.slab(scratch.caches.second(SLAB_BYTES), B::LEN) } else { n };
     let mut lines = Panels::new(if many { depth } else { 0 }, GROUP, scratch);
     let streams = if x.rows() <= FEW { STREAMS } else { 1 };
     let sets = sets(columns.div_ceil(PANEL_ROWS), streams, PANELS);
