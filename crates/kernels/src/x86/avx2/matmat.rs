@@ -167,6 +167,7 @@ pub(super) fn matmat<
     let Scratch { caches, lines, words: wide, .. } = scratch;
     let Blocks { depth, panels } = Blocks::new::<VNNI, GROUP, CENTER>(n, *caches);
     let mut lines = Lines::new::<VNNI, GROUP, CENTER>(panels, depth, lines);
+    let mut steps = [Step::zero(); ROWS];
     for start in (0..n).step_by(depth) {
         let values = depth.min(n - start);
         for column in (0..columns).step_by(2 * ROWS * panels) {
@@ -181,6 +182,7 @@ pub(super) fn matmat<
                     values,
                     half % 2,
                     lines.panel(half / 2),
+                    &mut steps,
                     decode,
                 );
             }
@@ -284,7 +286,7 @@ pub(super) fn write<const P: usize, const T: usize>(
     }
 }
 
-/// Decodes `values` of each row and interleaves them as half a panel.
+/// Decodes `values` of each row, a step at a time into `steps`, and interleaves them as half a panel.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn unpack<
@@ -299,12 +301,16 @@ fn unpack<
     values: usize,
     half: usize,
     mut lines: LinesMut<'_>,
+    steps: &mut [Step; ROWS],
     decode: impl Fn(&[u8]) -> Step + Copy,
 ) {
     let above = _mm256_set1_ps(f32::from(CENTER) - f32::from(BIAS));
     let cut = _mm256_set1_epi8(if signed(VNNI, BIAS) { -128 } else { 0 });
     for s in 0..values.div_ceil(STEP) {
-        let steps = rows.map(|row| weights.last_step(&row[s * weights.step_bytes..], decode));
+        // One by one into their places: `map` copies all 3 KiB once more.
+        for (step, row) in steps.iter_mut().zip(rows) {
+            *step = weights.last_step(&row[s * weights.step_bytes..], decode);
+        }
         for part in 0..8 {
             let q = transpose(steps.each_ref().map(|step| _mm256_xor_si256(step.q[part], cut)));
             for (k, q) in q.into_iter().enumerate() {

@@ -19,6 +19,15 @@ pub(super) struct Step {
     pub(super) min: [__m256; 2],
 }
 
+impl Step {
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(super) fn zero() -> Self {
+        let zero = _mm256_setzero_ps();
+        Self { q: [_mm256_setzero_si256(); 8], scale: [zero; 2], min: [zero; 2] }
+    }
+}
+
 /// The activations of one step, prepared for any number of weight rows.
 pub(super) struct Activations<'a> {
     q: &'a [[u8; 32]; 8],
