@@ -197,7 +197,7 @@ mod tests {
         ]);
         let found = memory(dir.path());
         assert_eq!(found.usable_bytes(), 4_000_000 * 1024);
-        assert_eq!(found.tightest(), None);
+        assert_eq!(found.limits, []);
         assert_eq!(memory(Path::new("/nonexistent")), MemoryBudget::default());
     }
 

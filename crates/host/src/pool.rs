@@ -228,6 +228,14 @@ mod tests {
     }
 
     #[test]
+    fn caches_are_those_of_the_fastest_core() {
+        let tree = Tree::this_machine();
+        let fastest = &Topology::read(tree.root()).cores[0];
+        let pool = Pool::new(PoolOptions { threads: Some(1), ..Default::default() }).unwrap();
+        assert_eq!(pool.caches(), CoreCaches::read(&tree, fastest));
+    }
+
+    #[test]
     fn every_index_runs_once_and_changes_are_seen() {
         for threads in [1, 2, 3, 8] {
             let pool = pool(threads);
